@@ -1,0 +1,31 @@
+# From a fresh clone: `make repro` runs the whole pipeline, `make test` all tests. Nothing need be
+# activated. For a package manager of your own: make INSTALL=".venv/bin/pip install" repro
+PYTHON ?= python3
+INSTALL ?= .venv/bin/uv pip install --quiet --python .venv/bin/python
+IN_VENV := . .venv/bin/activate &&
+
+.PHONY: repro test test-fast lint bench clean
+
+repro: .venv/installed
+	$(IN_VENV) dvc repro
+
+test: .venv/installed
+	$(IN_VENV) python -m pytest
+
+test-fast: .venv/installed
+	$(IN_VENV) python -m pytest -m "not e2e"
+
+lint: .venv/installed
+	$(IN_VENV) ruff check . && ruff format --check . && mypy
+
+# uv installs the same packages as pip several times faster, which matters with torch's gigabytes.
+.venv/installed: pyproject.toml constraints.txt
+	@test -d .venv || $(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
+	@echo "installing into .venv (about 6 GB: torch comes with its CUDA libraries) ..."
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@$(INSTALL) --constraint constraints.txt --editable ".[test]"
+	@touch $@
+
+clean:
+	rm -rf .venv data .multiemo dvc_plots

@@ -1,0 +1,1 @@
+"""What the stages share: params, corpora, media, the item store and the feature file."""

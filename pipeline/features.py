@@ -1,0 +1,179 @@
+"""The feature file: one HDF5 file that holds all that a fusion model needs of a corpus.
+
+    /utterances   id, split, dialogue, position, speaker, label, text, start_s, end_s    [N]
+    /<modality>   features float32 [N, D], observed bool [N], reason [N] (empty where observed)
+    attributes    schema, corpus, labels (JSON list), provenance (JSON), content_sha256
+
+Rows are in the manifest's order: by split, then dialogue, then position; the utterances of a
+dialogue are contiguous.  Any HDF5 reader opens it; text is fixed-length UTF-8.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.h5 import CONTENT_SHA256, Arrays, DamagedFile, list_arrays, read_h5, write_h5
+
+SCHEMA = 1
+SPLITS = ("train", "dev", "test")
+UNLABELLED = -1
+_UTTERANCE_COLUMNS = ("id", "split", "dialogue", "position", "speaker", "label", "text", "start_s", "end_s")
+
+
+@dataclass(frozen=True)
+class ModalityFeatures:
+    """One modality of all utterances."""
+
+    features: np.ndarray
+    """float32 [N, D]; zero where not observed."""
+    observed: np.ndarray
+    """bool [N]"""
+    reason: np.ndarray
+    """str [N]: why the modality was not observed, empty where it was."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Content of a feature file; N utterances in the manifest's order."""
+
+    corpus: str
+    label_names: tuple[str, ...]
+    id: np.ndarray
+    """str [N], unique, such as ``train_dia0_utt3``."""
+    split: np.ndarray
+    """str [N]: train, dev or test."""
+    dialogue: np.ndarray
+    """str [N], such as ``train_dia0``."""
+    position: np.ndarray
+    """int64 [N]: place in the dialogue, from 0, without gaps."""
+    speaker: np.ndarray
+    """str [N]"""
+    label: np.ndarray
+    """int64 [N]: index into ``label_names``, -1 where unlabelled."""
+    text: np.ndarray
+    """str [N]"""
+    start_s: np.ndarray
+    """float64 [N]: start of the utterance in its media file; NaN where it is the whole file."""
+    end_s: np.ndarray
+    """float64 [N]: end of the utterance in its media file; NaN where it is the whole file."""
+    modalities: dict[str, ModalityFeatures]
+    provenance: dict[str, Any]
+    """How the features came about; ``encoders`` says it in plain words."""
+    digest: str = ""
+    """SHA-256 of the file's content."""
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+
+def write_features(path: Path, features: Features) -> None:
+    """Write a feature file, atomically; UserError if the content breaks a rule of the format."""
+    problems = find_problems(features)
+    if problems:
+        raise UserError(f"{path}: not written: {'; '.join(problems)}")
+    arrays: Arrays = {f"utterances/{name}": getattr(features, name) for name in _UTTERANCE_COLUMNS}
+    for name, modality in features.modalities.items():
+        arrays |= {f"{name}/features": modality.features, f"{name}/observed": modality.observed}
+        arrays[f"{name}/reason"] = modality.reason
+    attrs: dict[str, str | int] = {
+        "schema": SCHEMA,
+        "corpus": features.corpus,
+        "labels": json.dumps(features.label_names, ensure_ascii=False),
+        "provenance": json.dumps(features.provenance, sort_keys=True, ensure_ascii=False),
+    }
+    write_h5(path, arrays, attrs)
+
+
+def read_features(path: Path, modalities: Sequence[str] | None = None) -> Features:
+    """Read a feature file, or only some of its modalities; UserError if it is not a readable one."""
+    try:
+        with h5py.File(path, "r") as file:
+            schema = file.attrs.get("schema")
+            names = list_arrays(file)
+        if schema != SCHEMA:
+            raise UserError(
+                f"{path}: feature file of schema {schema}, this version reads schema {SCHEMA}; rerun dvc repro"
+            )
+        stored = sorted({name.split("/")[0] for name in names} - {"utterances"})
+        absent = sorted(set(modalities or ()) - set(stored))
+        if absent:
+            raise UserError(f"{path}: holds no {', '.join(absent)} features (it holds: {', '.join(stored)})")
+        wanted = (
+            None
+            if modalities is None
+            else [n for n in names if n.split("/")[0] in ("utterances", *modalities)]
+        )
+        arrays, attrs = read_h5(path, wanted)
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such feature file; make it with dvc repro, or fetch it with dvc pull"
+        ) from None
+    except (OSError, DamagedFile) as error:
+        raise UserError(
+            f"{path}: not a readable feature file ({error}); delete it and run dvc repro or dvc pull"
+        ) from None
+    return Features(
+        corpus=attrs["corpus"],
+        label_names=tuple(json.loads(attrs["labels"])),
+        **{name: arrays[f"utterances/{name}"] for name in _UTTERANCE_COLUMNS},
+        modalities={
+            name: ModalityFeatures(
+                features=arrays[f"{name}/features"],
+                observed=arrays[f"{name}/observed"],
+                reason=arrays[f"{name}/reason"],
+            )
+            for name in stored
+            if modalities is None or name in modalities
+        },
+        provenance=json.loads(attrs["provenance"]),
+        digest=attrs[CONTENT_SHA256],
+    )
+
+
+def find_problems(features: Features) -> list[str]:
+    """Every rule of the format that the content breaks, in words; empty if it is sound."""
+    count = len(features)
+    problems = [
+        f"utterances/{name} has {len(getattr(features, name))} rows instead of {count}"
+        for name in _UTTERANCE_COLUMNS
+        if len(getattr(features, name)) != count
+    ]
+    if len(set(features.id.tolist())) != count:
+        problems.append("utterance ids repeat")
+    if set(features.split.tolist()) - set(SPLITS):
+        problems.append(f"splits other than {', '.join(SPLITS)}")
+    if count and not (
+        UNLABELLED <= features.label.min() and features.label.max() < len(features.label_names)
+    ):
+        problems.append("labels outside the label names")
+    starts = [index for index in range(count) if features.position[index] == 0]
+    heads = features.dialogue[starts].tolist()
+    if len(set(heads)) != len(heads) or len(heads) != len(set(features.dialogue.tolist())):
+        problems.append("the utterances of a dialogue are not contiguous")
+    for name, modality in features.modalities.items():
+        problems += [f"{name}: {problem}" for problem in _modality_problems(modality, count)]
+    return problems
+
+
+def _modality_problems(modality: ModalityFeatures, count: int) -> list[str]:
+    shapes = (modality.features.shape[:1], modality.observed.shape, modality.reason.shape)
+    if any(shape != (count,) for shape in shapes) or modality.features.ndim != 2:
+        return [f"shapes {modality.features.shape}, {modality.observed.shape} do not fit {count} utterances"]
+    problems = []
+    if modality.features.dtype != np.float32:
+        problems.append(f"features are {modality.features.dtype}, not float32")
+    if not np.isfinite(modality.features).all():
+        problems.append("features are not all finite")
+    if modality.features[~modality.observed].any():
+        problems.append("features are not zero where the modality was not observed")
+    if ((modality.reason == "") != modality.observed).any():
+        problems.append("a reason must stand exactly where the modality was not observed")
+    return problems

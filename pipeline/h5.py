@@ -1,0 +1,114 @@
+"""HDF5 files of named arrays: written whole, atomically, byte-identical for identical content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+
+CONTENT_SHA256 = "content_sha256"
+
+
+class DamagedFile(Exception):
+    """A file whose content is not what was written."""
+
+
+def content_digest(arrays: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -> str:
+    """SHA-256 over names, types, shapes and values: what a file says, however it is laid out."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        if array.dtype.kind == "U":  # its width is that of the longest text, and says nothing more
+            content = "\0".join(array.ravel().tolist()).encode()
+            digest.update(f"{name} text {array.shape} {len(content)}\n".encode())
+        else:
+            content = np.ascontiguousarray(array).tobytes()
+            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(content)
+    for name in sorted(set(attrs) - {CONTENT_SHA256}):
+        digest.update(f"{name}={attrs[name]}\n".encode())
+    return digest.hexdigest()
+
+
+def write_h5(path: Path, arrays: Mapping[str, np.ndarray], attrs: Mapping[str, str | int]) -> None:
+    """Write arrays and attributes so that ``path`` holds either all of them or what it held before.
+
+    Names may hold slashes (``text/features``).  Text arrays become fixed-length UTF-8, which every
+    HDF5 reader knows and which, unlike variable-length text, is covered by the checksum.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A unique name in the same folder: os.replace is atomic only within a file system, and two
+    # writers of one file must not share a temporary one.
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        with h5py.File(temporary, "w") as file:
+            for name in sorted(arrays):
+                _write_array(file, name, np.asarray(arrays[name]))
+            for name in sorted(attrs):
+                file.attrs[name] = attrs[name]
+            file.attrs[CONTENT_SHA256] = content_digest(arrays, attrs)
+        _grant_default_permissions(temporary)
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_h5(path: Path, names: Iterable[str] | None = None) -> tuple[Arrays, dict[str, Any]]:
+    """The named arrays (all, if none are named) and the attributes of a file of ``write_h5``.
+
+    Raises FileNotFoundError, or DamagedFile where HDF5 cannot read the file, an array is absent or,
+    when all arrays are read, their digest is not the one that was written with them.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            wanted = list_arrays(file) if names is None else list(names)
+            arrays = {name: _read_array(file[name]) for name in wanted}
+            attrs = dict(file.attrs)
+    except FileNotFoundError:
+        raise
+    except (OSError, KeyError, RuntimeError, UnicodeDecodeError) as error:
+        raise DamagedFile(f"{path}: {error}") from error
+    if names is None and attrs.get(CONTENT_SHA256) != content_digest(arrays, attrs):
+        raise DamagedFile(f"{path}: the content does not match its digest")
+    return arrays, attrs
+
+
+def list_arrays(file: h5py.File) -> list[str]:
+    """Full names of all arrays in an open file, sorted."""
+    found: list[str] = []
+    file.visititems(lambda name, node: found.append(name) if isinstance(node, h5py.Dataset) else None)
+    return sorted(found)
+
+
+def _write_array(file: h5py.File, name: str, array: np.ndarray) -> None:
+    dtype = array.dtype
+    if dtype.kind == "U":
+        array = np.char.encode(array, "utf-8") if array.size else np.empty(array.shape, "S1")
+        dtype = h5py.string_dtype("utf-8", max(1, array.dtype.itemsize))
+    # Checksums need chunks, and chunks need at least one element; times would change the bytes.
+    file.create_dataset(name, data=array, dtype=dtype, track_times=False, fletcher32=bool(array.size) or None)
+
+
+def _read_array(dataset: h5py.Dataset) -> np.ndarray:
+    if h5py.check_string_dtype(dataset.dtype):
+        return np.asarray(dataset.asstr()[()], dtype=str)
+    return np.asarray(dataset[()])
+
+
+def _grant_default_permissions(path: str) -> None:
+    """mkstemp makes private files; a shared store needs what the umask grants."""
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(path, 0o666 & ~umask)

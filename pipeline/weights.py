@@ -1,0 +1,69 @@
+"""Where an encoder's weights come from: a folder, a hub, or nowhere.
+
+Weights are never made up silently: ``untrained`` must be asked for by name, and is told wherever
+the encoder's numbers show.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.media import file_digest
+from pipeline.params import UNTRAINED
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A transformers model on disk."""
+
+    path: Path
+    digest: dict[str, str]
+    """SHA-256 of each of its files, by name."""
+
+
+def find_model(key: str, name: str, revision: str | None = None) -> ModelFolder:
+    """The model folder that a param names: a path, or a hub id, which is fetched if need be.
+
+    ``key`` is the param, for the error.  Raises UserError where there is no such model.
+    """
+    if name == UNTRAINED:
+        raise ValueError("untrained weights are built, not found")
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        folder = _fetch(key, name, revision)
+    if not (folder / "config.json").is_file():
+        raise UserError(
+            f"{key}: {folder} holds no config.json; it should be a model folder as transformers writes it"
+        )
+    files = sorted(
+        path for path in folder.iterdir() if path.suffix in {".json", ".safetensors", ".txt", ".model"}
+    )
+    if not any(path.suffix == ".safetensors" for path in files):
+        raise UserError(
+            f"{key}: {folder} holds no .safetensors weights; convert the model with save_pretrained()"
+        )
+    return ModelFolder(folder, {path.name: file_digest(path) for path in files})
+
+
+def _fetch(key: str, name: str, revision: str | None) -> Path:
+    if not _HUB_ID.fullmatch(name):
+        raise UserError(
+            f"{key}: no model folder {name}; give the path of one, a hub id such as"
+            f" organisation/model, or {UNTRAINED!r} for random weights on purpose"
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        patterns = ["*.json", "*.safetensors", "*.txt", "*.model"]
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except Exception as error:  # the hub's client raises what its HTTP library raises
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{key}: {name} is neither a folder here nor a model that can be had from the hub"
+            f" ({type(error).__name__}: {reason}); check the name, or download it and give its folder"
+        ) from error

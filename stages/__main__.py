@@ -1,0 +1,39 @@
+"""Run one stage: ``python -m stages <stage> [corpus]``, from the folder that holds dvc.yaml.
+
+The stage's module is imported under its own name, not as ``__main__``, so that worker processes
+find its functions; and only that module is imported, so that a stage loads nothing it does not use.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from pipeline.errors import UserError
+
+STAGES = (
+    "params", "demo", "manifest", "faces", "visual", "audio", "finetune", "text", "features", "train", "evaluate",
+)  # fmt: skip
+
+
+def main(arguments: list[str]) -> int:
+    """Run the stage that the arguments name; exit status 1 for a mistake the user can mend."""
+    if not arguments or arguments[0] not in STAGES:
+        print(f"usage: python -m stages <{'|'.join(STAGES)}> [corpus]", file=sys.stderr)
+        return 2
+    stage, *rest = arguments
+    try:
+        importlib.import_module(f"stages.{stage}").main(*rest)
+    except UserError as error:
+        print(f"{stage}: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            f"\n{stage}: stopped; finished dialogues are kept, dvc repro goes on from there", file=sys.stderr
+        )
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,90 @@
+"""Clips -> one openSMILE vector per utterance: functionals of mono sound at 16 kHz [3.3.2].
+
+Writes audio.h5: features float32 [N, 6373] for ComParE_2016, in openSMILE's order, with their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import opensmile
+
+from pipeline import runtime
+from pipeline.extraction import Item, extract, stack, summarise
+from pipeline.fingerprint import code_digest, library_versions, work_key
+from pipeline.h5 import Arrays
+from pipeline.manifest import Medium, by_dialogue, read_media
+from pipeline.media import MediaError, read_sound
+from pipeline.params import AudioParams, read_params
+from pipeline.stagefile import no_vectors, write_stage_file
+
+
+def main(corpus: str) -> None:
+    """Write ``data/<corpus>/audio.h5``."""
+    params = read_params().corpus(corpus)
+    folder = Path("data", corpus)
+    media = read_media(folder / "media.csv") if "audio" in params.modalities else []
+    versions = library_versions("opensmile", "av", "numpy")
+    names = _load_smile(params.audio).feature_names
+    items = [
+        Item(
+            key=work_key(
+                "audio",
+                code=code_digest(__name__),
+                versions=versions,
+                params=params.audio.model_dump(mode="json"),
+                clips=[[clip.sha256, clip.sound_problem] for clip in clips],
+            ),
+            dialogue=dialogue,
+            utterances=len(clips),
+            work=clips,
+        )
+        for dialogue, clips in by_dialogue(media).items()
+    ]
+    describe = partial(describe_sound_of_dialogue, root=Path(params.root), params=params.audio)
+    arrays = stack(extract("audio", items, describe, workers=runtime.workers()), no_vectors(len(names)))
+    summarise("audio", "audio", arrays["reason"], params.max_unobserved.audio)
+    arrays["feature_name"] = np.array(names)
+    provenance = {"encoder": f"openSMILE {params.audio.feature_set} functionals", "versions": versions}
+    write_stage_file(folder / "audio.h5", [clip.id for clip in media], items, arrays, provenance)
+
+
+def describe_sound_of_dialogue(clips: Sequence[Medium], root: Path, params: AudioParams) -> Arrays:
+    """Features and reasons of all clips of a dialogue."""
+    dimension = len(_load_smile(params).feature_names)
+    features, reasons = np.zeros((len(clips), dimension), np.float32), []
+    for row, clip in enumerate(clips):
+        reason = clip.sound_problem
+        if not reason:
+            try:
+                features[row] = describe_sound(read_sound(root / clip.path, params.sample_rate_hz), params)
+            except MediaError as error:
+                reason = str(error)
+        reasons.append(reason)
+    return {"features": features, "reason": np.array(reasons)}
+
+
+def describe_sound(samples: np.ndarray, params: AudioParams) -> np.ndarray:
+    """openSMILE's functionals, float32 [D], of mono samples in [-1, 1].
+
+    Raises MediaError for sound that openSMILE cannot describe: silent, or too short.
+    """
+    loudest = float(np.abs(samples).max(initial=0.0))
+    if loudest < 10 ** (params.silence_dbfs / 20):
+        raise MediaError("silent")
+    features = _load_smile(params).process_signal(samples, params.sample_rate_hz).to_numpy(np.float32)[0]
+    if not np.isfinite(features).all():
+        # openSMILE fills with NaN where the sound is shorter than its longest window.
+        raise MediaError(f"too short for openSMILE ({len(samples) / params.sample_rate_hz:.2f} s)")
+    return features
+
+
+@cache
+def _load_smile(params: AudioParams) -> opensmile.Smile:
+    """One openSMILE per process and setting."""
+    return opensmile.Smile(
+        feature_set=opensmile.FeatureSet[params.feature_set], feature_level=opensmile.FeatureLevel.Functionals
+    )

@@ -1,0 +1,129 @@
+"""Clips -> faces: sample frames evenly and find every face in them with MTCNN [3.3.3].
+
+Writes faces.h5: per utterance how many frames were looked at; per face its utterance (row), frame,
+box, probability and five landmarks, in pixels of the original picture, largest face first in each
+frame.  Pixels are not kept: decoding again costs little, and faces are personal data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from facenet_pytorch import MTCNN
+
+from pipeline import runtime
+from pipeline.extraction import Item, extract, stack, summarise
+from pipeline.fingerprint import code_digest, library_versions, work_key
+from pipeline.h5 import Arrays
+from pipeline.manifest import Medium, by_dialogue, read_media
+from pipeline.media import MediaError, read_frames
+from pipeline.params import FacesParams, read_params
+from pipeline.stagefile import write_stage_file
+
+NO_FACES: Arrays = {
+    "face_utterance": np.empty(0, np.int64),
+    "frame_index": np.empty(0, np.int64),
+    "box_px": np.empty((0, 4), np.float32),
+    "probability": np.empty(0, np.float32),
+    "landmarks_px": np.empty((0, 5, 2), np.float32),
+}
+NO_CLIPS: Arrays = {**NO_FACES, "frames_sampled": np.empty(0, np.int64), "reason": np.empty(0, str)}
+
+
+def main(corpus: str) -> None:
+    """Write ``data/<corpus>/faces.h5``."""
+    params = read_params().corpus(corpus)
+    folder = Path("data", corpus)
+    media = read_media(folder / "media.csv") if "visual" in params.modalities else []
+    versions = library_versions("torch", "facenet-pytorch", "av")
+    items = [
+        Item(
+            key=work_key(
+                "faces",
+                code=code_digest(__name__),
+                versions=versions,
+                params=params.faces.model_dump(mode="json"),
+                clips=[[clip.sha256, clip.picture_problem] for clip in clips],
+            ),
+            dialogue=dialogue,
+            utterances=len(clips),
+            work=clips,
+        )
+        for dialogue, clips in by_dialogue(media).items()
+    ]
+    find = partial(find_faces_of_dialogue, root=Path(params.root), params=params.faces)
+    parts = extract("faces", items, find, workers=runtime.model_workers())
+    arrays = stack(_number_rows(parts), NO_CLIPS)
+    summarise("faces", "visual", arrays["reason"], params.max_unobserved.visual)
+    provenance = {"detector": "MTCNN with the weights of facenet-pytorch", "versions": versions}
+    write_stage_file(folder / "faces.h5", [clip.id for clip in media], items, arrays, provenance)
+
+
+def find_faces_of_dialogue(clips: Sequence[Medium], root: Path, params: FacesParams) -> Arrays:
+    """Faces of all clips of a dialogue, ``face_utterance`` counting from its first clip."""
+    parts = []
+    for place, clip in enumerate(clips):
+        part = _find_faces_of_clip(clip, root, params)
+        part["face_utterance"] = np.full(len(part["box_px"]), place)
+        parts.append(part)
+    return stack(parts, NO_CLIPS)
+
+
+def detect_faces(images: Sequence[np.ndarray], params: FacesParams) -> Arrays:
+    """Faces in RGB pictures [height, width, 3] of one size; ``frame_index`` counts these pictures."""
+    if min(images[0].shape[:2]) < params.min_face_size_px:
+        return NO_FACES.copy()
+    boxes, probabilities, landmarks = _load_detector(params).detect(np.stack(images), landmarks=True)
+    counts = [0 if found is None else len(found) for found in boxes]
+    if not any(counts):
+        return NO_FACES.copy()
+    return {
+        "frame_index": np.repeat(np.arange(len(images)), counts),
+        "box_px": np.concatenate([found for found in boxes if found is not None]).astype(np.float32),
+        "probability": np.concatenate(
+            [found for found, count in zip(probabilities, counts, strict=True) if count]
+        ).astype(np.float32),
+        "landmarks_px": np.concatenate([found for found in landmarks if found is not None]).astype(
+            np.float32
+        ),
+    }
+
+
+def _find_faces_of_clip(clip: Medium, root: Path, params: FacesParams) -> Arrays:
+    sampled, reason, faces = 0, clip.picture_problem, NO_FACES.copy()
+    if not reason:
+        try:
+            frames = read_frames(root / clip.path, params.frames_per_utterance)
+        except MediaError as error:
+            reason = str(error)
+        else:
+            sampled = len(frames.images)
+            faces = detect_faces(frames.images, params)
+            faces["frame_index"] = np.array(frames.indices)[faces["frame_index"]]
+            reason = "" if len(faces["box_px"]) else "no face found"
+    return {**faces, "frames_sampled": np.array([sampled]), "reason": np.array([reason])}
+
+
+def _number_rows(parts: Iterable[Arrays]) -> Iterator[Arrays]:
+    """The parts with ``face_utterance`` counting from the corpus's first utterance."""
+    first_row = 0
+    for part in parts:
+        yield {**part, "face_utterance": part["face_utterance"] + first_row}
+        first_row += len(part["reason"])
+
+
+@cache
+def _load_detector(params: FacesParams) -> MTCNN:
+    """One detector per process and setting."""
+    torch.set_num_threads(1)
+    return MTCNN(
+        min_face_size=params.min_face_size_px,
+        thresholds=list(params.thresholds),
+        factor=params.scale_factor,
+        keep_all=True,
+        device=torch.device(runtime.device()),
+    ).eval()

@@ -1,0 +1,84 @@
+"""All modalities of a corpus -> features.h5, the file that is shared, and quarantine.csv.
+
+quarantine.csv lists what was not observed: utterance, modality and reason, one row each.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.corpora.formats import label_names
+from pipeline.features import SPLITS, UNLABELLED, Features, ModalityFeatures, write_features
+from pipeline.manifest import Utterance, read_media, read_utterances
+from pipeline.params import CorpusParams, read_params
+from pipeline.stagefile import read_stage_file
+
+
+def main(corpus: str) -> None:
+    """Write ``data/<corpus>/features.h5`` and ``data/<corpus>/quarantine.csv``."""
+    params = read_params().corpus(corpus)
+    folder = Path("data", corpus)
+    features = _assemble(corpus, params, folder)
+    write_features(folder / "features.h5", features)
+    quarantined = _write_quarantine(folder / "quarantine.csv", features)
+    for modality, encoder in features.provenance["encoders"].items():
+        print(f"features: {modality}: {encoder}")
+    dimensions = ", ".join(f"{name} {m.features.shape[1]}" for name, m in features.modalities.items())
+    print(f"features: {len(features)} utterances ({dimensions}), {quarantined} entries in quarantine.csv")
+
+
+def _assemble(corpus: str, params: CorpusParams, folder: Path) -> Features:
+    utterances, media = read_utterances(folder / "utterances.csv"), read_media(folder / "media.csv")
+    ids = [row.id for row in utterances]
+    modalities, sources = {}, {}
+    for name in params.modalities:
+        arrays, source = read_stage_file(folder / f"{name}.h5", ids)
+        observed = arrays["reason"] == ""
+        modalities[name] = ModalityFeatures(arrays["features"], observed, arrays["reason"])
+        keys = "\n".join(arrays["item_key"].tolist())
+        sources[name] = source | {"items_sha256": hashlib.sha256(keys.encode()).hexdigest()}
+    labels = label_names(params.format)
+    column = _columns(utterances)
+    return Features(
+        corpus=corpus,
+        label_names=labels,
+        id=column["id"],
+        split=column["split"],
+        dialogue=column["dialogue"],
+        position=column["position"],
+        speaker=column["speaker"],
+        label=np.array([labels.index(row.label) if row.label else UNLABELLED for row in utterances]),
+        text=column["text"],
+        start_s=np.array([np.nan if row.start_s is None else row.start_s for row in media]),
+        end_s=np.array([np.nan if row.end_s is None else row.end_s for row in media]),
+        modalities=modalities,
+        provenance={
+            "encoders": {name: source["encoder"] for name, source in sources.items()},
+            "sources": sources,
+            "splits": {split: sum(row.split == split for row in utterances) for split in SPLITS},
+        },
+    )
+
+
+def _columns(utterances: list[Utterance]) -> dict[str, Any]:
+    return {name: np.array([getattr(row, name) for row in utterances]) for name in Utterance.__annotations__}
+
+
+def _write_quarantine(path: Path, features: Features) -> int:
+    """Write one row per utterance and modality that was not observed; the number of rows."""
+    rows = [
+        (str(features.id[row]), name, str(modality.reason[row]))
+        for row in range(len(features))
+        for name, modality in features.modalities.items()
+        if not modality.observed[row]
+    ]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("utterance", "modality", "reason"))
+        writer.writerows(rows)
+    return len(rows)

@@ -1,0 +1,215 @@
+"""Faces -> one vector per utterance: cut out every face, embed it with ResNet-101, pool [3.3.3].
+
+Writes visual.h5: features float32 [N, 1000].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import ResNetConfig, ResNetForImageClassification
+
+from pipeline import runtime
+from pipeline.extraction import Item, extract, stack, summarise
+from pipeline.fingerprint import code_digest, library_versions, work_key
+from pipeline.h5 import Arrays
+from pipeline.manifest import Medium, by_dialogue, read_media
+from pipeline.media import MediaError, read_frames
+from pipeline.params import UNTRAINED, VisualParams, read_params
+from pipeline.stagefile import no_vectors, read_stage_file, write_stage_file
+from pipeline.weights import find_model
+
+# Mean and spread of ImageNet's RGB values in [0, 1], with which the encoder's training normalised.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+BATCH_FACES = 20
+
+# He et al. 2016, Table 1: four groups of 3, 4, 23 and 3 bottleneck blocks.
+RESNET_101 = ResNetConfig(
+    embedding_size=64,
+    hidden_sizes=[256, 512, 1024, 2048],
+    depths=[3, 4, 23, 3],
+    layer_type="bottleneck",
+    num_labels=1000,
+)
+
+
+@dataclass(frozen=True)
+class ClipFaces:
+    """A clip and the faces found in it: what a worker needs to embed them."""
+
+    path: str
+    """Relative to the corpus root."""
+    reason: str
+    """Why there are no faces; empty where there are some."""
+    frame_index: np.ndarray
+    """int64 [F], ascending: the frame of each face."""
+    box_px: np.ndarray
+    """float32 [F, 4]: left, top, right, bottom."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Which network embeds the faces."""
+
+    folder: Path | None
+    """A transformers model; None for untrained weights."""
+    seed: int
+    """Of untrained weights."""
+    dimension: int
+    """D, of its embeddings."""
+    description: str
+    """In plain words."""
+    digest: dict[str, str]
+    """What defines its weights."""
+
+
+def main(corpus: str) -> None:
+    """Write ``data/<corpus>/visual.h5``."""
+    params = read_params().corpus(corpus)
+    folder = Path("data", corpus)
+    media = read_media(folder / "media.csv") if "visual" in params.modalities else []
+    faces, _ = read_stage_file(folder / "faces.h5", [clip.id for clip in media])
+    encoder = _find_encoder(f"corpora.{corpus}.visual.weights", params.visual)
+    print(f"visual: {encoder.description}", flush=True)
+    versions = library_versions("torch", "transformers", "pillow", "av")
+    clips = _faces_by_clip(media, faces)
+    face_keys = dict(zip(faces["dialogue"].tolist(), faces["item_key"].tolist(), strict=True))
+    items = [
+        Item(
+            key=work_key(
+                "visual",
+                code=code_digest(__name__),
+                versions=versions,
+                params=params.visual.model_dump(mode="json", exclude={"weights", "seed"}),
+                weights=encoder.digest,
+                faces=face_keys[dialogue],
+            ),
+            dialogue=dialogue,
+            utterances=len(rows),
+            work=[clips[row.id] for row in rows],
+        )
+        for dialogue, rows in by_dialogue(media).items()
+    ]
+    embed = partial(embed_dialogue, root=Path(params.root), encoder=encoder, params=params.visual)
+    parts = extract("visual", items, embed, workers=runtime.model_workers())
+    arrays = stack(parts, no_vectors(encoder.dimension))
+    summarise("visual", "visual", arrays["reason"], params.max_unobserved.visual)
+    provenance = {"encoder": encoder.description, "weights": encoder.digest, "versions": versions}
+    write_stage_file(folder / "visual.h5", [clip.id for clip in media], items, arrays, provenance)
+
+
+def embed_dialogue(clips: Sequence[ClipFaces], root: Path, encoder: Encoder, params: VisualParams) -> Arrays:
+    """Features and reasons of all clips of a dialogue."""
+    features, reasons = np.zeros((len(clips), encoder.dimension), np.float32), []
+    for row, clip in enumerate(clips):
+        reason = clip.reason
+        if not reason:
+            try:
+                features[row] = embed_clip(clip, root, encoder, params)
+            except MediaError as error:
+                reason = str(error)
+        reasons.append(reason)
+    return {"features": features, "reason": np.array(reasons)}
+
+
+def embed_clip(clip: ClipFaces, root: Path, encoder: Encoder, params: VisualParams) -> np.ndarray:
+    """The vector [D] of a clip with at least one face; MediaError if it cannot be decoded."""
+    frame_numbers = np.unique(clip.frame_index)
+    images = dict(zip(frame_numbers.tolist(), read_frames_at(root / clip.path, frame_numbers), strict=True))
+    chosen = _largest_of_each_frame(clip) if params.pooling == "largest" else range(len(clip.box_px))
+    crops = [
+        crop_face(images[clip.frame_index[face]], clip.box_px[face], params.crop_margin, params.crop_size_px)
+        for face in chosen
+    ]
+    embeddings = _embed(np.stack(crops), encoder)
+    if params.pooling == "frames":
+        frames = clip.frame_index[chosen]
+        embeddings = np.stack([embeddings[frames == number].mean(axis=0) for number in frame_numbers])
+    return embeddings.mean(axis=0)
+
+
+def crop_face(image: np.ndarray, box_px: np.ndarray, margin: float, size_px: int) -> np.ndarray:
+    """A face as RGB uint8 [size, size, 3], cut as a square around its box and resized with antialiasing.
+
+    The square is the box's longer side plus ``margin`` of it on each side; beyond the picture, the
+    picture's edge is repeated.
+    """
+    left, top, right, bottom = box_px.astype(float)
+    half = max(right - left, bottom - top) * (0.5 + margin)
+    square = np.array([(left + right) / 2 - half, (top + bottom) / 2 - half] * 2) + [0, 0, 2 * half, 2 * half]
+    height, width = image.shape[:2]
+    beyond = math.ceil(max(0, -square.min(), square[2] - width, square[3] - height))
+    padded = np.pad(image, ((beyond, beyond), (beyond, beyond), (0, 0)), mode="edge")
+    # Pillow's resize averages over the source pixels of each target pixel, at sub-pixel positions.
+    face = Image.fromarray(padded).resize(
+        (size_px, size_px), Image.Resampling.BILINEAR, box=tuple(square + beyond)
+    )
+    return np.asarray(face)
+
+
+def _embed(crops: np.ndarray, encoder: Encoder) -> np.ndarray:
+    """Embeddings float32 [F, D] of faces [F, size, size, 3]; batches never mix clips."""
+    network = _load_network(encoder.folder, encoder.seed)
+    pixels = torch.from_numpy(crops).to(runtime.device()).permute(0, 3, 1, 2).float() / 255
+    mean, std = (
+        torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD)
+    )
+    normalised = ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        batches = [
+            network(pixel_values=batch).logits.float().cpu() for batch in normalised.split(BATCH_FACES)
+        ]
+    return torch.cat(batches).numpy()
+
+
+def _largest_of_each_frame(clip: ClipFaces) -> np.ndarray:
+    """Rows of the faces to keep: the first of each frame, since faces come largest first."""
+    return np.unique(clip.frame_index, return_index=True)[1]
+
+
+def _faces_by_clip(media: Sequence[Medium], faces: Arrays) -> dict[str, ClipFaces]:
+    """Utterance id -> its clip with its faces."""
+    edges = np.searchsorted(faces["face_utterance"], np.arange(len(media) + 1))
+    return {
+        clip.id: ClipFaces(
+            path=clip.path,
+            reason=faces["reason"][row].item(),
+            frame_index=faces["frame_index"][edges[row] : edges[row + 1]],
+            box_px=faces["box_px"][edges[row] : edges[row + 1]],
+        )
+        for row, clip in enumerate(media)
+    }
+
+
+def _find_encoder(key: str, params: VisualParams) -> Encoder:
+    if params.weights == UNTRAINED:
+        return Encoder(
+            folder=None,
+            seed=params.seed,
+            dimension=RESNET_101.num_labels,
+            description=f"UNTRAINED ResNet-101 (random weights, seed {params.seed})",
+            digest={UNTRAINED: f"{params.architecture}, seed {params.seed}"},
+        )
+    model = find_model(key, params.weights)
+    dimension = ResNetConfig.from_pretrained(model.path).num_labels
+    return Encoder(model.path, params.seed, dimension, f"ResNet-101 from {params.weights}", model.digest)
+
+
+@cache
+def _load_network(folder: Path | None, seed: int) -> ResNetForImageClassification:
+    """One network per process."""
+    torch.set_num_threads(1)
+    if folder is not None:
+        network = ResNetForImageClassification.from_pretrained(folder)
+    else:
+        torch.manual_seed(seed)
+        network = ResNetForImageClassification(RESNET_101)
+    return network.eval().to(runtime.device(), memory_format=torch.channels_last)

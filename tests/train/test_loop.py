@@ -1,0 +1,137 @@
+"""Training on a small corpus whose labels can be learnt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.errors import UserError
+from train.data import Dialogues, fit_standardisation
+from train.loop import predict, train_seed
+from train.metrics import compute_metrics
+from train.model import MultiEmo
+
+
+def dialogues_of(features, params):
+    return Dialogues.from_features(features, fit_standardisation(features, params.modalities))
+
+
+def test_training_learns_what_can_be_learnt(make_features, small_params):
+    params = small_params.model_copy(update={"epochs": 25, "learning_rate": 3e-3, "dropout": 0.1, "batch_dialogues": 10})
+    features = make_features(train=40, dev=10, test=30, noise=1.5)
+    dialogues = dialogues_of(features, params)
+    run = train_seed(dialogues, params, seed=0)
+    assert run.epochs[-1].train_loss < run.epochs[0].train_loss
+    network = MultiEmo(params, {m: f.shape[1] for m, f in dialogues.features.items()}, 3)
+    network.load_state_dict(run.weights)
+    predictions = predict(network, dialogues, dialogues.spans["test"], 4)
+    scores = compute_metrics(features.label[predictions.row], predictions.label, features.label_names)
+    assert scores.weighted_f1 > 0.8  # chance is about 0.33
+    np.testing.assert_allclose(predictions.probability.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(make_features, small_params):
+    params = small_params.model_copy(update={"dropout": 0.2, "epochs": 3})
+    dialogues = dialogues_of(make_features(), params)
+    first = train_seed(dialogues, params, seed=1)
+    torch.rand(5)  # what happened before must not matter
+    again, other = train_seed(dialogues, params, seed=1), train_seed(dialogues, params, seed=2)
+    assert first.epochs == again.epochs
+    assert all(torch.equal(first.weights[name], again.weights[name]) for name in first.weights)
+    assert not torch.equal(first.weights["fc_z.weight"], other.weights["fc_z.weight"])
+
+
+def test_training_leaves_torchs_global_state_alone(make_features, small_params):
+    dialogues = dialogues_of(make_features(), small_params)
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    train_seed(dialogues, small_params, seed=0)
+    assert torch.equal(torch.rand(4), expected)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_best_validation_epoch_is_kept(make_features, small_params):
+    params = small_params.model_copy(update={"epochs": 8, "learning_rate": 1e-2})
+    features = make_features(train=8, dev=8, noise=3.0)
+    dialogues = dialogues_of(features, params)
+    run = train_seed(dialogues, params, seed=0)
+    best = max(run.epochs, key=lambda epoch: (epoch.dev_weighted_f1, -epoch.dev_loss, -epoch.epoch))
+    assert run.selected == best
+    network = MultiEmo(params, {m: f.shape[1] for m, f in dialogues.features.items()}, 3)
+    network.load_state_dict(run.weights)
+    predictions = predict(network, dialogues, dialogues.spans["dev"], params.batch_dialogues)
+    scores = compute_metrics(features.label[predictions.row], predictions.label, features.label_names)
+    assert scores.weighted_f1 == pytest.approx(best.dev_weighted_f1)
+
+
+def test_the_test_split_has_no_say_in_training(make_features, small_params):
+    features = make_features()
+    test = features.split == "test"
+    modalities = {
+        name: replace(m, features=np.where((test & m.observed)[:, None], 3.0, m.features).astype(np.float32))
+        for name, m in features.modalities.items()
+    }
+    other = replace(features, modalities=modalities, label=np.where(test, 0, features.label))
+    runs = [train_seed(dialogues_of(f, small_params), small_params, seed=0) for f in (features, other)]
+    assert runs[0].epochs == runs[1].epochs
+    assert all(torch.equal(runs[0].weights[name], runs[1].weights[name]) for name in runs[0].weights)
+
+
+def test_l2_is_the_gradient_of_lambda_times_the_squared_norm(make_features, small_params):
+    """One Adam step by hand, with lambda ||theta||^2 in the loss itself (Eq. 22)."""
+    params = small_params.model_copy(update={"epochs": 1, "l2": 0.05, "batch_dialogues": 100, "learning_rate": 1e-3})
+    dialogues = dialogues_of(make_features(), params)
+    run = train_seed(dialogues, params, seed=0)
+
+    from train.losses import training_losses
+
+    torch.manual_seed(0)
+    network = MultiEmo(params, {m: f.shape[1] for m, f in dialogues.features.items()}, 3)
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(0)).tolist()
+    batch = dialogues.batch([dialogues.spans["train"][i] for i in order])
+    output = network(batch)
+    loss = training_losses(output.logits, output.z, output.fused, batch.label, params.loss).total
+    loss = loss + params.l2 * sum((p**2).sum() for p in network.parameters())
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, betas=(0.9, 0.99))
+    loss.backward()
+    optimiser.step()
+    moved = 0
+    for name, tensor in network.state_dict().items():
+        # Adam divides by the gradient's size: where that is rounding, so is the step's sign.
+        clear = network.get_parameter(name).grad.abs() > 1e-5
+        torch.testing.assert_close(run.weights[name][clear], tensor[clear], rtol=0, atol=1e-5)
+        moved += int(clear.sum())
+    assert moved > 1000
+
+
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_a_split_without_labels_stops_training(make_features, small_params, without_labels, split):
+    dialogues = dialogues_of(without_labels(make_features(), split), small_params)
+    with pytest.raises(UserError, match=f"the {split} split has no labelled utterance"):
+        train_seed(dialogues, small_params, seed=0)
+
+
+def test_a_class_absent_from_training_and_unlabelled_utterances_are_fine(make_features, small_params):
+    features = make_features()
+    label = np.where((features.split == "train") & (features.label == 2), -1, features.label)
+    run = train_seed(dialogues_of(replace(features, label=label), small_params), small_params, seed=0)
+    assert np.isfinite([run.selected.train_loss, run.selected.dev_loss]).all()
+
+
+def test_a_loss_that_is_not_finite_names_seed_epoch_batch_and_part(make_features, small_params):
+    params = small_params.model_copy(update={"learning_rate": 1e30, "batch_dialogues": 3})
+    dialogues = dialogues_of(make_features(), params)
+    with pytest.raises(UserError, match=r"seed 5, epoch 1, batch \d: the \w+ loss is (nan|inf|-inf)"):
+        train_seed(dialogues, params, seed=5)
+
+
+def test_predictions_cover_unlabelled_utterances_and_an_empty_split(make_features, small_params, without_labels):
+    features = without_labels(make_features(), "test")
+    dialogues = dialogues_of(features, small_params)
+    network = MultiEmo(small_params, {m: f.shape[1] for m, f in dialogues.features.items()}, 3)
+    assert predict(network, dialogues, dialogues.spans["test"], 3).row.tolist() == np.flatnonzero(features.split == "test").tolist()
+    assert predict(network, dialogues, [], 3).probability.shape == (0, 3)

@@ -1,0 +1,142 @@
+"""The losses against Eq. 18-22 written out, sample by sample."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from pipeline.params import LossParams
+from train.data import IGNORED_LABEL
+from train.losses import soft_hgr_loss, swfc_loss, training_losses
+
+TAU, ALPHA, GAMMA = 0.8, 0.8, 2.0
+
+
+def swfc_written_out(z, label, tau=TAU, alpha=ALPHA, gamma=GAMMA):
+    count, total = len(z), 0.0
+    for j in range(count):
+        others = [s for s in range(count) if s != j]
+        positives = [g for g in others if label[g] == label[j]]
+        if not positives:
+            continue
+        n_y = sum(1 for s in range(count) if label[s] == label[j])
+        denominator = sum(math.exp(float(z[j] @ z[s]) / tau) for s in others)
+        inner = 0.0
+        for g in positives:
+            s_jg = math.exp(float(z[j] @ z[g]) / tau) / denominator
+            inner += (1 - s_jg) ** gamma * math.log(s_jg)
+        total -= (count / n_y) ** alpha / len(positives) * inner
+    return total
+
+
+def soft_hgr_written_out(features):
+    def centre(rows):
+        mean = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+        return [[x - m for x, m in zip(row, mean, strict=True)] for row in rows]
+
+    def covariance(rows):
+        return [[sum(r[a] * r[b] for r in rows) / (len(rows) - 1) for b in range(len(rows[0]))] for a in range(len(rows[0]))]
+
+    centred = [centre(f.tolist()) for f in features]
+    total = 0.0
+    for q, v in itertools.product(range(len(features)), repeat=2):
+        if q == v:
+            continue
+        rows_q, rows_v = centred[q], centred[v]
+        expectation = sum(sum(x * y for x, y in zip(a, b, strict=True)) for a, b in zip(rows_q, rows_v, strict=True)) / len(rows_q)
+        cov_q, cov_v = covariance(rows_q), covariance(rows_v)
+        size = len(cov_q)
+        trace = sum(cov_q[a][b] * cov_v[b][a] for a in range(size) for b in range(size))
+        total -= expectation - 0.5 * trace
+    return total
+
+
+@pytest.fixture
+def samples():
+    generator = torch.Generator().manual_seed(3)
+    z = torch.randn(17, 5, generator=generator, dtype=torch.float64)
+    label = torch.tensor([0, 0, 1, 2, 0, 1, 1, 0, 2, 2, 0, 0, 1, 3, 0, 2, 1])  # 3 occurs once
+    return z, label
+
+
+@pytest.mark.parametrize(("alpha", "gamma", "tau"), [(0.8, 2.0, 0.8), (0.0, 0.0, 1.0), (1.0, 0.5, 0.3)])
+def test_swfc_is_eq_18_and_19(samples, alpha, gamma, tau):
+    z, label = samples
+    expected = swfc_written_out(z, label, tau, alpha, gamma)
+    assert swfc_loss(z, label, tau, alpha, gamma).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_swfc_gradient_is_that_of_eq_18_and_19(samples):
+    z, label = samples
+    z = z[:6].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: swfc_loss(z, label[:6], TAU, ALPHA, GAMMA), z)
+
+
+def test_soft_hgr_is_eq_20():
+    generator = torch.Generator().manual_seed(4)
+    features = [torch.randn(9, 4, generator=generator, dtype=torch.float64) + m for m in range(3)]
+    assert soft_hgr_loss(features).item() == pytest.approx(soft_hgr_written_out(features), rel=1e-12)
+
+
+def test_soft_hgr_rewards_features_that_go_together():
+    features = torch.randn(50, 4, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    unrelated = torch.randn(50, 4, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+    assert soft_hgr_loss([features, features]) < soft_hgr_loss([features, unrelated])
+
+
+def test_soft_hgr_of_a_single_modality_is_zero():
+    assert soft_hgr_loss([torch.randn(5, 3)]).item() == 0
+
+
+def test_total_is_eq_22_and_ignores_what_is_no_sample():
+    generator = torch.Generator().manual_seed(7)
+    logits, z, *fused = (torch.randn(3, 6, 4, generator=generator, dtype=torch.float64) for _ in range(5))
+    label = torch.randint(4, (3, 6), generator=generator)
+    label[0, 4:] = IGNORED_LABEL
+    label[2, 1] = IGNORED_LABEL
+    logits[0, 5] = z[0, 5] = torch.nan  # padding may hold anything
+    losses = training_losses(logits, z, dict(zip("tav", fused, strict=True)), label, LossParams())
+
+    sample = label != IGNORED_LABEL
+    count = int(sample.sum())
+    cross_entropy = -sum(
+        math.log(float(row.exp()[y] / row.exp().sum())) for row, y in zip(logits[sample], label[sample], strict=True)
+    )
+    swfc = swfc_written_out(z[sample], label[sample])
+    soft_hgr = soft_hgr_written_out([f[sample] for f in fused])
+    expected = (0.4 * swfc + 0.3 * soft_hgr + 0.3 * cross_entropy) / count
+    assert losses.total.item() == pytest.approx(expected, rel=1e-12)
+    assert losses.cross_entropy.item() == pytest.approx(cross_entropy / count, rel=1e-12)
+
+
+@pytest.mark.parametrize("label", [[0], [0, 0], [0, 1], [0, 1, 1], [0, 0, 0, 2]])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 100.0])
+@pytest.mark.parametrize("focus", [0.0, 0.5, 2.0])
+def test_losses_and_gradients_are_finite_for_few_samples_and_extreme_values(label, scale, focus):
+    generator = torch.Generator().manual_seed(8)
+    logits, z, *fused = (scale * torch.randn(1, len(label), 6, generator=generator) for _ in range(5))
+    leaves = [tensor.requires_grad_() for tensor in (logits, z, *fused)]
+    losses = training_losses(logits, z, dict(zip("tav", fused, strict=True)), torch.tensor([label]), LossParams(focus=focus))
+    losses.total.backward()
+    assert all(torch.isfinite(loss) for loss in losses)
+    assert all(torch.isfinite(leaf.grad).all() for leaf in leaves)
+
+
+def test_a_label_of_one_sample_adds_nothing_to_swfc_but_repels():
+    z = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]], dtype=torch.float64)
+    alone = swfc_loss(z[:2], torch.tensor([0, 0]), TAU, 0.0, GAMMA)
+    assert alone.item() == pytest.approx(0, abs=1e-12)  # s is 1: the pair has no rival
+    with_rival = swfc_loss(z, torch.tensor([0, 0, 1]), TAU, 0.0, GAMMA)
+    assert with_rival > alone
+
+
+def test_normalised_z_makes_swfc_blind_to_length():
+    generator = torch.Generator().manual_seed(9)
+    logits, z, fused = (torch.randn(2, 4, 3, generator=generator) for _ in range(3))
+    label = torch.randint(2, (2, 4), generator=generator)
+    params = LossParams(normalise_z=True)
+    short, long = (training_losses(logits, k * z, {"text": fused}, label, params).swfc for k in (0.1, 10))
+    torch.testing.assert_close(short, long)

@@ -1,0 +1,163 @@
+"""The whole network, and trained models on disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from pipeline.errors import UserError
+from pipeline.params import MODALITIES, ContextParams
+from train.data import Dialogues, fit_standardisation
+from train.losses import training_losses
+from train.model import ModelCard, MultiEmo, Selected, TrainedModel, load_model, save_model
+
+DIMS = {"text": 12, "audio": 20, "visual": 16}
+SUBSETS = [list(names) for size in (1, 2, 3) for names in combinations(MODALITIES, size)]
+
+
+def network_and_dialogues(features, params):
+    torch.manual_seed(0)
+    network = MultiEmo(params, DIMS, len(features.label_names)).eval()
+    return network, Dialogues.from_features(features, fit_standardisation(features, params.modalities))
+
+
+def logits_by_row(network, dialogues, spans, batch_dialogues):
+    logits = {}
+    with torch.no_grad():
+        for batch in dialogues.batches(spans, batch_dialogues):
+            rows = batch.row[batch.valid].tolist()
+            logits |= dict(zip(rows, network(batch).logits[batch.valid], strict=True))
+    return torch.stack([logits[row] for row in sorted(logits)])
+
+
+@pytest.mark.parametrize("fusion", ["multiattn", "concat"])
+def test_padding_batch_size_and_order_do_not_change_logits(make_features, small_params, fusion):
+    network, dialogues = network_and_dialogues(make_features(), small_params.model_copy(update={"fusion": fusion}))
+    spans = dialogues.spans["train"]
+    assert len({len(span) for span in spans}) > 3
+    alone = logits_by_row(network, dialogues, spans, 1)
+    for size, order in ((len(spans), spans), (5, spans[::-1]), (3, spans)):
+        torch.testing.assert_close(logits_by_row(network, dialogues, order, size), alone, rtol=0, atol=1e-5)
+
+
+def test_values_of_unobserved_utterances_do_not_matter(make_features, small_params):
+    context = ContextParams(text="none", audio="dialogue_rnn", visual="dialogue_rnn")
+    network, dialogues = network_and_dialogues(make_features(), small_params.model_copy(update={"context": context}))
+    spans = dialogues.spans["train"]
+    noisy = replace(
+        dialogues,
+        features={m: torch.where(dialogues.observed[m][:, None], f, 9.0) for m, f in dialogues.features.items()},
+    )
+    assert any((~observed).any() for observed in dialogues.observed.values())
+    assert torch.equal(logits_by_row(network, noisy, spans, 4), logits_by_row(network, dialogues, spans, 4))
+
+
+@pytest.mark.parametrize("fusion", ["multiattn", "concat"])
+@pytest.mark.parametrize("names", SUBSETS, ids="+".join)
+def test_any_subset_of_modalities_trains_every_parameter(make_features, small_params, names, fusion):
+    params = small_params.model_copy(update={"modalities": tuple(names), "fusion": fusion})
+    network, dialogues = network_and_dialogues(make_features(), params)
+    batch = dialogues.batch(dialogues.spans["train"])
+    output = network(batch)
+    assert output.logits.shape == (*batch.label.shape, 3)
+    assert list(output.fused) == names
+    losses = training_losses(output.logits, output.z, output.fused, batch.label, params.loss)
+    losses.total.backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
+
+
+def test_one_dialogue_of_one_utterance_that_nobody_observed_is_finite(make_features, small_params):
+    network, dialogues = network_and_dialogues(make_features(), small_params)
+    span = next(span for span in dialogues.spans["train"] if len(span) == 1)
+    blind = replace(dialogues, observed={m: torch.zeros_like(o) for m, o in dialogues.observed.items()})
+    batch = blind.batch([span])
+    output = network(batch)
+    training_losses(output.logits, output.z, output.fused, batch.label, small_params.loss).total.backward()
+    assert torch.isfinite(output.logits).all()
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
+
+
+@pytest.fixture
+def trained(make_features, small_params):
+    features = make_features()
+    weights = {}
+    for seed in (0, 7):
+        torch.manual_seed(seed)
+        weights[seed] = MultiEmo(small_params, DIMS, 3).state_dict()
+    card = ModelCard(
+        corpus="small", label_names=features.label_names, dims=DIMS, train=small_params, features_sha256=features.digest,
+        selected={seed: Selected(epoch=2, dev_weighted_f1=0.5) for seed in weights}, encoders={"text": "RoBERTa"},
+    )  # fmt: skip
+    return TrainedModel(card, fit_standardisation(features, MODALITIES), weights)
+
+
+def test_a_saved_model_comes_back_bit_by_bit(trained, tmp_path):
+    save_model(tmp_path / "model", trained)
+    save_model(tmp_path / "model", trained)  # again, over the first
+    loaded = load_model(tmp_path / "model")
+    assert loaded.card == trained.card
+    assert loaded.weights.keys() == trained.weights.keys()
+    for seed, weights in trained.weights.items():
+        assert all(torch.equal(loaded.weights[seed][name], tensor) for name, tensor in weights.items())
+        assert all(torch.equal(a, b) for a, b in zip(loaded.network(seed).state_dict().values(), weights.values(), strict=True))
+    for name in MODALITIES:
+        np.testing.assert_array_equal(loaded.standardisation.mean[name], trained.standardisation.mean[name])
+        np.testing.assert_array_equal(loaded.standardisation.scale[name], trained.standardisation.scale[name])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["features.h5", "model"]
+    assert sorted(p.name for p in (tmp_path / "model").iterdir()) == [
+        "model.json", "seed_0.safetensors", "seed_7.safetensors", "standardisation.safetensors"
+    ]  # fmt: skip
+
+
+def test_weights_that_do_not_fit_are_named(trained, tmp_path):
+    folder = tmp_path / "model"
+    save_model(folder, trained)
+    weights = load_file(folder / "seed_7.safetensors")
+    weights["fc_q.weight"] = weights.pop("fc_z.weight")
+    weights["fc_l.weight"] = weights["fc_l.weight"][:3].clone()
+    save_file(weights, folder / "seed_7.safetensors")
+    with pytest.raises(UserError) as error:
+        load_model(folder)
+    for words in ("seed_7.safetensors", "lacks fc_z.weight", "foreign fc_q.weight", "fc_l.weight is (3, 16) instead of (16, 16)"):
+        assert words in str(error.value)
+
+
+def test_a_missing_or_damaged_file_is_named(trained, tmp_path):
+    folder = tmp_path / "model"
+    with pytest.raises(UserError, match="model.json: no such file"):
+        load_model(folder)
+    save_model(folder, trained)
+    (folder / "seed_0.safetensors").write_bytes(b"garbage that is longer than eight bytes")
+    with pytest.raises(UserError, match="seed_0.safetensors: damaged"):
+        load_model(folder)
+    (folder / "seed_0.safetensors").unlink()
+    with pytest.raises(UserError, match="seed_0.safetensors: no such file"):
+        load_model(folder)
+
+
+def test_a_card_of_another_version_or_with_foreign_keys_is_refused(trained, tmp_path):
+    folder = tmp_path / "model"
+    save_model(folder, trained)
+    card = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(card | {"schema_version": 2, "colour": "red"}))
+    with pytest.raises(UserError, match=r"(?s)schema_version.*colour"):
+        load_model(folder)
+
+
+def test_features_that_do_not_fit_are_named(trained, make_features, tmp_path):
+    features = make_features()
+    path = tmp_path / "features.h5"
+    trained.check_fits(features, path)
+    narrow = replace(features.modalities["text"], features=features.modalities["text"].features[:, :5])
+    other = replace(features, label_names=("joy", "neutral", "anger"), modalities={"text": narrow, "audio": features.modalities["audio"]})
+    with pytest.raises(UserError) as error:
+        trained.check_fits(other, path)
+    for words in (str(path), "text has 5 dimensions instead of 12", "no visual", "labels are joy, neutral, anger"):
+        assert words in str(error.value)

@@ -1,0 +1,226 @@
+"""MultiEMO's network [3.2], and trained models as a folder.
+
+    model/model.json                    how it was trained and on what (ModelCard)
+    model/standardisation.safetensors   <modality>.mean, <modality>.scale: float64 [D]
+    model/seed_<seed>.safetensors       the weights of each training run
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple, Self
+
+import torch
+from pydantic import Field, ValidationError, model_validator
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from pipeline.errors import UserError
+from pipeline.features import Features
+from pipeline.params import MODALITIES, Section, TrainParams
+from train.context import ModalityContext
+from train.data import Batch, Standardisation
+from train.fusion import Concat, MultiAttn
+
+CARD = "model.json"
+STANDARDISATION = "standardisation.safetensors"
+
+
+class Output(NamedTuple):
+    """What the network says of each utterance of a batch; rows of padding mean nothing."""
+
+    logits: Tensor
+    """[B, T, classes]: before the softmax of Eq. 16."""
+    z: Tensor
+    """[B, T, hidden_size]: Eq. 14, what the SWFC loss contrasts."""
+    fused: dict[str, Tensor]
+    """[B, T, hidden_size] per modality: what the Soft-HGR loss correlates."""
+
+
+class MultiEmo(nn.Module):
+    """Context modelling, fusion and classification of the modalities in ``dims`` (name to width D).
+
+    Dropout [4.3, which does not say where] is applied to the context vectors, to the output of each
+    stage of MultiAttn before its residual connection, and to l of Eq. 15.
+    """
+
+    def __init__(self, params: TrainParams, dims: Mapping[str, int], classes: int) -> None:
+        super().__init__()
+        size = params.hidden_size
+        names = [name for name in MODALITIES if name in params.modalities]
+        self.context = nn.ModuleDict(
+            {
+                name: ModalityContext(
+                    dims[name],
+                    size,
+                    getattr(params.context, name),
+                    reduced_size=params.audio_size if name == "audio" else None,
+                )
+                for name in names
+            }
+        )
+        self.fusion: nn.Module = (
+            MultiAttn(names, params.layers, size, params.heads, params.feedforward_size, params.dropout)
+            if params.fusion == "multiattn"
+            else Concat()
+        )
+        self.dropout = nn.Dropout(params.dropout)
+        self.fc_z = nn.Linear(size * len(names), size)  # Eq. 14
+        self.fc_l = nn.Linear(size, size)  # Eq. 15
+        self.fc_p = nn.Linear(size, classes)  # Eq. 16
+
+    def forward(self, batch: Batch) -> Output:
+        contexts = {
+            name: self.dropout(context(batch.features[name], batch.observed[name], batch.speaker, batch.speakers))
+            for name, context in self.context.items()
+        }
+        fused = self.fusion(contexts, batch.observed)
+        z = self.fc_z(torch.cat([fused[name] for name in contexts], dim=-1))  # Eq. 13-14
+        hidden = self.dropout(torch.relu(self.fc_l(z)))
+        return Output(self.fc_p(hidden), z, fused)
+
+
+class Selected(Section):
+    """The epoch whose weights a seed's training run kept."""
+
+    epoch: int
+    """From 1."""
+    dev_weighted_f1: float
+    """From 0 to 1."""
+
+
+class ModelCard(Section):
+    """Content of model.json."""
+
+    schema_version: Literal[1] = 1
+    corpus: str
+    label_names: Annotated[tuple[str, ...], Field(strict=False)]
+    dims: dict[str, int]
+    """Width of the features of each modality."""
+    train: TrainParams
+    selected: dict[int, Selected]
+    """By seed."""
+    features_sha256: str
+    """Content digest of the feature file that the model was trained on."""
+    encoders: dict[str, str]
+    """What made those features, in words, as the feature file's provenance has it."""
+
+    @model_validator(mode="after")
+    def _dims_of_the_modalities(self) -> Self:
+        if set(self.dims) != set(self.train.modalities):
+            raise ValueError(f"dims are of {', '.join(self.dims)}, train.modalities {', '.join(self.train.modalities)}")
+        return self
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """One network per seed, and all that is needed to use them."""
+
+    card: ModelCard
+    standardisation: Standardisation
+    weights: dict[int, dict[str, Tensor]]
+    """State dict of each seed, on the CPU."""
+
+    def network(self, seed: int) -> MultiEmo:
+        """The network of one seed, ready for inference, on the CPU."""
+        network = MultiEmo(self.card.train, self.card.dims, len(self.card.label_names))
+        network.load_state_dict(self.weights[seed])
+        return network.eval()
+
+    def check_fits(self, features: Features, origin: Path) -> None:
+        """UserError, naming what differs, if this model cannot read these features (of file ``origin``)."""
+        differences = []
+        for name, dim in self.card.dims.items():
+            if name not in features.modalities:
+                differences.append(f"the file has no {name}")
+            elif (found := features.modalities[name].features.shape[1]) != dim:
+                differences.append(f"{name} has {found} dimensions instead of {dim}")
+        if features.label_names != self.card.label_names:
+            theirs, ours = ", ".join(features.label_names), ", ".join(self.card.label_names)
+            differences.append(f"the labels are {theirs} instead of {ours}")
+        if differences:
+            raise UserError(
+                f"{origin}: the model of corpus {self.card.corpus} cannot read it: {'; '.join(differences)}; "
+                "train a model on this file"
+            )
+
+
+def save_model(folder: Path, model: TrainedModel) -> None:
+    """Write the folder so that it is there either whole or as it was before."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        (temporary / CARD).write_text(model.card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        statistics = {
+            f"{name}.{kind}": torch.from_numpy(values[name])
+            for kind, values in (("mean", model.standardisation.mean), ("scale", model.standardisation.scale))
+            for name in values
+        }
+        save_file(statistics, temporary / STANDARDISATION)
+        for seed, weights in model.weights.items():
+            save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary / _weights_file(seed))
+        # mkdtemp makes private folders; colleagues get what the umask grants.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def load_model(folder: Path) -> TrainedModel:
+    """Read a folder of ``save_model``; UserError naming the file and what is wrong with it."""
+    path = folder / CARD
+    try:
+        card = ModelCard.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; train a model with dvc repro, or fetch it with dvc pull") from None
+    except ValidationError as error:
+        mistakes = "; ".join(f"{'.'.join(map(str, m['loc']))}: {m['msg']}" for m in error.errors())
+        raise UserError(f"{path}: not a model of this version: {mistakes}; train it again") from None
+    statistics = _read_tensors(folder / STANDARDISATION, {
+        f"{name}.{kind}": (dim,) for name, dim in card.dims.items() for kind in ("mean", "scale")
+    })  # fmt: skip
+    standardisation = Standardisation(
+        mean={name: statistics[f"{name}.mean"].numpy() for name in card.dims},
+        scale={name: statistics[f"{name}.scale"].numpy() for name in card.dims},
+    )
+    with torch.device("meta"):  # shapes without memory
+        expected = MultiEmo(card.train, card.dims, len(card.label_names)).state_dict()
+    shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
+    weights = {seed: _read_tensors(folder / _weights_file(seed), shapes) for seed in card.selected}
+    return TrainedModel(card, standardisation, weights)
+
+
+def _weights_file(seed: int) -> str:
+    return f"seed_{seed}.safetensors"
+
+
+def _read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """The tensors of a file, which must be exactly those named; UserError naming what differs."""
+    try:
+        tensors = load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file, though {CARD} speaks of it; fetch or train the model again") from None
+    except SafetensorError as error:
+        raise UserError(f"{path}: damaged ({error}); fetch or train the model again") from None
+    problems = [f"lacks {name}" for name in shapes if name not in tensors]
+    problems += [f"has a foreign {name}" for name in tensors if name not in shapes]
+    problems += [
+        f"{name} is {tuple(tensor.shape)} instead of {shapes[name]}"
+        for name, tensor in tensors.items()
+        if name in shapes and tuple(tensor.shape) != shapes[name]
+    ]
+    if problems:
+        shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
+        raise UserError(f"{path}: does not fit {CARD}: {shown}; train the model again")
+    return tensors
