@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.h5 import CONTENT_SHA256, Arrays, DamagedFile, list_arrays, read_h5, write_h5
+from pipeline.h5 import CONTENT_SHA256, Arrays, DamagedFileError, list_arrays, read_h5, write_h5
 
 SCHEMA = 1
 SPLITS = ("train", "dev", "test")
@@ -100,7 +100,7 @@ def read_features(path: Path, modalities: Sequence[str] | None = None) -> Featur
             names = list_arrays(file)
         if schema != SCHEMA:
             raise UserError(
-                f"{path}: feature file of schema {schema}, this version reads schema {SCHEMA}; rerun dvc repro"
+                f"{path}: feature file of schema {schema}, but this version reads {SCHEMA}; run dvc repro"
             )
         stored = sorted({name.split("/")[0] for name in names} - {"utterances"})
         absent = sorted(set(modalities or ()) - set(stored))
@@ -116,7 +116,7 @@ def read_features(path: Path, modalities: Sequence[str] | None = None) -> Featur
         raise UserError(
             f"{path}: no such feature file; make it with dvc repro, or fetch it with dvc pull"
         ) from None
-    except (OSError, DamagedFile) as error:
+    except (OSError, DamagedFileError) as error:
         raise UserError(
             f"{path}: not a readable feature file ({error}); delete it and run dvc repro or dvc pull"
         ) from None
@@ -150,13 +150,10 @@ def find_problems(features: Features) -> list[str]:
         problems.append("utterance ids repeat")
     if set(features.split.tolist()) - set(SPLITS):
         problems.append(f"splits other than {', '.join(SPLITS)}")
-    if count and not (
-        UNLABELLED <= features.label.min() and features.label.max() < len(features.label_names)
-    ):
+    if count and (features.label.min() < UNLABELLED or features.label.max() >= len(features.label_names)):
         problems.append("labels outside the label names")
-    starts = [index for index in range(count) if features.position[index] == 0]
-    heads = features.dialogue[starts].tolist()
-    if len(set(heads)) != len(heads) or len(heads) != len(set(features.dialogue.tolist())):
+    changes = int((features.dialogue[1:] != features.dialogue[:-1]).sum())
+    if count and changes + 1 != len(set(features.dialogue.tolist())):
         problems.append("the utterances of a dialogue are not contiguous")
     for name, modality in features.modalities.items():
         problems += [f"{name}: {problem}" for problem in _modality_problems(modality, count)]

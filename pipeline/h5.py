@@ -17,7 +17,7 @@ Arrays = dict[str, np.ndarray]
 CONTENT_SHA256 = "content_sha256"
 
 
-class DamagedFile(Exception):
+class DamagedFileError(Exception):
     """A file whose content is not what was written."""
 
 
@@ -45,30 +45,31 @@ def write_h5(path: Path, arrays: Mapping[str, np.ndarray], attrs: Mapping[str, s
     HDF5 reader knows and which, unlike variable-length text, is covered by the checksum.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A unique name in the same folder: os.replace is atomic only within a file system, and two
-    # writers of one file must not share a temporary one.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # A unique name in the same folder: a rename is atomic only within a file system, and two writers
+    # of one file must not share a temporary one.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
+    temporary = Path(name)
     try:
         with h5py.File(temporary, "w") as file:
-            for name in sorted(arrays):
-                _write_array(file, name, np.asarray(arrays[name]))
-            for name in sorted(attrs):
-                file.attrs[name] = attrs[name]
+            for array_name in sorted(arrays):
+                _write_array(file, array_name, np.asarray(arrays[array_name]))
+            for attr_name in sorted(attrs):
+                file.attrs[attr_name] = attrs[attr_name]
             file.attrs[CONTENT_SHA256] = content_digest(arrays, attrs)
-        _grant_default_permissions(temporary)
-        with open(temporary, "rb") as written:
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files, a shared store needs others
+        with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
 def read_h5(path: Path, names: Iterable[str] | None = None) -> tuple[Arrays, dict[str, Any]]:
     """The named arrays (all, if none are named) and the attributes of a file of ``write_h5``.
 
-    Raises FileNotFoundError, or DamagedFile where HDF5 cannot read the file, an array is absent or,
+    Raises FileNotFoundError, or DamagedFileError where HDF5 cannot read the file, an array is absent or,
     when all arrays are read, their digest is not the one that was written with them.
     """
     try:
@@ -79,9 +80,9 @@ def read_h5(path: Path, names: Iterable[str] | None = None) -> tuple[Arrays, dic
     except FileNotFoundError:
         raise
     except (OSError, KeyError, RuntimeError, UnicodeDecodeError) as error:
-        raise DamagedFile(f"{path}: {error}") from error
+        raise DamagedFileError(f"{path}: {error}") from error
     if names is None and attrs.get(CONTENT_SHA256) != content_digest(arrays, attrs):
-        raise DamagedFile(f"{path}: the content does not match its digest")
+        raise DamagedFileError(f"{path}: the content does not match its digest")
     return arrays, attrs
 
 
@@ -93,12 +94,11 @@ def list_arrays(file: h5py.File) -> list[str]:
 
 
 def _write_array(file: h5py.File, name: str, array: np.ndarray) -> None:
-    dtype = array.dtype
-    if dtype.kind == "U":
-        array = np.char.encode(array, "utf-8") if array.size else np.empty(array.shape, "S1")
-        dtype = h5py.string_dtype("utf-8", max(1, array.dtype.itemsize))
+    if array.dtype.kind == "U":
+        encoded = np.char.encode(array, "utf-8") if array.size else np.empty(array.shape, "S1")
+        array = encoded.astype(h5py.string_dtype("utf-8", max(1, encoded.dtype.itemsize)))
     # Checksums need chunks, and chunks need at least one element; times would change the bytes.
-    file.create_dataset(name, data=array, dtype=dtype, track_times=False, fletcher32=bool(array.size) or None)
+    file.create_dataset(name, data=array, track_times=False, fletcher32=bool(array.size) or None)
 
 
 def _read_array(dataset: h5py.Dataset) -> np.ndarray:
@@ -107,8 +107,8 @@ def _read_array(dataset: h5py.Dataset) -> np.ndarray:
     return np.asarray(dataset[()])
 
 
-def _grant_default_permissions(path: str) -> None:
-    """mkstemp makes private files; a shared store needs what the umask grants."""
+def _umask() -> int:
+    """The process's umask, which can only be read by setting it."""
     umask = os.umask(0)
     os.umask(umask)
-    os.chmod(path, 0o666 & ~umask)
+    return umask

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.h5 import Arrays, DamagedFile, read_h5, write_h5
+from pipeline.h5 import Arrays, DamagedFileError, read_h5, write_h5
 
 SCHEMA = 1
 
@@ -33,7 +33,7 @@ class ItemStore:
         """The item's arrays, verified; None if it is absent, damaged or of another version."""
         try:
             arrays, attrs = read_h5(self.path(key))
-        except (FileNotFoundError, DamagedFile):
+        except (FileNotFoundError, DamagedFileError):
             return None
         return arrays if (attrs["schema"], attrs["key"]) == (SCHEMA, key) else None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -111,10 +111,14 @@ def _read_table(path: Path, kind: type[Row]) -> list[Row]:
 
 
 def _parse(row: dict[str, Any], kind: type[Row]) -> Row:
-    casts = {
-        "int": int,
-        "float": float,
-        "str": str,
-        "float | None": lambda text: float(text) if text else None,
-    }
-    return kind(**{field.name: casts[str(field.type)](row[field.name]) for field in dataclasses.fields(kind)})
+    return kind(
+        **{field.name: _CASTS[str(field.type)](row[field.name]) for field in dataclasses.fields(kind)}
+    )
+
+
+_CASTS: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "float | None": lambda text: float(text) if text else None,
+}

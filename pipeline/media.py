@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -146,7 +147,7 @@ def _open(path: Path) -> av.container.InputContainer:
         raise MediaError(f"cannot be opened: {_words(error)}") from error
 
 
-def _first(streams):
+def _first(streams: Sequence[Any]) -> Any:
     return streams[0] if streams else None
 
 
@@ -183,7 +184,7 @@ def _decode(path: Path) -> Iterator[av.VideoFrame]:
             raise MediaError(f"picture cannot be decoded: {_words(error)}") from error
 
 
-def _first_frame_problem(container: av.container.InputContainer, stream) -> str:
+def _first_frame_problem(container: av.container.InputContainer, stream: Any) -> str:
     if stream is None:
         return "no picture"
     try:

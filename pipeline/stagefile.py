@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.extraction import Item
-from pipeline.h5 import Arrays, DamagedFile, read_h5, write_h5
+from pipeline.h5 import Arrays, DamagedFileError, read_h5, write_h5
 
 
 def write_stage_file(
@@ -40,7 +40,7 @@ def read_stage_file(path: Path, ids: Sequence[str]) -> tuple[Arrays, dict[str, A
     """Arrays and provenance; UserError unless the file is sound and holds exactly these utterances."""
     try:
         arrays, attrs = read_h5(path)
-    except (FileNotFoundError, DamagedFile) as error:
+    except (FileNotFoundError, DamagedFileError) as error:
         raise UserError(f"{path}: cannot be read ({error}); run dvc repro, which makes it") from None
     if arrays["id"].tolist() != list(ids):
         raise UserError(f"{path}: holds other utterances than the manifest; run dvc repro")

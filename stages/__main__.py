@@ -11,9 +11,7 @@ import sys
 
 from pipeline.errors import UserError
 
-STAGES = (
-    "params", "demo", "manifest", "faces", "visual", "audio", "finetune", "text", "features", "train", "evaluate",
-)  # fmt: skip
+STAGES = "params demo manifest faces visual audio finetune text features train evaluate".split()
 
 
 def main(arguments: list[str]) -> int:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import statistics
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import pandas as pd
 
 from pipeline.errors import UserError
 from pipeline.features import UNLABELLED, Features, read_features
@@ -31,33 +29,29 @@ def main(corpus: str) -> None:
     model.check_fits(features, features_path)
     if features.digest != model.card.features_sha256:
         # Its widths fit, its meaning may not: another encoder gives other features of the same width.
-        raise UserError(f"{features_path}: {folder / 'model'} was trained on other features; run dvc repro train@{corpus}")
+        raise UserError(
+            f"{features_path}: {folder / 'model'} was trained on other features; run dvc repro train@{corpus}"
+        )
     where = device()
     dialogues = Dialogues.from_features(features, model.standardisation).to(where)
 
-    predictions = {
-        seed: {
-            split: predict(
-                model.network(seed).to(where), dialogues, dialogues.spans[split], model.card.train.batch_dialogues
-            )
-            for split in SPLITS
-        }
-        for seed in model.weights
-    }
-    metrics = {split: score(features, [by_split[split] for by_split in predictions.values()]) for split in SPLITS}
+    predictions: dict[str, dict[int, Predictions]] = {split: {} for split in SPLITS}
+    for seed in model.weights:
+        network = model.network(seed).to(where)
+        for split in SPLITS:
+            spans = dialogues.spans[split]
+            predictions[split][seed] = predict(network, dialogues, spans, model.card.train.batch_dialogues)
+    metrics = {split: score(features, list(runs.values())) for split, runs in predictions.items()}
 
     encoders = model.card.encoders
     report = {"encoders": encoders} | {split: summarise(runs) for split, runs in metrics.items() if runs}
-    (folder / "metrics.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    table = tabulate(features, predictions)
-    table.to_csv(folder / "predictions.csv", index=False, float_format="%.6f", lineterminator="\n")
-    (folder / "plots").mkdir(exist_ok=True)
-    scored = table[(table["split"] == "test") & (table["label"] != "")]
-    scored[["label", "prediction"]].rename(columns={"label": "actual", "prediction": "predicted"}).to_csv(
-        folder / "plots" / "confusion.csv", index=False, lineterminator="\n"
-    )
+    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    (folder / "metrics.json").write_text(text, encoding="utf-8")
+    write_predictions(folder / "predictions.csv", features, predictions)
+    write_confusion(folder / "plots" / "confusion.csv", features, predictions["test"])
 
-    print(f"\n{corpus}, {' + '.join(model.card.dims)}, {model.card.train.fusion}, {len(model.weights)} seed(s)")
+    seeds = ", ".join(map(str, model.weights))
+    print(f"\n{corpus}: {' + '.join(model.card.dims)}, fusion {model.card.train.fusion}, seeds {seeds}")
     for split in reversed(SPLITS):
         print()
         print(describe(split, metrics[split]))
@@ -66,7 +60,7 @@ def main(corpus: str) -> None:
         if description.lower().startswith(UNTRAINED):
             print(
                 f"The {name} encoder is untrained, its weights are random: these figures say nothing about "
-                f"how well the method works ({name}: {description})."
+                f"how well the method works ({description})."
             )
     print(f"feature file: {features_path}")
 
@@ -83,7 +77,7 @@ def score(features: Features, runs: list[Predictions]) -> list[Metrics]:
 
 
 def summarise(runs: list[Metrics]) -> dict[str, Any]:
-    """Means over seeds in percent, two decimals, as the paper's tables; the standard deviation is the sample's."""
+    """Means over seeds, in percent with two decimals; ``_std`` is the sample standard deviation."""
 
     def mean(values: list[float]) -> float:
         return round(100 * statistics.fmean(values), 2)
@@ -98,23 +92,31 @@ def summarise(runs: list[Metrics]) -> dict[str, Any]:
     }
 
 
-def tabulate(features: Features, predictions: dict[int, dict[str, Predictions]]) -> pd.DataFrame:
-    """One row per seed and utterance: id, split, label (empty if unlabelled), prediction, seed, p_<label>..."""
-    names = np.array([*features.label_names, ""])  # so that -1, unlabelled, reads as the empty text
-    tables = []
-    for seed, by_split in predictions.items():
-        for run in by_split.values():
-            table = pd.DataFrame(
-                {
-                    "id": features.id[run.row],
-                    "split": features.split[run.row],
-                    "label": names[features.label[run.row]],
-                    "prediction": names[run.label],
-                    "seed": seed,
-                }
-            )
-            tables.append(table.join(pd.DataFrame(run.probability, columns=[f"p_{n}" for n in features.label_names])))
-    return pd.concat(tables, ignore_index=True)
+def write_predictions(path: Path, features: Features, predictions: dict[str, dict[int, Predictions]]) -> None:
+    """One row per split, seed and utterance; the label is empty where the utterance has none."""
+    names = features.label_names
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", "split", "label", "prediction", "seed", *(f"p_{name}" for name in names)])
+        for split, runs in predictions.items():
+            for seed, run in runs.items():
+                for row, predicted, probability in zip(run.row, run.label, run.probability, strict=True):
+                    label = features.label[row]
+                    actual = "" if label == UNLABELLED else names[label]
+                    shown = [f"{p:.6f}" for p in probability]
+                    writer.writerow([features.id[row], split, actual, names[predicted], seed, *shown])
+
+
+def write_confusion(path: Path, features: Features, runs: dict[int, Predictions]) -> None:
+    """One row per seed and labelled utterance, as DVC's confusion template reads it."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["actual", "predicted"])
+        for run in runs.values():
+            for label, predicted in zip(features.label[run.row], run.label, strict=True):
+                if label != UNLABELLED:
+                    writer.writerow([features.label_names[label], features.label_names[predicted]])
 
 
 def describe(split: str, runs: list[Metrics]) -> str:

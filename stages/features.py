@@ -35,7 +35,8 @@ def main(corpus: str) -> None:
 def _assemble(corpus: str, params: CorpusParams, folder: Path) -> Features:
     utterances, media = read_utterances(folder / "utterances.csv"), read_media(folder / "media.csv")
     ids = [row.id for row in utterances]
-    modalities, sources = {}, {}
+    modalities: dict[str, ModalityFeatures] = {}
+    sources: dict[str, dict[str, Any]] = {}
     for name in params.modalities:
         arrays, source = read_stage_file(folder / f"{name}.h5", ids)
         observed = arrays["reason"] == ""

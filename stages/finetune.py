@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -58,7 +57,7 @@ def main(corpus: str) -> None:
         else:
             origin = f"none: corpora.{corpus}.modalities leaves text out"
         (built / "origin.json").write_text(json.dumps({"encoder": origin}, indent=2) + "\n", encoding="utf-8")
-        os.chmod(built, 0o755)
+        built.chmod(0o755)
         shutil.rmtree(folder / "text_encoder", ignore_errors=True)
         built.replace(folder / "text_encoder")
     _write_curve(folder / "plots" / "finetune.csv", curve)
@@ -104,6 +103,7 @@ def _load_encoder(
         "label2id": {label: index for index, label in enumerate(labels)},
     }
     encoder = params.finetune.encoder
+    tokenizer: PreTrainedTokenizerBase
     if encoder == UNTRAINED:
         tokenizer = _train_tokenizer(utterances, params)
         model = _untrained_roberta(params, tokenizer, names)
@@ -126,11 +126,13 @@ def _train_tokenizer(utterances: Sequence[Utterance], params: CorpusParams) -> R
         lines, vocab_size=params.finetune.untrained.vocabulary, special_tokens=special, show_progress=False
     )
     learned = json.loads(bpe.to_str())["model"]
-    return RobertaTokenizer(vocab=learned["vocab"], merges=[tuple(merge) for merge in learned["merges"]])
+    return RobertaTokenizer(
+        vocab=learned["vocab"], merges=[tuple(pair) for pair in learned["merges"]],  # type: ignore[misc]
+    )
 
 
 def _untrained_roberta(
-    params: CorpusParams, tokenizer: RobertaTokenizer, names: dict[str, Any]
+    params: CorpusParams, tokenizer: PreTrainedTokenizerBase, names: dict[str, Any]
 ) -> RobertaForSequenceClassification:
     size = params.finetune.untrained
     config = RobertaConfig(

@@ -34,9 +34,7 @@ def main(corpus: str) -> None:
     write_table(folder / "media.csv", media, Medium)
     dialogues = len({row.dialogue for row in media})
     unusable = sum(1 for row in media if row.picture_problem or row.sound_problem)
-    print(
-        f"manifest: {len(media)} utterances in {dialogues} dialogues, {unusable} with unusable picture or sound"
-    )
+    print(f"manifest: {len(media)} utterances, {dialogues} dialogues; {unusable} with unusable picture or sound")
 
 
 def _examine(annotation: Annotation, root: Path) -> Medium:

@@ -29,7 +29,8 @@ def main(corpus: str) -> None:
     with tqdm(total=len(params.seeds) * params.epochs, desc="train", unit="epoch") as bar:
 
         def show(epoch: Epoch) -> None:
-            bar.set_postfix(seed=epoch.seed, loss=f"{epoch.train_loss:.3f}", dev_f1=f"{100 * epoch.dev_weighted_f1:.2f}")
+            f1 = f"{100 * epoch.dev_weighted_f1:.2f}"
+            bar.set_postfix(seed=epoch.seed, loss=f"{epoch.train_loss:.3f}", dev_f1=f1)
             bar.update()
 
         for seed in params.seeds:
@@ -51,7 +52,8 @@ def main(corpus: str) -> None:
             if name in modalities  # what the model does not see says nothing about it
         },
     )
-    save_model(folder / "model", TrainedModel(card, standardisation, {seed: run.weights for seed, run in runs.items()}))
+    weights = {seed: run.weights for seed, run in runs.items()}
+    save_model(folder / "model", TrainedModel(card, standardisation, weights))
     write_curves(folder / "plots" / "curves.csv", [epoch for run in runs.values() for epoch in run.epochs])
     for seed, run in runs.items():
         print(
@@ -66,7 +68,6 @@ def write_curves(path: Path, epochs: list[Epoch]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Epoch)], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(
-            {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in asdict(epoch).items()}
-            for epoch in epochs
-        )
+        for epoch in epochs:
+            values = asdict(epoch).items()
+            writer.writerow({name: f"{v:.6g}" if isinstance(v, float) else v for name, v in values})

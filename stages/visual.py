@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from pipeline.extraction import Item, extract, stack, summarise
 from pipeline.fingerprint import code_digest, library_versions, work_key
 from pipeline.h5 import Arrays
 from pipeline.manifest import Medium, by_dialogue, read_media
-from pipeline.media import MediaError, read_frames
+from pipeline.media import MediaError, read_frames_at
 from pipeline.params import UNTRAINED, VisualParams, read_params
 from pipeline.stagefile import no_vectors, read_stage_file, write_stage_file
 from pipeline.weights import find_model
@@ -32,13 +33,13 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 BATCH_FACES = 20
 
 # He et al. 2016, Table 1: four groups of 3, 4, 23 and 3 bottleneck blocks.
-RESNET_101 = ResNetConfig(
-    embedding_size=64,
-    hidden_sizes=[256, 512, 1024, 2048],
-    depths=[3, 4, 23, 3],
-    layer_type="bottleneck",
-    num_labels=1000,
-)
+RESNET_101: dict[str, Any] = {
+    "embedding_size": 64,
+    "hidden_sizes": [256, 512, 1024, 2048],
+    "depths": [3, 4, 23, 3],
+    "layer_type": "bottleneck",
+    "num_labels": 1000,
+}
 
 
 @dataclass(frozen=True)
@@ -144,28 +145,25 @@ def crop_face(image: np.ndarray, box_px: np.ndarray, margin: float, size_px: int
     """
     left, top, right, bottom = box_px.astype(float)
     half = max(right - left, bottom - top) * (0.5 + margin)
-    square = np.array([(left + right) / 2 - half, (top + bottom) / 2 - half] * 2) + [0, 0, 2 * half, 2 * half]
+    x, y = (left + right) / 2, (top + bottom) / 2
+    square = np.array([x - half, y - half, x + half, y + half])
     height, width = image.shape[:2]
     beyond = math.ceil(max(0, -square.min(), square[2] - width, square[3] - height))
-    padded = np.pad(image, ((beyond, beyond), (beyond, beyond), (0, 0)), mode="edge")
+    padded = Image.fromarray(np.pad(image, ((beyond, beyond), (beyond, beyond), (0, 0)), mode="edge"))
     # Pillow's resize averages over the source pixels of each target pixel, at sub-pixel positions.
-    face = Image.fromarray(padded).resize(
-        (size_px, size_px), Image.Resampling.BILINEAR, box=tuple(square + beyond)
-    )
+    face = padded.resize((size_px, size_px), Image.Resampling.BILINEAR, box=tuple(square + beyond))
     return np.asarray(face)
 
 
 def _embed(crops: np.ndarray, encoder: Encoder) -> np.ndarray:
     """Embeddings float32 [F, D] of faces [F, size, size, 3]; batches never mix clips."""
     network = _load_network(encoder.folder, encoder.seed)
-    pixels = torch.from_numpy(crops).to(runtime.device()).permute(0, 3, 1, 2).float() / 255
-    mean, std = (
-        torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD)
-    )
+    pixels = torch.from_numpy(crops).to(network.device).permute(0, 3, 1, 2).float() / 255
+    mean, std = (pixels.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
     normalised = ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
         batches = [
-            network(pixel_values=batch).logits.float().cpu() for batch in normalised.split(BATCH_FACES)
+            network(pixel_values=faces).logits.float().cpu() for faces in normalised.split(BATCH_FACES)
         ]
     return torch.cat(batches).numpy()
 
@@ -194,12 +192,12 @@ def _find_encoder(key: str, params: VisualParams) -> Encoder:
         return Encoder(
             folder=None,
             seed=params.seed,
-            dimension=RESNET_101.num_labels,
+            dimension=RESNET_101["num_labels"],
             description=f"UNTRAINED ResNet-101 (random weights, seed {params.seed})",
             digest={UNTRAINED: f"{params.architecture}, seed {params.seed}"},
         )
     model = find_model(key, params.weights)
-    dimension = ResNetConfig.from_pretrained(model.path).num_labels
+    dimension = int(ResNetConfig.from_pretrained(model.path).num_labels or 0)
     return Encoder(model.path, params.seed, dimension, f"ResNet-101 from {params.weights}", model.digest)
 
 
@@ -211,5 +209,5 @@ def _load_network(folder: Path | None, seed: int) -> ResNetForImageClassificatio
         network = ResNetForImageClassification.from_pretrained(folder)
     else:
         torch.manual_seed(seed)
-        network = ResNetForImageClassification(RESNET_101)
+        network = ResNetForImageClassification(ResNetConfig(**RESNET_101))
     return network.eval().to(runtime.device(), memory_format=torch.channels_last)

@@ -35,6 +35,7 @@ class ModalityContext(nn.Module):
         self.fc = nn.Linear(size, hidden_size) if kind == "none" else None
 
     def forward(self, features: Tensor, observed: Tensor, speaker: Tensor, speakers: int) -> Tensor:
+        """Arguments as in DialogueRNN."""
         reduced = self.reduce(features)
         if self.rnn is not None:
             return self.rnn(reduced, observed, speaker, speakers)
@@ -79,7 +80,8 @@ class DialogueRNN(nn.Module):
         order = _packed_order(observed)  # [2, B, T]
         # All that depends on u_t alone, for every step at once: [2, B, T, 7 * state].
         weights = torch.cat(
-            [self.global_gru.weight_input[:, :size], self.party_gru.weight_input[:, :size], self.attention], dim=2
+            [self.global_gru.weight_input[:, :size], self.party_gru.weight_input[:, :size], self.attention],
+            dim=2,
         )
         projected = torch.einsum("btd,xdk->xbtk", features, weights)
         projected = projected.gather(2, order.unsqueeze(-1).expand(-1, -1, -1, projected.shape[-1]))
@@ -136,7 +138,8 @@ class _TwoWayGRU(nn.Module):
     def forward(self, projected_input: Tensor, state: Tensor) -> Tensor:
         """The next state [2, B, state] from input @ weight_input [2, B, 3 * state] and the state."""
         reset_in, update_in, new_in = (projected_input + self.bias_input).chunk(3, dim=-1)
-        reset_state, update_state, new_state = torch.baddbmm(self.bias_state, state, self.weight_state).chunk(3, -1)
+        projected_state = torch.baddbmm(self.bias_state, state, self.weight_state)
+        reset_state, update_state, new_state = projected_state.chunk(3, dim=-1)
         new = torch.tanh(new_in + torch.sigmoid(reset_in + reset_state) * new_state)
         return torch.lerp(new, state, torch.sigmoid(update_in + update_state))
 

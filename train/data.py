@@ -53,8 +53,8 @@ def fit_standardisation(features: Features, modalities: Sequence[str]) -> Standa
         rows = modality.features[modality.observed & (features.split == "train")]
         if not len(rows):
             raise UserError(
-                f"{features.corpus}: no training utterance has {name} features; see quarantine.csv for the reasons, "
-                f"or leave {name} out of train.modalities"
+                f"{features.corpus}: no training utterance has {name} features; quarantine.csv says why; "
+                f"mend it, or leave {name} out of train.modalities"
             )
         mean = rows.mean(axis=0, dtype=np.float64)
         squares = np.zeros_like(mean)
@@ -90,7 +90,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Dialogues:
-    """All utterances of a feature file, standardised, as tensors on one device, and where its dialogues lie."""
+    """All utterances of a feature file, standardised, on one device, and where its dialogues lie."""
 
     features: dict[str, Tensor]
     """float32 [N, D] per modality."""
@@ -117,7 +117,7 @@ class Dialogues:
                 name: torch.from_numpy(standardisation.apply(name, modality.features, modality.observed))
                 for name, modality in used.items()
             },
-            observed={name: torch.from_numpy(modality.observed.astype(bool)) for name, modality in used.items()},
+            observed={name: torch.from_numpy(modality.observed) for name, modality in used.items()},
             speaker=torch.from_numpy(speaker),
             speakers=int(speaker.max(initial=-1)) + 1,
             label=torch.from_numpy(features.label.astype(np.int64)),

@@ -11,6 +11,27 @@ from torch import Tensor, nn
 from pipeline.params import MODALITIES
 
 
+class Packing:
+    """Utterances without their padding: [B, T, size] to [n, size] and back.
+
+    Dialogues differ so much in length that most of a batch is padding (seven tenths on MELD), and
+    all of MultiAttn but the attention itself treats every utterance alone.
+    """
+
+    def __init__(self, valid: Tensor) -> None:
+        self.shape = valid.shape
+        self.places = valid.flatten().nonzero().squeeze(1)
+
+    def pack(self, padded: Tensor) -> Tensor:
+        """[B, T, size] to [n, size]."""
+        return padded.flatten(0, 1).index_select(0, self.places)
+
+    def pad(self, packed: Tensor) -> Tensor:
+        """[n, size] to [B, T, size], zero at padding."""
+        padded = packed.new_zeros(self.shape.numel(), packed.shape[-1])
+        return padded.index_copy_(0, self.places, packed).unflatten(0, self.shape)
+
+
 class MultiAttn(nn.Module):
     """For each modality, T layers that integrate it with the other modalities in turn (Eq. 2-12).
 
@@ -34,18 +55,23 @@ class MultiAttn(nn.Module):
             }
         )
 
-    def forward(self, contexts: Mapping[str, Tensor], observed: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Fused features [B, T, size] per modality.
+    def forward(
+        self, contexts: Mapping[str, Tensor], observed: Mapping[str, Tensor], valid: Tensor
+    ) -> dict[str, Tensor]:
+        """Fused features [B, T, size] per modality, zero at padding.
 
         contexts: C^m, [B, T, size] per modality.  observed: bool [B, T] per modality, False at
         padding: an utterance is a key only where it was observed in the key's modality.
+        valid: bool [B, T], False at padding.
         """
+        packing = Packing(valid)
+        packed = {name: packing.pack(context) for name, context in contexts.items()}
         fused = {}
         for name, layers in self.layers.items():
-            query = contexts[name]
+            query = packed[name]
             for layer in layers:  # type: ignore[attr-defined]
-                query = layer(query, contexts, observed)
-            fused[name] = query
+                query = layer(query, packed, observed, packing)
+            fused[name] = packing.pad(query)
         return fused
 
 
@@ -57,9 +83,12 @@ class MultiAttnLayer(nn.Module):
         self.attend = nn.ModuleDict({name: CrossAttention(size, heads, dropout) for name in others})
         self.feed_forward = FeedForward(size, inner_size, dropout)
 
-    def forward(self, query: Tensor, contexts: Mapping[str, Tensor], observed: Mapping[str, Tensor]) -> Tensor:
+    def forward(
+        self, query: Tensor, contexts: Mapping[str, Tensor], observed: Mapping[str, Tensor], packing: Packing
+    ) -> Tensor:
+        """The next F^m [n, size] from the last; contexts [n, size] and observed [B, T] per modality."""
         for name, attend in self.attend.items():
-            query = attend(query, contexts[name], observed[name])
+            query = attend(query, contexts[name], observed[name], packing)
         return self.feed_forward(query)
 
 
@@ -80,24 +109,19 @@ class CrossAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(size)
 
-    def forward(self, query: Tensor, context: Tensor, key_allowed: Tensor) -> Tensor:
-        """[B, T, size] from queries and contexts [B, T, size]; key_allowed bool [B, T]."""
+    def forward(self, query: Tensor, context: Tensor, key_allowed: Tensor, packing: Packing) -> Tensor:
+        """[n, size] from queries and contexts [n, size]; key_allowed bool [B, T]."""
         # A dialogue without any key attends to nothing.  Softmax needs something to normalise, so it
         # gets all keys there, and what comes of it is multiplied by zero.
         has_key = key_allowed.any(dim=1)
         mask = key_allowed | ~has_key[:, None]
-        attended = F.scaled_dot_product_attention(
-            self._split_heads(self.query(query)),
-            self._split_heads(self.key(context)),
-            self._split_heads(self.value(context)),
-            attn_mask=mask[:, None, None, :],
+        q, k, v = (
+            packing.pad(rows).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, heads, T, size / heads]
+            for rows in (self.query(query), self.key(context), self.value(context))
         )
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
         concatenated = attended.transpose(1, 2).flatten(2) * has_key[:, None, None]
-        return self.norm(query + self.dropout(self.output(concatenated)))
-
-    def _split_heads(self, projected: Tensor) -> Tensor:
-        """[B, T, size] to [B, heads, T, size / heads]."""
-        return projected.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return self.norm(query + self.dropout(self.output(packing.pack(concatenated))))
 
 
 class FeedForward(nn.Module):
@@ -111,11 +135,15 @@ class FeedForward(nn.Module):
         self.norm = nn.LayerNorm(size)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[n, size] to the same shape."""
         return self.norm(x + self.dropout(self.outer(torch.relu(self.inner(x)))))
 
 
 class Concat(nn.Module):
     """No fusion but the concatenation of Eq. 13: the ablation "w/o MultiAttn" [5.3]."""
 
-    def forward(self, contexts: Mapping[str, Tensor], observed: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def forward(
+        self, contexts: Mapping[str, Tensor], observed: Mapping[str, Tensor], valid: Tensor
+    ) -> dict[str, Tensor]:
+        """The contexts as they are: the network concatenates whatever fusion returns."""
         return dict(contexts)

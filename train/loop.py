@@ -68,18 +68,22 @@ def deterministic(seed: int) -> Iterator[None]:
     """Same seed, machine and library versions: same bits.  Leaves torch's global state as it was."""
     # cuBLAS reads this when its first handle is made; without it some products differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True, warn_only=True)
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+            torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
 
 
 def train_seed(
-    dialogues: Dialogues, params: TrainParams, seed: int, on_epoch: Callable[[Epoch], None] = lambda epoch: None
+    dialogues: Dialogues,
+    params: TrainParams,
+    seed: int,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> TrainingRun:
     """Train on the device where the dialogues are, and keep the weights of the best epoch.
 
@@ -91,7 +95,10 @@ def train_seed(
     if not train:
         raise UserError("the train split has no labelled utterance: there is nothing to train on")
     if not dev:
-        raise UserError("the dev split has no labelled utterance, and the epoch is chosen on it: label some in the manifest")
+        raise UserError(
+            "the dev split has no labelled utterance, and the epoch is chosen on it: "
+            "give the corpus a labelled dev split"
+        )
     with deterministic(seed):
         dims = {name: table.shape[1] for name, table in dialogues.features.items()}
         # Initialised on the CPU, so that every device starts from the same weights.
@@ -112,15 +119,18 @@ def train_seed(
         for number in range(1, params.epochs + 1):
             where = f"seed {seed}, epoch {number}"
             order = torch.randperm(len(train), generator=shuffle).tolist()
-            losses = _train_epoch(network, optimiser, dialogues, [train[i] for i in order], params, where)
+            spans = [train[place] for place in order]
+            total, swfc, soft_hgr, cross_entropy = _train_epoch(
+                network, optimiser, dialogues, spans, params, where
+            )
             schedule.step()
             dev_loss, dev_weighted_f1 = _validate(network, dialogues, dev, params, where)
-            epoch = Epoch(seed, number, *losses, dev_loss, dev_weighted_f1)
+            epoch = Epoch(seed, number, total, swfc, soft_hgr, cross_entropy, dev_loss, dev_weighted_f1)
             epochs.append(epoch)
             score = (dev_weighted_f1, -dev_loss)
             if best is None or score > best:
                 best, selected = score, epoch
-                weights = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+                weights = {name: tensor.cpu().clone() for name, tensor in network.state_dict().items()}
             on_epoch(epoch)
     return TrainingRun(selected, weights, epochs)
 

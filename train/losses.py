@@ -52,7 +52,9 @@ def training_losses(
     return Losses(total, swfc, soft_hgr, cross_entropy)
 
 
-def swfc_loss(z: Tensor, label: Tensor, temperature: float, sample_weight_exponent: float, focus: float) -> Tensor:
+def swfc_loss(
+    z: Tensor, label: Tensor, temperature: float, sample_weight_exponent: float, focus: float
+) -> Tensor:
     """Sample-Weighted Focal Contrastive loss, Eq. 18-19: z [N, D], label int64 [N] to a scalar.
 
     A_{i,j} is every other sample of the batch, whatever its dialogue.  A sample whose label no other

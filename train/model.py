@@ -1,8 +1,8 @@
 """MultiEMO's network [3.2], and trained models as a folder.
 
-    model/model.json                    how it was trained and on what (ModelCard)
-    model/standardisation.safetensors   <modality>.mean, <modality>.scale: float64 [D]
-    model/seed_<seed>.safetensors       the weights of each training run
+model/model.json                    how it was trained and on what (ModelCard)
+model/standardisation.safetensors   <modality>.mean, <modality>.scale: float64 [D]
+model/seed_<seed>.safetensors       the weights of each training run
 """
 
 from __future__ import annotations
@@ -76,11 +76,12 @@ class MultiEmo(nn.Module):
         self.fc_p = nn.Linear(size, classes)  # Eq. 16
 
     def forward(self, batch: Batch) -> Output:
-        contexts = {
-            name: self.dropout(context(batch.features[name], batch.observed[name], batch.speaker, batch.speakers))
-            for name, context in self.context.items()
-        }
-        fused = self.fusion(contexts, batch.observed)
+        """Logits, z and fused features of every utterance."""
+        contexts = {}
+        for name, context in self.context.items():
+            c = context(batch.features[name], batch.observed[name], batch.speaker, batch.speakers)
+            contexts[name] = self.dropout(c)
+        fused = self.fusion(contexts, batch.observed, batch.valid)
         z = self.fc_z(torch.cat([fused[name] for name in contexts], dim=-1))  # Eq. 13-14
         hidden = self.dropout(torch.relu(self.fc_l(z)))
         return Output(self.fc_p(hidden), z, fused)
@@ -114,7 +115,9 @@ class ModelCard(Section):
     @model_validator(mode="after")
     def _dims_of_the_modalities(self) -> Self:
         if set(self.dims) != set(self.train.modalities):
-            raise ValueError(f"dims are of {', '.join(self.dims)}, train.modalities {', '.join(self.train.modalities)}")
+            raise ValueError(
+                f"dims of {', '.join(self.dims)} for modalities {', '.join(self.train.modalities)}"
+            )
         return self
 
 
@@ -164,7 +167,7 @@ def save_model(folder: Path, model: TrainedModel) -> None:
         }
         save_file(statistics, temporary / STANDARDISATION)
         for seed, weights in model.weights.items():
-            save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary / _weights_file(seed))
+            save_file(weights, temporary / _weights_file(seed))
         # mkdtemp makes private folders; colleagues get what the umask grants.
         umask = os.umask(0)
         os.umask(umask)
@@ -183,7 +186,7 @@ def load_model(folder: Path) -> TrainedModel:
     try:
         card = ModelCard.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; train a model with dvc repro, or fetch it with dvc pull") from None
+        raise UserError(f"{path}: no such file; make it with dvc repro, or fetch it with dvc pull") from None
     except ValidationError as error:
         mistakes = "; ".join(f"{'.'.join(map(str, m['loc']))}: {m['msg']}" for m in error.errors())
         raise UserError(f"{path}: not a model of this version: {mistakes}; train it again") from None
@@ -210,7 +213,9 @@ def _read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str
     try:
         tensors = load_file(path)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file, though {CARD} speaks of it; fetch or train the model again") from None
+        raise UserError(
+            f"{path}: no such file, though {CARD} names it; fetch or train the model again"
+        ) from None
     except SafetensorError as error:
         raise UserError(f"{path}: damaged ({error}); fetch or train the model again") from None
     problems = [f"lacks {name}" for name in shapes if name not in tensors]

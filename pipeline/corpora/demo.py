@@ -24,8 +24,8 @@ from av.codec.context import Flags
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from pipeline.corpora.demo_scene import FRAME_RATE_HZ, HEIGHT_PX, WIDTH_PX, draw_frames
-from pipeline.corpora.demo_script import SPLITS, DemoUtterance, Split, write_script
+from pipeline.corpora.demo_scene import HEIGHT_PX, WIDTH_PX, draw_frames
+from pipeline.corpora.demo_script import FRAME_RATE_HZ, SPLITS, DemoUtterance, Split, write_script
 from pipeline.corpora.demo_voice import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, sound_track
 from pipeline.params import DemoParams
 
@@ -97,12 +97,12 @@ def _make_clip(utterance: DemoUtterance, path: Path) -> float:
 def _write_mp4(path: Path, frames: Iterable[np.ndarray], sound: np.ndarray | None) -> None:
     """Encode RGB frames and int16 [samples, 2], without dates and versions: same input, same bytes."""
     with av.open(str(path), "w", format="mp4", container_options={"fflags": "+bitexact"}) as container:
-        video = container.add_stream("libx264", FRAME_RATE_HZ, {"preset": "veryfast", "crf": "20", "threads": "1"})
+        video = container.add_stream("libx264", FRAME_RATE_HZ, {"preset": "superfast", "crf": "20", "threads": "1"})
         video.width, video.height, video.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
         video.codec_context.flags |= Flags.bitexact
         audio = None
         if sound is not None:
-            audio = container.add_stream("aac", SAMPLE_RATE_HZ, {"b": "128000"}, layout="stereo")
+            audio = container.add_stream("aac", SAMPLE_RATE_HZ, {"b": "128000", "aac_coder": "fast"}, layout="stereo")
             audio.codec_context.flags |= Flags.bitexact
 
         for number, frame in enumerate(frames):

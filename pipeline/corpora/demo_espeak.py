@@ -1,7 +1,7 @@
 """Speak one line with espeak-ng: a program of its own, request on stdin, 16-bit mono sound on stdout.
 
-The library keeps state from one utterance to the next (phases, random jitter) that none of its calls
-resets, so only a fresh process speaks a line the same way every time.  The request is a JSON object:
+The library keeps state from one line to the next that none of its calls resets, so only a fresh process
+speaks a line the same way every time.  The request is a JSON object:
 ``text``, ``voice``, ``rate_wpm`` (80-450), ``pitch`` and ``pitch_range`` (0-99, 50 is the voice's own).
 """
 
@@ -54,6 +54,8 @@ def _speak(library: ctypes.CDLL, text: str, voice: str, rate_wpm: int, pitch: in
         sys.exit(f"espeak-ng has no voice {voice!r}")
     for parameter, value in ((_RATE, rate_wpm), (_PITCH, pitch), (_RANGE, pitch_range)):
         library.espeak_SetParameter(parameter, value, 0)
+    # Breathy voices draw on a generator that is seeded with the time of day.
+    library.espeak_ng_SetRandSeed(ctypes.c_long(1))
     encoded = text.encode()
     if library.espeak_Synth(encoded, len(encoded) + 1, 0, _CHARACTERS, 0, _UTF8, None, None) != 0:
         sys.exit(f"espeak-ng does not speak {text!r}")

@@ -16,9 +16,8 @@ from skimage import data
 
 from pipeline.corpora import demo_face
 from pipeline.corpora.demo_face import EXPRESSIONS, FACE_BOX_PX, FACE_CENTRE_PX, NECK_PX, Expression
-from pipeline.corpora.demo_script import DemoUtterance
+from pipeline.corpora.demo_script import FRAME_RATE_HZ, DemoUtterance
 
-FRAME_RATE_HZ = 25
 WIDTH_PX, HEIGHT_PX = 320, 240
 SPEECH_OPENING_PX = 7.0
 
@@ -46,7 +45,7 @@ LOOKS = {
     "Bruno": Look((0.9, 0.84, 0.78), (0.4, 0.34, 0.32), 95, True, 1.08, 1.0, 1.0),
     "Chen": Look((1.0, 0.95, 0.83), (0.22, 0.22, 0.26), 150, False, 1.04, 0.3, -0.5, glasses=True),
     "Dalia": Look((0.78, 0.68, 0.6), (0.5, 0.32, 0.26), 60, True, 0.96, -0.6, 0.6),
-    "Emeka": Look((0.6, 0.5, 0.45), (0.25, 0.22, 0.22), 20, False, 1.05, 0.8, 0.2),
+    "Emeka": Look((0.72, 0.6, 0.53), (0.25, 0.22, 0.22), 20, False, 1.05, 0.8, 0.2),
     "Freya": Look((1.03, 0.98, 0.97), (1.2, 0.72, 0.45), 120, True, 0.95, -0.3, -0.8, glasses=True),
 }
 
@@ -160,8 +159,8 @@ def draw_frames(utterance: DemoUtterance, mouth_opening: np.ndarray) -> Iterator
         time_s = index / FRAME_RATE_HZ
         camera_px = _camera_px(utterance, time_s)
         # What is farther away moves less.
-        pan = np.array([[1, 0, 0.5 * camera_px[0] - 40], [0, 1, 0.5 * camera_px[1] - 30]])
-        frame = cv2.warpAffine(place, pan, (WIDTH_PX, HEIGHT_PX))
+        left, top = (int(round(float(c))) for c in (40, 30) - 0.5 * camera_px)
+        frame = np.ascontiguousarray(place[top : top + HEIGHT_PX, left : left + WIDTH_PX])
         for person in people:
             drawn = demo_face.draw_face(*_portrait(person.look), person.expression(time_s, float(opening)))
             if person.look.glasses:
@@ -200,15 +199,16 @@ def _camera_px(utterance: DemoUtterance, time_s: float) -> np.ndarray:
 def _portrait(look: Look) -> tuple[np.ndarray, np.ndarray]:
     """The photograph with and without its smile's folds, in the speaker's colours."""
     skin = _outline(_SKIN)[..., None]
-    hair = _outline(_HEAD)[..., None] * (1 - skin)
+    # Wider than the head, or a rim of the bright wall behind it would show.
+    head = cv2.dilate(_outline(_HEAD), np.ones((9, 9)))[..., None]
+    hair = head * (1 - skin)
     tinted = []
     for photo in demo_face.photograph():
         hsv = cv2.cvtColor(photo, cv2.COLOR_RGB2HSV)
         hsv[..., 0] = (hsv[..., 0].astype(int) + look.clothes_hue) % 180
         dressed = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
-        head = np.maximum(skin, hair)
-        colours = photo * (skin * np.array(look.skin) + hair * np.array(look.hair)) + dressed * (1 - skin - hair)
-        tinted.append(np.where(head > 0, colours, dressed).clip(0, 255).astype(np.uint8))
+        colours = photo * (skin * np.array(look.skin) + hair * np.array(look.hair))
+        tinted.append((colours + dressed * (1 - skin - hair)).clip(0, 255).astype(np.uint8))
     return tinted[0], tinted[1]
 
 
@@ -222,15 +222,14 @@ def _outline(*polygons: tuple[tuple[int, int], ...]) -> np.ndarray:
 
 
 def _put_on_glasses(photo: np.ndarray) -> np.ndarray:
-    frame_colour, worn = (45, 35, 40), photo.copy()
+    rim, worn = (60, 45, 45), photo.copy()
     for x, y in ((204, 103), (246, 105)):
-        cv2.ellipse(worn, (x, y), (15, 12), 0, 0, 360, frame_colour, 2, cv2.LINE_AA)
-    for start, end in (((219, 102), (231, 103)), ((189, 101), (180, 98)), ((261, 103), (271, 101))):
-        cv2.line(worn, start, end, frame_colour, 2, cv2.LINE_AA)
+        cv2.ellipse(worn, (x, y), (14, 10), 0, 0, 360, rim, 1, cv2.LINE_AA)
+    for start, end in (((218, 102), (232, 103)), ((190, 101), (181, 98)), ((260, 103), (270, 101))):
+        cv2.line(worn, start, end, rim, 1, cv2.LINE_AA)
     return worn
 
 
-@lru_cache(maxsize=2)
 def _place(utterance: DemoUtterance) -> np.ndarray:
     """The blurred background of the dialogue, wider than the frame: uint8 [300, 400, 3]."""
     rng = utterance.dialogue_rng()

@@ -23,6 +23,9 @@ FAULTS: tuple[Fault, ...] = ("two_faces", "no_face", "silent", "no_sound_track",
 
 SPEAKERS = ("Alma", "Bruno", "Chen", "Dalia", "Emeka", "Freya")
 
+# Of every clip; the sound's frames are the picture's.
+FRAME_RATE_HZ = 25
+
 # Neutral twice: it is MELD's most frequent emotion.  Any eight labels in a row hold all seven.
 DEALT_EMOTIONS = ("joy", "anger", "surprise", "sadness", "fear", "disgust", "neutral", "neutral")
 

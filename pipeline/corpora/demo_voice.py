@@ -12,13 +12,11 @@ import sys
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import lfilter, resample_poly
 
 from pipeline.corpora import demo_espeak
-from pipeline.corpora.demo_script import DemoUtterance
+from pipeline.corpora.demo_script import FRAME_RATE_HZ, DemoUtterance
 
 SAMPLE_RATE_HZ = 48_000
-FRAME_RATE_HZ = 25
 SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FRAME_RATE_HZ
 MIN_DURATION_S = 1.2
 
@@ -48,7 +46,7 @@ class Prosody:
     loudness_dbfs: float
     """Root mean square of the speech."""
     tilt: float
-    """Coefficient of a one-pole filter: above 0 dull, below 0 sharp."""
+    """Coefficient of a one-pole filter at 48 kHz: above 0 dull, below 0 sharp."""
     tremor: float = 0.0
     """Depth of a 7 Hz amplitude modulation."""
 
@@ -64,12 +62,12 @@ VOICES = {
 
 PROSODIES = {
     "neutral": Prosody(0, 40, 180, -24.0, 0.0),
-    "joy": Prosody(14, 85, 190, -20.0, -0.2),
-    "anger": Prosody(20, 75, 205, -16.0, -0.45),
-    "surprise": Prosody(28, 99, 175, -19.0, -0.1),
-    "sadness": Prosody(-22, 15, 130, -31.0, 0.55),
-    "fear": Prosody(34, 35, 215, -22.0, 0.1, tremor=0.5),
-    "disgust": Prosody(-12, 60, 150, -24.0, 0.3),
+    "joy": Prosody(14, 85, 190, -20.0, -0.3),
+    "anger": Prosody(20, 75, 205, -16.0, -0.6),
+    "surprise": Prosody(28, 99, 175, -19.0, -0.2),
+    "sadness": Prosody(-22, 15, 130, -31.0, 0.8),
+    "fear": Prosody(34, 35, 215, -22.0, 0.2, tremor=0.5),
+    "disgust": Prosody(-12, 60, 150, -24.0, 0.5),
 }
 
 
@@ -88,15 +86,21 @@ def speak(text: str, speaker: str, emotion: str) -> np.ndarray:
     )
     if done.returncode != 0 or not done.stdout:
         raise RuntimeError(f"espeak-ng failed on {request}: {done.stderr.decode().strip()}")
-    speech = np.frombuffer(done.stdout, "<i2").astype(np.float64) / 2**15
-    # 48000 / 22050 = 320 / 147
-    speech = resample_poly(speech, 320, 147)
-    speech = lfilter([1 - abs(prosody.tilt)], [1, -prosody.tilt], speech)
+    speech = _tilt_and_resample(np.frombuffer(done.stdout, "<i2") / 2**15, prosody.tilt)
     time_s = np.arange(len(speech)) / SAMPLE_RATE_HZ
     speech *= 1 - prosody.tremor * (0.5 + 0.5 * np.sin(2 * np.pi * 7 * time_s))
     speech *= _amplitude(prosody.loudness_dbfs) / np.sqrt(np.mean(speech**2))
     # A soft limit instead of clipping: angry peaks reach full scale.
     return np.tanh(speech).astype(np.float32)
+
+
+def _tilt_and_resample(speech: np.ndarray, tilt: float) -> np.ndarray:
+    """From espeak-ng's rate to 48 kHz, through the filter 1 / (1 - tilt z^-1), by Fourier transform."""
+    spectrum = np.fft.rfft(speech)
+    frequency_hz = np.fft.rfftfreq(len(speech), 1 / demo_espeak.SAMPLE_RATE_HZ)
+    spectrum /= 1 - tilt * np.exp(-2j * np.pi * frequency_hz / SAMPLE_RATE_HZ)
+    # 48000 / 22050; what the rounding to whole samples does to the pitch, nobody hears.
+    return np.fft.irfft(spectrum, round(len(speech) * SAMPLE_RATE_HZ / demo_espeak.SAMPLE_RATE_HZ))
 
 
 def sound_track(utterance: DemoUtterance) -> tuple[np.ndarray, np.ndarray]:

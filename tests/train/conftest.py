@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipeline.features import Features, ModalityFeatures, read_features, write_features
-from pipeline.params import LossParams, TrainParams
+from pipeline.params import TrainParams
 
 LABELS = ("neutral", "joy", "anger")
 DIMS = {"text": 12, "audio": 20, "visual": 16}
@@ -27,14 +27,13 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture
 def small_params() -> TrainParams:
     """A model small enough for a test, without dropout."""
-    return TrainParams(
-        hidden_size=16, audio_size=8, feedforward_size=24, layers=2, heads=2, dropout=0.0, epochs=2, batch_dialogues=4
-    )
+    sizes = {"hidden_size": 16, "audio_size": 8, "feedforward_size": 24, "layers": 2, "heads": 2}
+    return TrainParams(**sizes, dropout=0.0, epochs=2, batch_dialogues=4)
 
 
 @pytest.fixture
 def make_features(tmp_path) -> Callable[..., Features]:
-    """Features of dialogues of 1 to 7 utterances and 1 to 4 speakers; about a tenth unobserved per modality."""
+    """Dialogues of 1 to 7 utterances and 1 to 4 speakers; each modality lacks about a tenth."""
 
     def make(train: int = 12, dev: int = 4, test: int = 4, noise: float = 0.5, seed: int = 0) -> Features:
         random = np.random.default_rng(seed)
@@ -69,7 +68,7 @@ def make_features(tmp_path) -> Callable[..., Features]:
             start_s=np.full(len(rows), np.nan),
             end_s=np.full(len(rows), np.nan),
             modalities=modalities,
-            provenance={"encoders": {"text": "RoBERTa of the test", "visual": "UNTRAINED ResNet-101, seed 0"}},
+            provenance={"encoders": {"text": "RoBERTa", "visual": "UNTRAINED ResNet-101, seed 0"}},
         )
         write_features(tmp_path / "features.h5", features)
         return read_features(tmp_path / "features.h5")
@@ -80,9 +79,8 @@ def make_features(tmp_path) -> Callable[..., Features]:
 @pytest.fixture
 def without_labels() -> Callable[[Features, str], Features]:
     """The same features with one split unlabelled."""
-    return lambda features, split: replace(features, label=np.where(features.split == split, -1, features.label))
 
+    def remove(features: Features, split: str) -> Features:
+        return replace(features, label=np.where(features.split == split, -1, features.label))
 
-@pytest.fixture
-def loss_params() -> LossParams:
-    return LossParams()
+    return remove

@@ -24,7 +24,7 @@ def one_direction_written_out(rnn, direction, utterances, speakers):
     """Emotion state after each utterance: Majumder et al. (2019), Eq. 1-6."""
     gru_g, gru_p, gru_e = (gru_cell(w, direction) for w in (rnn.global_gru, rnn.party_gru, rnn.emotion_gru))
     zero = torch.zeros(rnn.state_size, dtype=torch.float64)
-    party = {speaker: zero for speaker in speakers}
+    party = dict.fromkeys(speakers, zero)
     past, g, e, emotions = [], zero, zero, []
     for u, speaker in zip(utterances, speakers, strict=True):
         g = gru_g(torch.cat([u, party[speaker]]), g)
@@ -47,13 +47,8 @@ def dialogue_written_out(rnn, utterances, speakers, observed):
         walk = list(range(len(utterances)))
         if direction == 1:
             places, walk = places[::-1], walk[::-1]
-        emotions = dict(
-            zip(
-                places,
-                one_direction_written_out(rnn, direction, [utterances[t] for t in places], [speakers[t] for t in places]),
-                strict=True,
-            )
-        )
+        seen, who = [utterances[t] for t in places], [speakers[t] for t in places]
+        emotions = dict(zip(places, one_direction_written_out(rnn, direction, seen, who), strict=True))
         state = torch.zeros(rnn.state_size, dtype=torch.float64)
         half = [None] * len(utterances)
         for t in walk:
@@ -74,17 +69,16 @@ def dialogues():
     generator = torch.Generator().manual_seed(1)
     features = torch.randn(4, 7, 5, generator=generator, dtype=torch.float64)
     speaker = torch.tensor([[0, 1, 0, 2, 2, 1, 0], [0] * 7, [0, 0, 1, 0, 0, 0, 0], [0, 1, 2, 0, 0, 0, 0]])
-    observed = torch.tensor(
-        [[1, 1, 0, 1, 1, 0, 1], [1, 0, 0, 0, 0, 0, 0], [0, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0]], dtype=torch.bool
-    )
-    return features, observed, speaker, [7, 1, 4, 3]
+    observed = torch.tensor([[1, 1, 0, 1, 1, 0, 1], [1] + 6 * [0], [0, 1, 1] + 4 * [0], 7 * [0]])
+    return features, observed.bool(), speaker, [7, 1, 4, 3]
 
 
 def test_dialogue_rnn_is_majumder_et_al(rnn, dialogues):
     features, observed, speaker, lengths = dialogues
     output = rnn(features, observed, speaker, speakers=3)
     for b, length in enumerate(lengths):
-        expected = dialogue_written_out(rnn, features[b, :length], speaker[b, :length].tolist(), observed[b, :length])
+        one = features[b, :length], speaker[b, :length].tolist(), observed[b, :length]
+        expected = dialogue_written_out(rnn, *one)
         torch.testing.assert_close(output[b, :length], expected, rtol=1e-12, atol=1e-12)
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from train.fusion import MultiAttn, MultiAttnLayer
+from train.fusion import MultiAttn, MultiAttnLayer, Packing
 
 SIZE, HEADS, INNER = 6, 2, 10
 ORDER = {"text": ("audio", "visual"), "audio": ("text", "visual"), "visual": ("text", "audio")}
@@ -46,21 +46,20 @@ def layer_written_out(layer, query, contexts, observed, others):
 def dialogues():
     """Contexts of three dialogues of 5, 3 and 1 utterances; the second has no observed audio at all."""
     generator = torch.Generator().manual_seed(2)
-    lengths = [5, 3, 1]
-    valid = torch.arange(5) < torch.tensor(lengths)[:, None]
+    valid = torch.arange(5) < torch.tensor([5, 3, 1])[:, None]
     contexts = {m: torch.randn(3, 5, SIZE, generator=generator, dtype=torch.float64) for m in ORDER}
     observed = {m: valid & (torch.rand(3, 5, generator=generator) > 0.3) for m in ORDER}
     observed["audio"][1] = False
-    return contexts, observed, lengths
+    return contexts, observed, valid
 
 
 def test_multiattn_is_eq_2_to_12(dialogues):
-    contexts, observed, lengths = dialogues
+    contexts, observed, valid = dialogues
     torch.manual_seed(0)
     fusion = MultiAttn(list(ORDER), layers=3, size=SIZE, heads=HEADS, inner_size=INNER, dropout=0.0).double()
-    fused = fusion(contexts, observed)
+    fused = fusion(contexts, observed, valid)
     for name, others in ORDER.items():
-        for b, length in enumerate(lengths):
+        for b, length in enumerate(valid.sum(1).tolist()):
             one = {m: c[b, :length] for m, c in contexts.items()}
             seen = {m: o[b, :length] for m, o in observed.items()}
             expected = one[name]
@@ -77,29 +76,32 @@ def test_attention_projections_have_no_bias():
 
 
 def test_what_is_no_key_does_not_matter(dialogues):
-    contexts, observed, _ = dialogues
+    contexts, observed, valid = dialogues
     layer = MultiAttnLayer(["audio", "visual"], SIZE, HEADS, INNER, 0.0).double()
     changed = {m: torch.where(observed[m][..., None], c, 1e6) for m, c in contexts.items()}
-    torch.testing.assert_close(
-        layer(contexts["text"], changed, observed), layer(contexts["text"], contexts, observed), rtol=1e-12, atol=1e-12
+    packing = Packing(valid)
+    before, after = (
+        layer(packing.pack(given["text"]), {m: packing.pack(c) for m, c in given.items()}, observed, packing)
+        for given in (contexts, changed | {"text": contexts["text"]})
     )
+    torch.testing.assert_close(after, before, rtol=1e-12, atol=1e-12)
 
 
 def test_a_dialogue_without_keys_has_finite_gradients(dialogues):
-    contexts, observed, _ = dialogues
+    contexts, observed, valid = dialogues
     nothing = {m: torch.zeros_like(o) for m, o in observed.items()}
     leaves = {m: c.clone().requires_grad_() for m, c in contexts.items()}
     fusion = MultiAttn(list(ORDER), layers=2, size=SIZE, heads=HEADS, inner_size=INNER, dropout=0.0).double()
-    fused = fusion(leaves, nothing)
+    fused = fusion(leaves, nothing, valid)
     sum((f**2).sum() for f in fused.values()).backward()
     assert all(torch.isfinite(leaf.grad).all() for leaf in leaves.values())
 
 
 @pytest.mark.parametrize("names", [["text"], ["visual", "audio"], ["text", "visual"]])
 def test_fewer_modalities_have_fewer_cross_attentions(dialogues, names):
-    contexts, observed, _ = dialogues
+    contexts, observed, valid = dialogues
     fusion = MultiAttn(names, layers=2, size=SIZE, heads=HEADS, inner_size=INNER, dropout=0.0).double()
-    fused = fusion({m: contexts[m] for m in names}, {m: observed[m] for m in names})
+    fused = fusion({m: contexts[m] for m in names}, {m: observed[m] for m in names}, valid)
     assert sorted(fused) == sorted(names)
     for name in names:
         assert [list(layer.attend) for layer in fusion.layers[name]] == [[m for m in names if m != name]] * 2

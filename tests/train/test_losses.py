@@ -38,18 +38,21 @@ def soft_hgr_written_out(features):
         return [[x - m for x, m in zip(row, mean, strict=True)] for row in rows]
 
     def covariance(rows):
-        return [[sum(r[a] * r[b] for r in rows) / (len(rows) - 1) for b in range(len(rows[0]))] for a in range(len(rows[0]))]
+        size = range(len(rows[0]))
+        return [[sum(row[a] * row[b] for row in rows) / (len(rows) - 1) for b in size] for a in size]
 
     centred = [centre(f.tolist()) for f in features]
     total = 0.0
     for q, v in itertools.product(range(len(features)), repeat=2):
         if q == v:
             continue
-        rows_q, rows_v = centred[q], centred[v]
-        expectation = sum(sum(x * y for x, y in zip(a, b, strict=True)) for a, b in zip(rows_q, rows_v, strict=True)) / len(rows_q)
-        cov_q, cov_v = covariance(rows_q), covariance(rows_v)
-        size = len(cov_q)
-        trace = sum(cov_q[a][b] * cov_v[b][a] for a in range(size) for b in range(size))
+        products = [
+            x * y for a, b in zip(centred[q], centred[v], strict=True) for x, y in zip(a, b, strict=True)
+        ]
+        expectation = sum(products) / len(centred[q])
+        cov_q, cov_v = covariance(centred[q]), covariance(centred[v])
+        size = range(len(cov_q))
+        trace = sum(cov_q[a][b] * cov_v[b][a] for a in size for b in size)
         total -= expectation - 0.5 * trace
     return total
 
@@ -102,9 +105,8 @@ def test_total_is_eq_22_and_ignores_what_is_no_sample():
 
     sample = label != IGNORED_LABEL
     count = int(sample.sum())
-    cross_entropy = -sum(
-        math.log(float(row.exp()[y] / row.exp().sum())) for row, y in zip(logits[sample], label[sample], strict=True)
-    )
+    pairs = zip(logits[sample], label[sample], strict=True)
+    cross_entropy = -sum(math.log(float(row.exp()[y] / row.exp().sum())) for row, y in pairs)
     swfc = swfc_written_out(z[sample], label[sample])
     soft_hgr = soft_hgr_written_out([f[sample] for f in fused])
     expected = (0.4 * swfc + 0.3 * soft_hgr + 0.3 * cross_entropy) / count
@@ -119,7 +121,8 @@ def test_losses_and_gradients_are_finite_for_few_samples_and_extreme_values(labe
     generator = torch.Generator().manual_seed(8)
     logits, z, *fused = (scale * torch.randn(1, len(label), 6, generator=generator) for _ in range(5))
     leaves = [tensor.requires_grad_() for tensor in (logits, z, *fused)]
-    losses = training_losses(logits, z, dict(zip("tav", fused, strict=True)), torch.tensor([label]), LossParams(focus=focus))
+    modalities = dict(zip("tav", fused, strict=True))
+    losses = training_losses(logits, z, modalities, torch.tensor([label]), LossParams(focus=focus))
     losses.total.backward()
     assert all(torch.isfinite(loss) for loss in losses)
     assert all(torch.isfinite(leaf.grad).all() for leaf in leaves)

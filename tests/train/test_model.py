@@ -38,7 +38,9 @@ def logits_by_row(network, dialogues, spans, batch_dialogues):
 
 @pytest.mark.parametrize("fusion", ["multiattn", "concat"])
 def test_padding_batch_size_and_order_do_not_change_logits(make_features, small_params, fusion):
-    network, dialogues = network_and_dialogues(make_features(), small_params.model_copy(update={"fusion": fusion}))
+    network, dialogues = network_and_dialogues(
+        make_features(), small_params.model_copy(update={"fusion": fusion})
+    )
     spans = dialogues.spans["train"]
     assert len({len(span) for span in spans}) > 3
     alone = logits_by_row(network, dialogues, spans, 1)
@@ -48,11 +50,15 @@ def test_padding_batch_size_and_order_do_not_change_logits(make_features, small_
 
 def test_values_of_unobserved_utterances_do_not_matter(make_features, small_params):
     context = ContextParams(text="none", audio="dialogue_rnn", visual="dialogue_rnn")
-    network, dialogues = network_and_dialogues(make_features(), small_params.model_copy(update={"context": context}))
+    network, dialogues = network_and_dialogues(
+        make_features(), small_params.model_copy(update={"context": context})
+    )
     spans = dialogues.spans["train"]
     noisy = replace(
         dialogues,
-        features={m: torch.where(dialogues.observed[m][:, None], f, 9.0) for m, f in dialogues.features.items()},
+        features={
+            m: torch.where(dialogues.observed[m][:, None], f, 9.0) for m, f in dialogues.features.items()
+        },
     )
     assert any((~observed).any() for observed in dialogues.observed.values())
     assert torch.equal(logits_by_row(network, noisy, spans, 4), logits_by_row(network, dialogues, spans, 4))
@@ -70,7 +76,8 @@ def test_any_subset_of_modalities_trains_every_parameter(make_features, small_pa
     losses = training_losses(output.logits, output.z, output.fused, batch.label, params.loss)
     losses.total.backward()
     for name, parameter in network.named_parameters():
-        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
 
 
 def test_one_dialogue_of_one_utterance_that_nobody_observed_is_finite(make_features, small_params):
@@ -92,9 +99,14 @@ def trained(make_features, small_params):
         torch.manual_seed(seed)
         weights[seed] = MultiEmo(small_params, DIMS, 3).state_dict()
     card = ModelCard(
-        corpus="small", label_names=features.label_names, dims=DIMS, train=small_params, features_sha256=features.digest,
-        selected={seed: Selected(epoch=2, dev_weighted_f1=0.5) for seed in weights}, encoders={"text": "RoBERTa"},
-    )  # fmt: skip
+        corpus="small",
+        label_names=features.label_names,
+        dims=DIMS,
+        train=small_params,
+        selected={seed: Selected(epoch=2, dev_weighted_f1=0.5) for seed in weights},
+        features_sha256=features.digest,
+        encoders={"text": "RoBERTa"},
+    )
     return TrainedModel(card, fit_standardisation(features, MODALITIES), weights)
 
 
@@ -106,7 +118,8 @@ def test_a_saved_model_comes_back_bit_by_bit(trained, tmp_path):
     assert loaded.weights.keys() == trained.weights.keys()
     for seed, weights in trained.weights.items():
         assert all(torch.equal(loaded.weights[seed][name], tensor) for name, tensor in weights.items())
-        assert all(torch.equal(a, b) for a, b in zip(loaded.network(seed).state_dict().values(), weights.values(), strict=True))
+        network = loaded.network(seed)
+        assert all(torch.equal(network.state_dict()[name], tensor) for name, tensor in weights.items())
     for name in MODALITIES:
         np.testing.assert_array_equal(loaded.standardisation.mean[name], trained.standardisation.mean[name])
         np.testing.assert_array_equal(loaded.standardisation.scale[name], trained.standardisation.scale[name])
@@ -125,20 +138,21 @@ def test_weights_that_do_not_fit_are_named(trained, tmp_path):
     save_file(weights, folder / "seed_7.safetensors")
     with pytest.raises(UserError) as error:
         load_model(folder)
-    for words in ("seed_7.safetensors", "lacks fc_z.weight", "foreign fc_q.weight", "fc_l.weight is (3, 16) instead of (16, 16)"):
+    for words in ("seed_7.safetensors", "lacks fc_z.weight", "foreign fc_q.weight"):
         assert words in str(error.value)
+    assert "fc_l.weight is (3, 16) instead of (16, 16)" in str(error.value)
 
 
 def test_a_missing_or_damaged_file_is_named(trained, tmp_path):
     folder = tmp_path / "model"
-    with pytest.raises(UserError, match="model.json: no such file"):
+    with pytest.raises(UserError, match=r"model\.json: no such file"):
         load_model(folder)
     save_model(folder, trained)
     (folder / "seed_0.safetensors").write_bytes(b"garbage that is longer than eight bytes")
-    with pytest.raises(UserError, match="seed_0.safetensors: damaged"):
+    with pytest.raises(UserError, match=r"seed_0\.safetensors: damaged"):
         load_model(folder)
     (folder / "seed_0.safetensors").unlink()
-    with pytest.raises(UserError, match="seed_0.safetensors: no such file"):
+    with pytest.raises(UserError, match=r"seed_0\.safetensors: no such file"):
         load_model(folder)
 
 
@@ -155,9 +169,15 @@ def test_features_that_do_not_fit_are_named(trained, make_features, tmp_path):
     features = make_features()
     path = tmp_path / "features.h5"
     trained.check_fits(features, path)
-    narrow = replace(features.modalities["text"], features=features.modalities["text"].features[:, :5])
-    other = replace(features, label_names=("joy", "neutral", "anger"), modalities={"text": narrow, "audio": features.modalities["audio"]})
+    text, audio = features.modalities["text"], features.modalities["audio"]
+    modalities = {"text": replace(text, features=text.features[:, :5]), "audio": audio}
+    other = replace(features, label_names=("joy", "neutral", "anger"), modalities=modalities)
     with pytest.raises(UserError) as error:
         trained.check_fits(other, path)
-    for words in (str(path), "text has 5 dimensions instead of 12", "no visual", "labels are joy, neutral, anger"):
+    for words in (
+        str(path),
+        "text has 5 dimensions instead of 12",
+        "no visual",
+        "labels are joy, neutral, anger",
+    ):
         assert words in str(error.value)
