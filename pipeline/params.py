@@ -339,13 +339,10 @@ def _explain(mistake: Any) -> str:
 def _known_keys(location: tuple[Any, ...]) -> list[str]:
     """Field names of the section at ``location``, for the hint after a typo."""
     section: type[BaseModel] = Params
+    if location[:1] == ("corpora",) and len(location) > 1:  # corpora.<name> is named by the user
+        section, location = CorpusParams, location[2:]
     for part in location:
-        if section is Params and part == "corpora":
-            continue
-        field = section.model_fields.get(str(part))
-        if field is None:  # the name of a corpus
-            section = CorpusParams
-            continue
-        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        annotation = section.model_fields[str(part)].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
         section = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
     return list(section.model_fields)

@@ -53,7 +53,7 @@ def main(corpus: str) -> None:
         built = Path(temporary, "text_encoder")
         built.mkdir()
         if "text" in params.modalities:
-            curve, origin = _make_encoder(corpus, params, read_utterances(folder / "utterances.csv"), built)
+            curve, origin = make_encoder(corpus, params, read_utterances(folder / "utterances.csv"), built)
         else:
             origin = f"none: corpora.{corpus}.modalities leaves text out"
         (built / "origin.json").write_text(json.dumps({"encoder": origin}, indent=2) + "\n", encoding="utf-8")
@@ -64,7 +64,7 @@ def main(corpus: str) -> None:
     print(f"finetune: {origin}")
 
 
-def _make_encoder(
+def make_encoder(
     corpus: str, params: CorpusParams, utterances: Sequence[Utterance], built: Path
 ) -> tuple[list[dict[str, float]], str]:
     """Save the encoder in ``built``; its learning curve and origin in plain words."""

@@ -27,7 +27,7 @@ def main(corpus: str) -> None:
         )
     annotations = read_corpus(params.format, root)
     with Parallel(n_jobs=runtime.workers(), return_as="generator") as parallel:
-        jobs = (delayed(_examine)(annotation, root) for annotation in annotations)
+        jobs = (delayed(examine)(annotation, root) for annotation in annotations)
         media = list(tqdm(parallel(jobs), total=len(annotations), desc="manifest", unit=" clips"))
     folder = Path("data", corpus)
     write_table(folder / "utterances.csv", [annotation.utterance for annotation in annotations], Utterance)
@@ -37,7 +37,7 @@ def main(corpus: str) -> None:
     print(f"manifest: {len(media)} utterances, {dialogues} dialogues; {unusable} with unusable picture or sound")
 
 
-def _examine(annotation: Annotation, root: Path) -> Medium:
+def examine(annotation: Annotation, root: Path) -> Medium:
     """The row of media.csv of one utterance."""
     utterance, path = annotation.utterance, root / annotation.media
     found = probe(path)

@@ -78,7 +78,7 @@ def main(corpus: str) -> None:
     folder = Path("data", corpus)
     media = read_media(folder / "media.csv") if "visual" in params.modalities else []
     faces, _ = read_stage_file(folder / "faces.h5", [clip.id for clip in media])
-    encoder = _find_encoder(f"corpora.{corpus}.visual.weights", params.visual)
+    encoder = find_encoder(f"corpora.{corpus}.visual.weights", params.visual)
     print(f"visual: {encoder.description}", flush=True)
     versions = library_versions("torch", "transformers", "pillow", "av")
     clips = _faces_by_clip(media, faces)
@@ -187,7 +187,7 @@ def _faces_by_clip(media: Sequence[Medium], faces: Arrays) -> dict[str, ClipFace
     }
 
 
-def _find_encoder(key: str, params: VisualParams) -> Encoder:
+def find_encoder(key: str, params: VisualParams) -> Encoder:
     if params.weights == UNTRAINED:
         return Encoder(
             folder=None,

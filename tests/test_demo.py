@@ -157,7 +157,8 @@ def test_picture_sound_and_annotation_are_equally_long(root: Path, utterance: De
 def test_clips_are_h264_and_stereo_aac(root: Path) -> None:
     with av.open(str(clip_path(root, script_of(fault=False)[0]))) as container:
         (video,), (audio,) = container.streams.video, container.streams.audio
-        assert (video.codec_context.name, video.width, video.height, video.average_rate) == ("h264", 320, 240, 25)
+        picture = (video.codec_context.name, video.width, video.height, video.average_rate)
+        assert picture == ("h264", 320, 240, 25)
         assert (audio.codec_context.name, audio.rate, audio.layout.name) == ("aac", 48_000, "stereo")
 
 
@@ -289,6 +290,6 @@ def test_faults_can_be_left_out() -> None:
 
 
 def test_a_training_split_too_small_for_the_faults_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="demo.faults"):
+    with pytest.raises(UserError, match=r"demo\.faults"):
         build_demo_corpus(DemoParams(train_dialogues=2, utterances_per_dialogue=2), tmp_path / "demo")
     assert list(tmp_path.iterdir()) == []

@@ -43,6 +43,9 @@ SENTIMENTS = {"neutral": "neutral", "joy": "positive", "surprise": "positive"}
 
 _FIRST_LINE_S = 60.0
 _PAUSE_S = 0.4
+# One thread: with several, the bytes would depend on the machine.
+_X264_OPTIONS = {"preset": "superfast", "crf": "20", "threads": "1"}
+_AAC_OPTIONS = {"b": "128000", "aac_coder": "fast"}
 
 
 @dataclass(frozen=True)
@@ -97,16 +100,17 @@ def _make_clip(utterance: DemoUtterance, path: Path) -> float:
 def _write_mp4(path: Path, frames: Iterable[np.ndarray], sound: np.ndarray | None) -> None:
     """Encode RGB frames and int16 [samples, 2], without dates and versions: same input, same bytes."""
     with av.open(str(path), "w", format="mp4", container_options={"fflags": "+bitexact"}) as container:
-        video = container.add_stream("libx264", FRAME_RATE_HZ, {"preset": "superfast", "crf": "20", "threads": "1"})
+        video = container.add_stream("libx264", FRAME_RATE_HZ, _X264_OPTIONS)
         video.width, video.height, video.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
         video.codec_context.flags |= Flags.bitexact
         audio = None
         if sound is not None:
-            audio = container.add_stream("aac", SAMPLE_RATE_HZ, {"b": "128000", "aac_coder": "fast"}, layout="stereo")
+            audio = container.add_stream("aac", SAMPLE_RATE_HZ, _AAC_OPTIONS, layout="stereo")
             audio.codec_context.flags |= Flags.bitexact
 
         for number, frame in enumerate(frames):
-            picture = av.VideoFrame.from_ndarray(cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420), "yuv420p")
+            yuv = cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420).astype(np.uint8, copy=False)
+            picture = av.VideoFrame.from_ndarray(yuv, "yuv420p")
             picture.pts = number
             container.mux(video.encode(picture))
             if audio is not None and sound is not None:
@@ -128,13 +132,10 @@ def _write_annotations(path: Path, rows: list[tuple[DemoUtterance, float]]) -> N
         for number, (u, duration_s) in enumerate(rows, start=1):
             if u.position == 0:
                 start_s = _FIRST_LINE_S
-            sentiment = SENTIMENTS.get(u.emotion, "negative")
-            season = SPLITS.index(u.split) + 1
-            times = _clock_time(start_s), _clock_time(start_s + duration_s)
-            writer.writerow(
-                (number, u.text, u.speaker, u.emotion, sentiment, u.dialogue, u.position, season, u.dialogue + 1)
-                + times
-            )
+            label = (u.speaker, u.emotion, SENTIMENTS.get(u.emotion, "negative"))
+            episode = (SPLITS.index(u.split) + 1, u.dialogue + 1)
+            times = (_clock_time(start_s), _clock_time(start_s + duration_s))
+            writer.writerow((number, u.text, *label, u.dialogue, u.position, *episode, *times))
             start_s += duration_s + _PAUSE_S
 
 

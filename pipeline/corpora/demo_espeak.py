@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
 import sys
 import tempfile
+from pathlib import Path
 
 import espeakng_loader
 
@@ -33,7 +33,7 @@ def main() -> None:
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     with tempfile.TemporaryDirectory() as folder:
         # espeak-ng cuts paths after 160 characters; a virtual environment may well lie deeper.
-        os.symlink(espeakng_loader.get_data_path(), os.path.join(folder, "espeak-ng-data"))
+        Path(folder, "espeak-ng-data").symlink_to(espeakng_loader.get_data_path())
         rate = library.espeak_Initialize(_OUTPUT_SYNCHRONOUS, 0, folder.encode(), _DONT_EXIT_ON_ERROR)
         if rate != SAMPLE_RATE_HZ:
             sys.exit(f"espeak-ng does not load its data from {espeakng_loader.get_data_path()}")

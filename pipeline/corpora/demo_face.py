@@ -98,8 +98,8 @@ EXPRESSIONS = {
         teeth=0.25,
     ),
     "sadness": Expression(
-        inner_brow_raiser=1.15, outer_brow_raiser=-0.5, eye_opening=0.62, mouth_width=0.82, corners_down_px=5.5,
-        teeth=0.0, flush=-0.25,
+        inner_brow_raiser=1.15, outer_brow_raiser=-0.5, eye_opening=0.62, mouth_width=0.82,
+        corners_down_px=5.5, teeth=0.0, flush=-0.25,
     ),
     "fear": Expression(
         inner_brow_raiser=1.1, outer_brow_raiser=0.4, brow_lowerer=0.25, eye_opening=1.4, mouth_width=1.06,
@@ -171,9 +171,9 @@ def _mouth(e: Expression, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.
     source_y = y + np.where(above_lower <= below_upper, lower_shift, upper_shift)
     # The inside shows the photograph's teeth at their own size, and darkness below them.
     opened = np.clip(below_upper + 0.5, 0, 1) * np.clip(above_lower + 0.5, 0, 1) * (inside > 0)
-    teeth_height = e.teeth * _TEETH_HEIGHT * inside
-    teeth = opened * np.clip(teeth_height - below_upper + 0.5, 0, 1) * (lower - upper > 1)
-    source_y = np.where(teeth > 0, photo_upper + (1 - e.teeth) * _TEETH_HEIGHT * inside + below_upper, source_y)
+    shown, hidden = e.teeth * _TEETH_HEIGHT * inside, (1 - e.teeth) * _TEETH_HEIGHT * inside
+    teeth = opened * np.clip(shown - below_upper + 0.5, 0, 1) * (lower - upper > 1)
+    source_y = np.where(teeth > 0, photo_upper + hidden + below_upper, source_y)
     return source_x, source_y, opened - teeth
 
 

@@ -77,20 +77,20 @@ MOTIONS = {
 
 # Outlines in the photograph, by hand.
 _HEAD = (
-    (154, 84), (154, 70), (160, 52), (176, 40), (190, 35), (193, 28), (208, 22), (230, 16), (254, 19), (270, 27),
-    (288, 40), (296, 58), (300, 76), (299, 92), (295, 108), (286, 120), (278, 129), (270, 137), (264, 148),
-    (259, 160), (256, 178), (240, 189), (205, 188), (187, 178), (185, 154), (183, 144), (181, 132), (174, 128),
-    (171, 118), (164, 112), (157, 102),
+    (154, 84), (154, 70), (160, 52), (176, 40), (190, 35), (193, 28), (208, 22), (230, 16), (254, 19),
+    (270, 27), (288, 40), (296, 58), (300, 76), (299, 92), (295, 108), (286, 120), (278, 129), (270, 137),
+    (264, 148), (259, 160), (256, 178), (240, 189), (205, 188), (187, 178), (185, 154), (183, 144),
+    (181, 132), (174, 128), (171, 118), (164, 112), (157, 102),
 )  # fmt: skip
 _SKIN = (
-    (184, 68), (199, 80), (220, 78), (236, 80), (252, 86), (266, 90), (270, 100), (276, 128), (270, 137), (264, 148),
-    (259, 160), (256, 178), (240, 189), (205, 188), (187, 178), (185, 154), (181, 132), (174, 128), (180, 110),
-    (185, 86),
+    (184, 68), (199, 80), (220, 78), (236, 80), (252, 86), (266, 90), (270, 100), (276, 128), (270, 137),
+    (264, 148), (259, 160), (256, 178), (240, 189), (205, 188), (187, 178), (185, 154), (181, 132),
+    (174, 128), (180, 110), (185, 86),
 )  # fmt: skip
 _BODY = (
-    (186, 148), (165, 149), (140, 160), (122, 175), (116, 192), (117, 205), (107, 213), (75, 238), (55, 266),
-    (40, 300), (25, 345), (20, 400), (20, 511), (365, 511), (365, 352), (356, 310), (345, 270), (320, 243),
-    (304, 236), (300, 220), (280, 190), (256, 172),
+    (186, 148), (165, 149), (140, 160), (122, 175), (116, 192), (117, 205), (107, 213), (75, 238),
+    (55, 266), (40, 300), (25, 345), (20, 400), (20, 511), (365, 511), (365, 352), (356, 310), (345, 270),
+    (320, 243), (304, 236), (300, 220), (280, 190), (256, 172),
 )  # fmt: skip
 
 
@@ -107,8 +107,11 @@ class _Person:
     strength: float
 
     def expression(self, time_s: float, mouth_opening: float) -> Expression:
-        shown = self.strength * (0.4 + 0.6 * min(time_s / 0.4, 1.0)) * (0.94 + 0.06 * np.sin(5 * time_s + self.phase))
-        felt = EXPRESSIONS["neutral"].towards(EXPRESSIONS[self.emotion], float(shown))
+        onset = 0.4 + 0.6 * min(time_s / 0.4, 1.0)
+        wavering = 0.94 + 0.06 * np.sin(5 * time_s + self.phase)
+        felt = EXPRESSIONS["neutral"].towards(
+            EXPRESSIONS[self.emotion], float(self.strength * onset * wavering)
+        )
         opening_px = SPEECH_OPENING_PX * mouth_opening if self.speaks else 0.0
         return replace(
             felt,
@@ -131,7 +134,7 @@ class _Person:
         linear = rotate @ stretch
         # The head tilts about the neck, which stays where it would be without the tilt.
         neck = stretch @ (np.array(NECK_PX) - FACE_CENTRE_PX) + self.centre_px
-        neck += camera_px + (across, down + m.lowered_px)
+        neck += camera_px + np.array([across, down + m.lowered_px])
         return np.column_stack([linear, neck - linear @ NECK_PX])
 
 
@@ -159,7 +162,7 @@ def draw_frames(utterance: DemoUtterance, mouth_opening: np.ndarray) -> Iterator
         time_s = index / FRAME_RATE_HZ
         camera_px = _camera_px(utterance, time_s)
         # What is farther away moves less.
-        left, top = (int(round(float(c))) for c in (40, 30) - 0.5 * camera_px)
+        left, top = (round(float(c)) for c in (40, 30) - 0.5 * camera_px)
         frame = np.ascontiguousarray(place[top : top + HEIGHT_PX, left : left + WIDTH_PX])
         for person in people:
             drawn = demo_face.draw_face(*_portrait(person.look), person.expression(time_s, float(opening)))

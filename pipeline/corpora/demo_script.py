@@ -197,8 +197,11 @@ def fault_places(params: DemoParams) -> dict[tuple[int, int], Fault]:
             f"params.yaml: demo.faults needs at least {len(FAULTS)} training utterances, and "
             f"train_dialogues times utterances_per_dialogue is {total}: raise these, or set faults: false"
         )
-    numbers = [(2 * k + 1) * total // (2 * len(FAULTS)) for k in range(len(FAULTS))]
-    return {divmod(n, params.utterances_per_dialogue): fault for n, fault in zip(numbers, FAULTS, strict=True)}
+    places = {}
+    for k, fault in enumerate(FAULTS):
+        middle_of_kth_sixth = (2 * k + 1) * total // (2 * len(FAULTS))
+        places[divmod(middle_of_kth_sixth, params.utterances_per_dialogue)] = fault
+    return places
 
 
 def write_script(params: DemoParams) -> list[DemoUtterance]:
@@ -221,10 +224,17 @@ def write_script(params: DemoParams) -> list[DemoUtterance]:
         for dialogue in range(sizes[split]):
             for position, (speaker, listener) in enumerate(_turns(params.utterances_per_dialogue, rng)):
                 emotion = next(emotions)
-                fault = faults.get((dialogue, position)) if split == "train" else None
                 script.append(
                     DemoUtterance(
-                        params.seed, split, dialogue, position, speaker, listener, emotion, next(lines[emotion]), fault
+                        seed=params.seed,
+                        split=split,
+                        dialogue=dialogue,
+                        position=position,
+                        speaker=speaker,
+                        listener=listener,
+                        emotion=emotion,
+                        text=next(lines[emotion]),
+                        fault=faults.get((dialogue, position)) if split == "train" else None,
                     )
                 )
     return script

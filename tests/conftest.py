@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.corpora.demo import build_demo_corpus
+from pipeline.corpora.formats import read_corpus
+from pipeline.manifest import Medium
+from pipeline.params import DemoParams
+from stages.manifest import examine
+
+
+@pytest.fixture(scope="session")
+def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small demo corpus with its faulty clips: three training dialogues, one each for dev and test."""
+    root = tmp_path_factory.mktemp("raw") / "demo"
+    params = DemoParams(train_dialogues=3, dev_dialogues=1, test_dialogues=1, utterances_per_dialogue=2)
+    build_demo_corpus(params, root, workers=2)
+    return root
+
+
+@pytest.fixture(scope="session")
+def demo_media(demo_root: Path) -> dict[str, Medium]:
+    """Utterance id -> its row of media.csv."""
+    return {row.utterance.id: examine(row, demo_root) for row in read_corpus("meld", demo_root)}
+
+
+@pytest.fixture(scope="session")
+def sound_clip(demo_media: dict[str, Medium]) -> Medium:
+    """A clip with nothing wrong."""
+    return demo_media["dev_dia0_utt0"]

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.corpora.demo_scene import face_boxes_px
+from pipeline.corpora.demo_script import write_script
+from pipeline.manifest import Medium
+from pipeline.media import read_frames, sample_indices
+from pipeline.params import DemoParams, FacesParams
+from stages.faces import detect_faces, find_faces_of_dialogue
+
+PARAMS = FacesParams(min_face_size_px=40)
+
+
+def test_faces_are_found_where_they_were_drawn_with_landmarks_inside(
+    demo_root: Path, sound_clip: Medium
+) -> None:
+    faces = find_faces_of_dialogue([sound_clip], demo_root, PARAMS)
+    assert faces["frames_sampled"].tolist() == [20]
+    assert set(faces["frame_index"].tolist()) <= set(sample_indices(sound_clip.frame_count, 20))
+    assert len(set(faces["frame_index"].tolist())) >= 15
+    assert (faces["probability"] > 0.7).all()
+    left, top, right, bottom = faces["box_px"].T
+    x, y = faces["landmarks_px"][..., 0].T, faces["landmarks_px"][..., 1].T
+    assert ((left < x) & (x < right) & (top < y) & (y < bottom)).all()
+    assert (right - left).mean() > 40
+
+
+def test_faces_come_frame_by_frame_and_largest_first(demo_root: Path, demo_media: dict[str, Medium]) -> None:
+    two = next(u for u in write_script(small()) if u.fault == "two_faces")
+    clip = demo_media[f"{two.split}_dia{two.dialogue}_utt{two.position}"]
+    faces = find_faces_of_dialogue([clip], demo_root, PARAMS)
+    assert (np.diff(faces["frame_index"]) >= 0).all()
+    counts = np.unique(faces["frame_index"], return_counts=True)[1]
+    assert np.median(counts) == 2
+    width, height = (faces["box_px"][:, 2:] - faces["box_px"][:, :2]).T
+    for number in np.unique(faces["frame_index"]):
+        assert (np.diff((width * height)[faces["frame_index"] == number]) <= 0).all()
+
+
+def test_a_clip_that_cannot_be_used_costs_only_itself(demo_root: Path, demo_media: dict[str, Medium]) -> None:
+    faults = {u.fault: f"{u.split}_dia{u.dialogue}_utt{u.position}" for u in write_script(small()) if u.fault}
+    clips = [demo_media[faults[fault]] for fault in ("truncated", "missing", "no_face")] + [
+        demo_media["dev_dia0_utt0"]
+    ]
+    faces = find_faces_of_dialogue(clips, demo_root, PARAMS)
+    truncated, missing, no_face, sound = faces["reason"].tolist()
+    assert truncated.startswith("cannot be opened")
+    assert (missing, no_face, sound) == ("clip missing", "no face found", "")
+    assert set(faces["face_utterance"].tolist()) == {3}
+    assert faces["frames_sampled"].tolist() == [0, 0, 20, 20]
+
+
+def test_a_result_does_not_depend_on_the_neighbours(demo_root: Path, demo_media: dict[str, Medium]) -> None:
+    one, other = demo_media["dev_dia0_utt0"], demo_media["dev_dia0_utt1"]
+    alone = find_faces_of_dialogue([one], demo_root, PARAMS)
+    beside = find_faces_of_dialogue([other, one], demo_root, PARAMS)
+    mine = beside["face_utterance"] == 1
+    for name in ("frame_index", "box_px", "probability", "landmarks_px"):
+        np.testing.assert_array_equal(beside[name][mine], alone[name])
+
+
+def test_a_picture_smaller_than_a_face_has_no_face() -> None:
+    tiny = [np.zeros((20, 30, 3), np.uint8)] * 2
+    assert len(detect_faces(tiny, PARAMS)["box_px"]) == 0
+
+
+def test_the_faces_drawn_in_two_face_clips_are_side_by_side(
+    demo_root: Path, demo_media: dict[str, Medium]
+) -> None:
+    two = next(u for u in write_script(small()) if u.fault == "two_faces")
+    clip = demo_media[f"{two.split}_dia{two.dialogue}_utt{two.position}"]
+    frames = read_frames(demo_root / clip.path, 20)
+    drawn = face_boxes_px(two, frames.indices[0])
+    found = detect_faces(frames.images[:1], PARAMS)["box_px"]
+    for box in drawn:
+        centre_x, centre_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+        assert any(f[0] < centre_x < f[2] and f[1] < centre_y < f[3] for f in found)
+
+
+def small() -> DemoParams:
+    return DemoParams(train_dialogues=3, dev_dialogues=1, test_dialogues=1, utterances_per_dialogue=2)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from pipeline.errors import UserError
+from pipeline.manifest import Utterance
+from pipeline.params import CorpusParams, read_params
+from pipeline.windows import build_windows
+from stages.finetune import make_encoder
+from stages.text import embed_dialogue
+
+PROJECT = Path(__file__).parents[2]
+LINES = ("I am so happy!", "", "😀😀", "שלום עולם", "bad\x07 bell", "word " * 400, "Why?")
+
+
+def dialogue(lines: tuple[str, ...] = LINES, split: str = "train") -> list[Utterance]:
+    labels = ("joy", "anger")
+    return [
+        Utterance(f"{split}_dia0_utt{i}", split, f"{split}_dia0", i, "ABC"[i % 3], labels[i % 2], line)
+        for i, line in enumerate(lines)
+    ]
+
+
+@pytest.fixture(scope="module")
+def params() -> CorpusParams:
+    return read_params(PROJECT / "params.yaml").corpus("demo")
+
+
+@pytest.fixture(scope="module")
+def encoder(params: CorpusParams, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained RoBERTa, fine-tuned for one epoch."""
+    folder = tmp_path_factory.mktemp("encoder")
+    quick = params.model_copy(update={"finetune": params.finetune.model_copy(update={"epochs": 1})})
+    utterances = dialogue(split="train") + dialogue(split="dev")
+    curve, origin = make_encoder("demo", quick, utterances, folder)
+    assert [row["epoch"] for row in curve] == [1]
+    assert origin.startswith("UNTRAINED small RoBERTa")
+    assert "fine-tuned" in origin
+    return folder
+
+
+def test_the_encoder_is_a_folder_that_transformers_loads(encoder: Path) -> None:
+    assert (encoder / "model.safetensors").is_file()
+    model = AutoModel.from_pretrained(encoder)
+    assert model.config.id2label[4] == "joy"
+    assert AutoTokenizer.from_pretrained(encoder)("hello")["input_ids"][0] == 0
+
+
+def test_difficult_text_gives_finite_vectors_and_empty_text_a_reason(
+    encoder: Path, params: CorpusParams
+) -> None:
+    result = embed_dialogue(dialogue(), encoder, params)
+    assert result["features"].shape == (len(LINES), 256)
+    assert np.isfinite(result["features"]).all()
+    assert result["reason"].tolist() == ["", "no text", "", "", "", "", ""]
+    assert not result["features"][1].any()
+
+
+@pytest.mark.parametrize("pooling", ["first", "mean"])
+def test_a_padded_batch_gives_what_each_window_gives_alone(
+    encoder: Path, params: CorpusParams, pooling: str
+) -> None:
+    params = params.model_copy(update={"text": params.text.model_copy(update={"pooling": pooling})})
+    result = embed_dialogue(dialogue(), encoder, params)
+    tokenizer, model = AutoTokenizer.from_pretrained(encoder), AutoModel.from_pretrained(encoder).eval()
+    for row, window in enumerate(build_windows(dialogue(), tokenizer, params.window)):
+        if row == 1:
+            continue
+        with torch.no_grad():
+            hidden = model(input_ids=torch.tensor([window.token_ids])).last_hidden_state[0]
+        alone = hidden[0] if pooling == "first" else hidden.mean(dim=0)
+        np.testing.assert_allclose(result["features"][row], alone.numpy(), atol=1e-5)
+
+
+def test_a_missing_encoder_is_an_error_that_names_key_and_path(params: CorpusParams, tmp_path: Path) -> None:
+    absent = params.finetune.model_copy(update={"encoder": str(tmp_path / "roberta")})
+    with pytest.raises(UserError, match=r"corpora\.demo\.finetune\.encoder: no model folder .*roberta"):
+        make_encoder("demo", params.model_copy(update={"finetune": absent}), dialogue(), tmp_path)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.params import read_params
+
+PROJECT = Path(__file__).parent.parent
+PARAMS = (PROJECT / "params.yaml").read_text(encoding="utf-8")
+
+
+def complaint(tmp_path: Path, old: str, new: str) -> str:
+    assert old in PARAMS
+    path = tmp_path / "params.yaml"
+    path.write_text(PARAMS.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(UserError) as raised:
+        read_params(path)
+    return str(raised.value).replace(str(tmp_path), "")
+
+
+def test_the_projects_own_params_are_sound() -> None:
+    assert "demo" in read_params(PROJECT / "params.yaml").corpora
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("      min_face_size_px: 40", "      min_face_size: 40", "corpora.demo.faces.min_face_size: unknown key (did you mean 'min_face_size_px'?)"),
+        ("    format: meld", "    format: melt", "corpora.demo.format: input should be 'meld' (it is 'melt')"),
+        ("      crop_size_px: 112", "      crop_size_px: big", "corpora.demo.visual.crop_size_px: input should be a valid integer (it is 'big')"),
+        ("      crop_size_px: 112", "      crop_size_px: -1", "corpora.demo.visual.crop_size_px: input should be greater than or equal to 32 (it is -1)"),
+        ("      weights: untrained\n", "      weights: null\n", "corpora.demo.visual.weights: input should be a valid string (it is None)"),
+        ("    audio: *audio\n", "", "corpora.demo.audio: missing"),
+        ("swfc_weight: 0.4", "swfc_weight: 0.8", "must not exceed 1 (Eq. 22)"),
+        ("    modalities: [text, audio, visual]\n    max_un", "    modalities: [text]\n    max_un", "corpora.demo: train.modalities asks for audio, visual"),
+        ("demo: #", "demmo: #", "demmo: unknown key (did you mean 'demo'?)"),
+        ("demo: #", "demo: [", "not valid YAML"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_by_its_key(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    message = complaint(tmp_path, old, new)
+    assert expected in message
+    assert message.startswith("/params.yaml: ")
+
+
+def test_an_unwritten_exponent_is_a_number_as_for_dvc(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(PARAMS.replace("learning_rate: 0.0003", "learning_rate: 3e-4"), encoding="utf-8")
+    assert read_params(path).corpus("demo").train.learning_rate == 3e-4
+
+
+def test_an_unknown_corpus_is_told_which_there_are() -> None:
+    with pytest.raises(UserError, match="no corpus 'mled' .*there are: demo"):
+        read_params(PROJECT / "params.yaml").corpus("mled")
+
+
+def test_a_stage_stops_at_a_mistake_with_one_line_and_a_status(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(PARAMS.replace("pooling: faces", "poling: faces"), encoding="utf-8")
+    command = [sys.executable, "-m", "stages", "faces", "demo"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert (
+        lines[0] == "faces: error: params.yaml: defaults.visual.poling: unknown key (did you mean 'pooling'?)"
+    )
+    assert all("poling" in line for line in lines)
