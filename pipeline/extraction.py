@@ -6,6 +6,7 @@ DVC decides whether a stage runs; the item store decides which dialogues inside 
 from __future__ import annotations
 
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ def extract(
         arrays = store.get(item.key)
         if arrays is None:
             raise UserError(
-                f"item store {store.root}: {store.path(item.key)} vanished during the run; run dvc repro again"
+                f"item store: {store.path(item.key)} vanished during the run; run dvc repro again"
             )
         yield arrays
 
@@ -61,6 +62,8 @@ def _compute(
     # Longest first, so that no worker is left alone with a long dialogue at the end.
     queue = sorted(items, key=lambda item: item.utterances, reverse=True)
     jobs = (delayed(_compute_and_store)(item, function, store) for item in queue)
+    # loky replaces a worker whose memory has grown; no work is lost, and nothing need be done.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
     # One thread per worker: the order of sums, and so the result, must not depend on idle cores.
     with (
         tqdm(

@@ -11,7 +11,11 @@ import sys
 
 from pipeline.errors import UserError
 
-STAGES = "params demo manifest faces visual audio finetune text features train evaluate".split()
+STAGES = (
+    *("params", "demo", "manifest"),
+    *("faces", "visual", "audio", "finetune", "text", "features"),
+    *("train", "evaluate"),
+)
 
 
 def main(arguments: list[str]) -> int:

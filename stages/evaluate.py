@@ -17,7 +17,7 @@ from train.metrics import Metrics, compute_metrics
 from train.model import load_model
 
 SPLITS = ("dev", "test")
-UNTRAINED = "untrained"  # how provenance begins the description of an encoder with random weights
+UNTRAINED = "UNTRAINED"  # how provenance begins the description of an encoder with random weights
 
 
 def main(corpus: str) -> None:
@@ -56,12 +56,9 @@ def main(corpus: str) -> None:
         print()
         print(describe(split, metrics[split]))
     print()
-    for name, description in encoders.items():
-        if description.lower().startswith(UNTRAINED):
-            print(
-                f"The {name} encoder is untrained, its weights are random: these figures say nothing about "
-                f"how well the method works ({description})."
-            )
+    untrained = [f"{name}: {text}" for name, text in encoders.items() if text.startswith(UNTRAINED)]
+    if untrained:
+        print(f"These figures say nothing about the method: {'; '.join(untrained)}")
     print(f"feature file: {features_path}")
 
 

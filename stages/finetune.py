@@ -18,6 +18,7 @@ import numpy as np
 from sklearn.metrics import f1_score
 from tokenizers import ByteLevelBPETokenizer
 from torch.utils.data import Dataset
+from tqdm import tqdm
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -25,13 +26,18 @@ from transformers import (
     EvalPrediction,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    PrinterCallback,
     RobertaConfig,
     RobertaForSequenceClassification,
     RobertaTokenizer,
     Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
     TrainingArguments,
     set_seed,
 )
+from transformers.utils import logging as transformers_logging
 
 from pipeline import runtime
 from pipeline.corpora.formats import label_names
@@ -48,6 +54,7 @@ def main(corpus: str) -> None:
     """Write ``data/<corpus>/text_encoder/`` and ``data/<corpus>/plots/finetune.csv``."""
     params = read_params().corpus(corpus)
     folder = Path("data", corpus)
+    transformers_logging.disable_progress_bar()  # it has one for every file it reads or writes
     curve: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         built = Path(temporary, "text_encoder")
@@ -84,9 +91,7 @@ def make_encoder(
                     f"no labelled utterance in the {split} split, which fine-tuning needs; set epochs: 0"
                 )
         curve = _finetune(model, tokenizer, datasets, params.finetune)
-        origin += (
-            f", fine-tuned on the training split (best of {params.finetune.epochs} epochs by validation F1)"
-        )
+        origin += ", fine-tuned on the training split"
     else:
         origin += ", not fine-tuned"
     model.save_pretrained(built)
@@ -108,7 +113,7 @@ def _load_encoder(
         tokenizer = _train_tokenizer(utterances, params)
         model = _untrained_roberta(params, tokenizer, names)
         seed = params.finetune.untrained.seed
-        return tokenizer, model, f"UNTRAINED small RoBERTa (random weights, seed {seed}, no pre-training)"
+        return tokenizer, model, f"UNTRAINED RoBERTa (random weights, seed {seed})"
     found = find_model(f"corpora.{corpus}.finetune.encoder", encoder, params.finetune.revision)
     tokenizer = AutoTokenizer.from_pretrained(found.path)
     model = AutoModelForSequenceClassification.from_pretrained(
@@ -127,7 +132,8 @@ def _train_tokenizer(utterances: Sequence[Utterance], params: CorpusParams) -> R
     )
     learned = json.loads(bpe.to_str())["model"]
     return RobertaTokenizer(
-        vocab=learned["vocab"], merges=[tuple(pair) for pair in learned["merges"]],  # type: ignore[misc]
+        vocab=learned["vocab"],
+        merges=[tuple(pair) for pair in learned["merges"]],  # type: ignore[misc]
     )
 
 
@@ -208,7 +214,7 @@ def _finetune(
             use_cpu=runtime.device() == "cpu",
             dataloader_pin_memory=False,
             report_to=[],
-            disable_tqdm=False,
+            disable_tqdm=True,
         )
         trainer = Trainer(
             model=model,
@@ -217,9 +223,35 @@ def _finetune(
             eval_dataset=datasets["dev"],
             data_collator=DataCollatorWithPadding(tokenizer),
             compute_metrics=_weighted_f1,
+            callbacks=[_Progress(len(datasets["train"]) * params.epochs)],
         )
+        trainer.remove_callback(PrinterCallback)  # the progress bar says it on one line
         trainer.train()
         return _curve(trainer.state.log_history)
+
+
+class _Progress(TrainerCallback):
+    """A bar over utterances, with the last epoch's weighted F1 on validation."""
+
+    def __init__(self, utterances: int) -> None:
+        self.bar = tqdm(total=utterances, desc="finetune", unit=" utterances")
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self.bar.update(min(args.train_batch_size, self.bar.total - self.bar.n))
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        metrics = kwargs["metrics"]
+        self.bar.set_postfix(epoch=round(metrics["epoch"]), dev_f1=f"{metrics['eval_weighted_f1']:.2f}")
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self.bar.update(self.bar.total - self.bar.n)
+        self.bar.close()
 
 
 def _weighted_f1(prediction: EvalPrediction) -> dict[str, float]:

@@ -34,7 +34,9 @@ def main(corpus: str) -> None:
     write_table(folder / "media.csv", media, Medium)
     dialogues = len({row.dialogue for row in media})
     unusable = sum(1 for row in media if row.picture_problem or row.sound_problem)
-    print(f"manifest: {len(media)} utterances, {dialogues} dialogues; {unusable} with unusable picture or sound")
+    print(
+        f"manifest: {len(media)} utterances, {dialogues} dialogues; {unusable} with unusable picture or sound"
+    )
 
 
 def examine(annotation: Annotation, root: Path) -> Medium:

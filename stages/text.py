@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
+from transformers.utils import logging as transformers_logging
 
 from pipeline import runtime
 from pipeline.extraction import Item, extract, stack, summarise
@@ -87,5 +88,6 @@ def embed_dialogue(dialogue: Sequence[Utterance], encoder: Path, params: CorpusP
 def _load_encoder(folder: Path) -> tuple[Tokenizer, PreTrainedModel]:
     """One tokenizer and network per process."""
     torch.set_num_threads(1)
+    transformers_logging.disable_progress_bar()
     network = AutoModelForSequenceClassification.from_pretrained(folder).base_model
     return AutoTokenizer.from_pretrained(folder), network.eval().to(runtime.device())

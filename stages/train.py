@@ -26,7 +26,7 @@ def main(corpus: str) -> None:
     dialogues = Dialogues.from_features(features, standardisation).to(device())
 
     runs: dict[int, TrainingRun] = {}
-    with tqdm(total=len(params.seeds) * params.epochs, desc="train", unit="epoch") as bar:
+    with tqdm(total=len(params.seeds) * params.epochs, desc="train", unit=" epochs") as bar:
 
         def show(epoch: Epoch) -> None:
             f1 = f"{100 * epoch.dev_weighted_f1:.2f}"

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 from transformers import ResNetConfig, ResNetForImageClassification
+from transformers.utils import logging as transformers_logging
 
 from pipeline import runtime
 from pipeline.extraction import Item, extract, stack, summarise
@@ -188,6 +189,7 @@ def _faces_by_clip(media: Sequence[Medium], faces: Arrays) -> dict[str, ClipFace
 
 
 def find_encoder(key: str, params: VisualParams) -> Encoder:
+    """The encoder that the params name; UserError, naming ``key``, where there is no such model."""
     if params.weights == UNTRAINED:
         return Encoder(
             folder=None,
@@ -205,6 +207,7 @@ def find_encoder(key: str, params: VisualParams) -> Encoder:
 def _load_network(folder: Path | None, seed: int) -> ResNetForImageClassification:
     """One network per process."""
     torch.set_num_threads(1)
+    transformers_logging.disable_progress_bar()
     if folder is not None:
         network = ResNetForImageClassification.from_pretrained(folder)
     else:

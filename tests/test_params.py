@@ -26,24 +26,36 @@ def test_the_projects_own_params_are_sound() -> None:
     assert "demo" in read_params(PROJECT / "params.yaml").corpora
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "expected"),
-    [
-        ("      min_face_size_px: 40", "      min_face_size: 40", "corpora.demo.faces.min_face_size: unknown key (did you mean 'min_face_size_px'?)"),
-        ("    format: meld", "    format: melt", "corpora.demo.format: input should be 'meld' (it is 'melt')"),
-        ("      crop_size_px: 112", "      crop_size_px: big", "corpora.demo.visual.crop_size_px: input should be a valid integer (it is 'big')"),
-        ("      crop_size_px: 112", "      crop_size_px: -1", "corpora.demo.visual.crop_size_px: input should be greater than or equal to 32 (it is -1)"),
-        ("      weights: untrained\n", "      weights: null\n", "corpora.demo.visual.weights: input should be a valid string (it is None)"),
-        ("    audio: *audio\n", "", "corpora.demo.audio: missing"),
-        ("swfc_weight: 0.4", "swfc_weight: 0.8", "must not exceed 1 (Eq. 22)"),
-        ("    modalities: [text, audio, visual]\n    max_un", "    modalities: [text]\n    max_un", "corpora.demo: train.modalities asks for audio, visual"),
-        ("demo: #", "demmo: #", "demmo: unknown key (did you mean 'demo'?)"),
-        ("demo: #", "demo: [", "not valid YAML"),
-    ],
-)  # fmt: skip
-def test_a_mistake_is_named_by_its_key(tmp_path: Path, old: str, new: str, expected: str) -> None:
-    message = complaint(tmp_path, old, new)
-    assert expected in message
+MISTAKES = {
+    "      min_face_size_px: 40 -> min_face_size: 40": (
+        "corpora.demo.faces.min_face_size: unknown key (did you mean 'min_face_size_px'?)"
+    ),
+    "    format: meld -> format: melt": "corpora.demo.format: input should be 'meld' (it is 'melt')",
+    "      crop_size_px: 112 -> crop_size_px: big": (
+        "corpora.demo.visual.crop_size_px: input should be a valid integer (it is 'big')"
+    ),
+    "      crop_size_px: 112 -> crop_size_px: -1": (
+        "corpora.demo.visual.crop_size_px: input should be greater than or equal to 32 (it is -1)"
+    ),
+    "      weights: untrained -> weights: null": (
+        "corpora.demo.visual.weights: input should be a valid string (it is None)"
+    ),
+    "    audio: *audio -> # none": "corpora.demo.audio: missing",
+    "      swfc_weight: 0.4 -> swfc_weight: 0.8": "must not exceed 1 (Eq. 22)",
+    "    modalities: [text, audio, visual] -> modalities: [text]": (
+        "corpora.demo: train.modalities asks for audio, visual, which modalities does not extract"
+    ),
+    "demo: # -> demmo: #": "demmo: unknown key (did you mean 'demo'?)",
+    "demo: # -> demo: [": "not valid YAML",
+}
+
+
+@pytest.mark.parametrize("edit", MISTAKES)
+def test_a_mistake_is_named_by_its_key(tmp_path: Path, edit: str) -> None:
+    old, new = edit.split(" -> ")
+    indent = old[: len(old) - len(old.lstrip())]
+    message = complaint(tmp_path, f"\n{old}", f"\n{indent}{new}")
+    assert MISTAKES[edit] in message
     assert message.startswith("/params.yaml: ")
 
 
@@ -54,7 +66,7 @@ def test_an_unwritten_exponent_is_a_number_as_for_dvc(tmp_path: Path) -> None:
 
 
 def test_an_unknown_corpus_is_told_which_there_are() -> None:
-    with pytest.raises(UserError, match="no corpus 'mled' .*there are: demo"):
+    with pytest.raises(UserError, match=r"no corpus 'mled' .*there are: demo"):
         read_params(PROJECT / "params.yaml").corpus("mled")
 
 

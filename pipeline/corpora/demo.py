@@ -71,7 +71,7 @@ def build_demo_corpus(params: DemoParams, root: Path, *, workers: int = 1) -> De
 
     tasks = (delayed(_make_clip)(u, unfinished / CLIP_FOLDERS[u.split] / u.clip_name) for u in script)
     clips = Parallel(n_jobs=workers, return_as="generator")(tasks)
-    durations_s = list(tqdm(clips, total=len(script), desc="demo", unit="utterance"))
+    durations_s = list(tqdm(clips, total=len(script), desc="demo", unit=" utterances"))
 
     for split in SPLITS:
         rows = [(u, s) for u, s in zip(script, durations_s, strict=True) if u.split == split]

@@ -39,7 +39,7 @@ def encoder(params: CorpusParams, tmp_path_factory: pytest.TempPathFactory) -> P
     utterances = dialogue(split="train") + dialogue(split="dev")
     curve, origin = make_encoder("demo", quick, utterances, folder)
     assert [row["epoch"] for row in curve] == [1]
-    assert origin.startswith("UNTRAINED small RoBERTa")
+    assert origin.startswith("UNTRAINED RoBERTa")
     assert "fine-tuned" in origin
     return folder
 

@@ -77,7 +77,7 @@ def test_train_then_evaluate_writes_every_output(project, capsys):
 
     printed = capsys.readouterr().out
     assert "weighted F1" in printed
-    assert "The visual encoder is untrained" in printed
+    assert "These figures say nothing about the method: visual: UNTRAINED" in printed
     assert "The text encoder" not in printed
     assert printed.strip().splitlines()[-1] == "feature file: data/small/features.h5"
 
