@@ -42,7 +42,7 @@ MISTAKES = {
     ),
     "    audio: *audio -> # none": "corpora.demo.audio: missing",
     "      swfc_weight: 0.4 -> swfc_weight: 0.8": "must not exceed 1 (Eq. 22)",
-    "    modalities: [text, audio, visual] -> modalities: [text]": (
+    "    root: data/raw/demo\n    modalities: [text, audio, visual] -> root: x\n    modalities: [text]": (
         "corpora.demo: train.modalities asks for audio, visual, which modalities does not extract"
     ),
     "demo: # -> demmo: #": "demmo: unknown key (did you mean 'demo'?)",
