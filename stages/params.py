@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from pipeline.corpora.formats import expected_content
 from pipeline.params import Params, read_params
+
+DEMO_ROOT = "data/raw/demo"
 
 
 def main() -> None:
@@ -19,3 +22,10 @@ def main() -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(Params.model_json_schema(), indent=1) + "\n", encoding="utf-8")
     print(f"params: params.yaml is sound; corpora: {', '.join(corpora)}")
+    for name, corpus in corpora.items():
+        # No error: who has pulled the features of a corpus trains on them without its videos.
+        if corpus.root != DEMO_ROOT and not Path(corpus.root).is_dir():
+            print(
+                f"params: warning: corpora.{name}.root: there is no folder {corpus.root}, where"
+                f" manifest@{name} will look for {expected_content(corpus.format)}"
+            )

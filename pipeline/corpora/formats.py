@@ -11,6 +11,7 @@ from pipeline.errors import UserError
 
 _READERS = {"meld": meld.read_meld}
 _LABELS = {"meld": meld.LABELS}
+_CONTENT = {"meld": meld.CONTENT}
 
 
 def read_corpus(format_name: str, root: Path) -> list[Annotation]:
@@ -25,3 +26,8 @@ def read_corpus(format_name: str, root: Path) -> list[Annotation]:
 def label_names(format_name: str) -> tuple[str, ...]:
     """The emotions of a format, in the order in which published feature files number them."""
     return _LABELS[format_name]
+
+
+def expected_content(format_name: str) -> str:
+    """What the root folder of a format holds, in words, for errors."""
+    return _CONTENT[format_name]

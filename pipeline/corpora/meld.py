@@ -17,6 +17,8 @@ from pipeline.manifest import Utterance
 # The order in which published MELD feature files number the emotions.
 LABELS = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
 
+CONTENT = "MELD.Raw: train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv and the folders of clips"
+
 _SPLIT_FOLDERS = {
     "train": "train_splits",
     "dev": "dev_splits_complete",

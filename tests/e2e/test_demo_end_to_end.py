@@ -1,0 +1,187 @@
+"""The whole pipeline on the demo corpus, through DVC; the tests share one run and are read-only or undo."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from transformers import AutoModel
+
+from pipeline.features import find_problems, read_features
+from pipeline.manifest import read_media, read_utterances
+from pipeline.media import sample_indices
+from tests.e2e.conftest import Clone
+from train.model import load_model
+
+pytestmark = pytest.mark.e2e
+EMOTIONS = {"neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"}
+
+
+@pytest.fixture
+def data(finished: tuple[Clone, str]) -> Path:
+    return finished[0].root / "data" / "demo"
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_run_ends_with_metrics_and_the_feature_file(finished: tuple[Clone, str]) -> None:
+    printed = finished[1]
+    after = printed[printed.index("Running stage 'evaluate@demo'") :]
+    assert "weighted F1" in after
+    assert "These figures say nothing about the method: text: UNTRAINED RoBERTa" in after
+    assert "visual: UNTRAINED ResNet-101" in after
+    assert "feature file: data/demo/features.h5" in after
+    for stage in ("faces", "visual", "audio", "text"):
+        assert f"{stage}: 16 of 16 dialogues to do, 0 stored" in printed
+        assert "80/80" in printed
+
+
+def test_a_second_run_does_nothing(finished: tuple[Clone, str]) -> None:
+    assert "Running stage" not in finished[0].run("dvc", "repro")
+
+
+def test_the_manifest_lists_every_annotated_utterance_in_order(data: Path) -> None:
+    utterances, media = read_utterances(data / "utterances.csv"), read_media(data / "media.csv")
+    assert [row.id for row in utterances] == [row.id for row in media]
+    assert len(utterances) == 80
+    assert len({row.dialogue for row in utterances}) == 16
+    for split in ("train", "dev", "test"):
+        assert {row.label for row in utterances if row.split == split} == EMOTIONS
+    speakers = [{u.speaker for u in utterances if u.dialogue == d} for d in {u.dialogue for u in utterances}]
+    assert all(2 <= len(names) <= 4 for names in speakers)
+
+
+def test_the_faulty_clips_end_in_quarantine_with_their_reasons(data: Path) -> None:
+    found = {(row["utterance"], row["modality"]): row["reason"] for row in rows(data / "quarantine.csv")}
+    assert found.pop(("train_dia7_utt2", "audio")).startswith("cannot be opened")
+    assert found.pop(("train_dia7_utt2", "visual")).startswith("cannot be opened")
+    assert found == {
+        ("train_dia2_utt2", "visual"): "no face found",
+        ("train_dia4_utt0", "audio"): "silent",
+        ("train_dia5_utt4", "audio"): "no sound track",
+        ("train_dia9_utt0", "audio"): "clip missing",
+        ("train_dia9_utt0", "visual"): "clip missing",
+    }
+
+
+def test_the_faces_file_names_frame_and_place_of_every_face(data: Path) -> None:
+    media = read_media(data / "media.csv")
+    with h5py.File(data / "faces.h5") as file:
+        utterance, frame = file["face_utterance"][()], file["frame_index"][()]
+        assert file["box_px"].shape == (len(utterance), 4)
+        assert file["landmarks_px"].shape == (len(utterance), 5, 2)
+        sampled = file["frames_sampled"][()]
+    for row, clip in enumerate(media):
+        frames = sample_indices(clip.frame_count, 20)
+        assert set(frame[utterance == row].tolist()) <= set(frames)
+        assert sampled[row] == len(frames)
+    two_faces = [clip.id for clip in media].index("train_dia0_utt4")
+    assert (utterance == two_faces).sum() > 30
+
+
+def test_the_feature_file_is_sound_and_says_what_is_untrained(data: Path) -> None:
+    features = read_features(data / "features.h5")
+    assert find_problems(features) == []
+    assert {name: m.features.shape for name, m in features.modalities.items()} == {
+        "text": (80, 256), "audio": (80, 6373), "visual": (80, 1000),
+    }  # fmt: skip
+    for name, modality in features.modalities.items():
+        observed = modality.features[modality.observed]
+        assert len(np.unique(observed, axis=0)) == len(observed), f"{name}: two utterances have one vector"
+    encoders = features.provenance["encoders"]
+    assert encoders["visual"].startswith("UNTRAINED")
+    assert encoders["text"].startswith("UNTRAINED")
+    assert "openSMILE" in encoders["audio"]
+    assert "torch" in features.provenance["sources"]["visual"]["versions"]
+
+
+def test_the_text_encoder_loads_with_transformers_alone(data: Path) -> None:
+    assert AutoModel.from_pretrained(data / "text_encoder").config.hidden_size == 256
+    assert len(rows(data / "plots" / "finetune.csv")) == 15
+
+
+def test_the_model_metrics_and_predictions_belong_together(data: Path) -> None:
+    model = load_model(data / "model")
+    metrics = json.loads((data / "metrics.json").read_text(encoding="utf-8"))
+    assert set(metrics["test"]["f1"]) == set(model.card.label_names) == EMOTIONS
+    assert metrics["encoders"]["visual"].startswith("UNTRAINED")
+    predictions = rows(data / "predictions.csv")
+    assert len(predictions) == 30
+    probability = np.array(
+        [[float(row[f"p_{name}"]) for name in model.card.label_names] for row in predictions]
+    )
+    np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-5)
+    test = [row for row in predictions if row["split"] == "test"]
+    right = sum(row["label"] == row["prediction"] for row in test)
+    assert metrics["test"]["accuracy"] == pytest.approx(100 * right / len(test), abs=0.01)
+    confusion = rows(data / "plots" / "confusion.csv")
+    assert [(row["actual"], row["predicted"]) for row in confusion] == [
+        (row["label"], row["prediction"]) for row in test
+    ]
+    curves = rows(data / "plots" / "curves.csv")
+    assert [int(row["epoch"]) for row in curves] == list(range(1, 41))
+
+
+def test_dvcs_own_commands_show_the_results(finished: tuple[Clone, str]) -> None:
+    clone = finished[0]
+    assert "test.weighted_f1" in clone.run("dvc", "metrics", "show")
+    assert "UNTRAINED ResNet-101" in clone.run("dvc", "metrics", "show")
+    assert "evaluate@demo" in clone.run("dvc", "dag")
+    clone.run("dvc", "plots", "show")
+    page = (clone.root / "dvc_plots" / "index.html").read_text(encoding="utf-8")
+    for plot in ("curves.csv", "confusion.csv", "finetune.csv"):
+        assert plot in page
+
+
+def test_an_experiment_retrains_without_extracting_again(finished: tuple[Clone, str]) -> None:
+    clone = finished[0]
+    printed = clone.run("dvc", "exp", "run", "-S", "corpora.demo.train.epochs=2")
+    ran = [line.split("'")[1] for line in printed.splitlines() if line.startswith("Running stage")]
+    assert ran == ["params", "train@demo", "evaluate@demo"]
+    assert len(rows(clone.root / "data/demo/plots/curves.csv")) == 2
+    clone.run("git", "checkout", "params.yaml")
+    # The run-cache has the first run's results.
+    assert "Running stage 'train@demo'" not in clone.run("dvc", "repro")
+    assert len(rows(clone.root / "data/demo/plots/curves.csv")) == 40
+
+
+def test_a_typo_stops_the_run_before_any_work(clone: Clone) -> None:
+    clone.edit("params.yaml", "min_face_size_px: 40", "min_face_size: 40")
+    printed = clone.run("dvc", "repro", check=False)
+    expected = "params: error: params.yaml: corpora.demo.faces.min_face_size: unknown key"
+    assert expected in printed
+    assert not (clone.root / "data" / "raw").exists()
+    assert "Traceback" not in printed
+
+
+def test_missing_weights_stop_the_run_and_are_never_made_up(finished: tuple[Clone, str]) -> None:
+    clone = finished[0]
+    clone.edit("params.yaml", "weights: untrained", "weights: models/resnet101/missing/folder")
+    try:
+        printed = clone.run("dvc", "repro", "visual@demo", check=False)
+        assert "visual: error: corpora.demo.visual.weights: no model folder models/resnet101" in printed
+        assert "Traceback" not in printed
+    finally:
+        clone.run("git", "checkout", "params.yaml")
+        clone.run("dvc", "repro")
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_root_without_a_corpus_says_what_was_looked_for_and_where(
+    clone: Clone, tmp_path: Path, exists: bool
+) -> None:
+    root = tmp_path / "MELD.Raw"
+    if exists:
+        root.mkdir()
+    clone.edit("params.yaml", "root: data/raw/demo", f"root: {root}")
+    printed = clone.run("dvc", "repro", "manifest@demo", check=False)
+    assert str(root) in printed
+    assert "train_sent_emo.csv" in printed
+    assert "Traceback" not in printed
