@@ -136,7 +136,7 @@ def test_dvcs_own_commands_show_the_results(finished: tuple[Clone, str]) -> None
     assert "evaluate@demo" in clone.run("dvc", "dag")
     clone.run("dvc", "plots", "show")
     page = (clone.root / "dvc_plots" / "index.html").read_text(encoding="utf-8")
-    for plot in ("curves.csv", "confusion.csv", "finetune.csv"):
+    for plot in ("plots_curves_csv", "plots_confusion_csv", "plots_finetune_csv"):
         assert plot in page
 
 
