@@ -4,7 +4,7 @@ PYTHON ?= python3
 INSTALL ?= .venv/bin/uv pip install --quiet --python .venv/bin/python
 IN_VENV := . .venv/bin/activate &&
 
-.PHONY: repro test test-fast lint bench clean
+.PHONY: repro test test-fast lint clean
 
 repro: .venv/installed
 	$(IN_VENV) dvc repro
