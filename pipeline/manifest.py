@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -41,22 +42,29 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Medium:
-    """One row of media.csv: the file of an utterance, as found on disk."""
+    """One row of media.csv: where an utterance's picture and sound are, and what was found there."""
 
     id: str
     """The utterance."""
     dialogue: str
     """The utterance's dialogue."""
     path: str
-    """Relative to the corpus root, with forward slashes."""
+    """File of the picture, relative to the corpus root, with forward slashes."""
     start_s: float | None = None
-    """Start of the utterance in the file; empty for the whole file."""
+    """Start of the utterance in that file; empty for the whole file."""
     end_s: float | None = None
-    """End of the utterance in the file; empty for the whole file."""
+    """End of the utterance in that file; empty for the whole file."""
+    crop: str = ""
+    """Part of the picture that shows the speaker: empty for all of it, ``left``, ``right``, or left,
+    top, right and bottom as fractions of width and height (``0.5 0 1 1``)."""
+    sound_path: str = ""
+    """File of the utterance's sound alone; empty where the sound is in ``path``, over the same span."""
     sha256: str = ""
-    """Digest of the file; empty if there is no file."""
+    """Digest of the file at ``path``; empty if there is none."""
+    sound_sha256: str = ""
+    """Digest of the file at ``sound_path``; empty if there is none."""
     duration_s: float = 0.0
-    """Length by the container."""
+    """Length of the file at ``path`` by its container."""
     frame_count: int = 0
     """Pictures in the file; 0 without a picture stream."""
     frame_rate_hz: float = 0.0
@@ -71,6 +79,23 @@ class Medium:
     """Why the picture cannot be used; empty if it can."""
     sound_problem: str = ""
     """Why the sound cannot be used; empty if it can."""
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The utterance's part of the file in seconds; the end may be infinite."""
+        return self.start_s or 0.0, math.inf if self.end_s is None else self.end_s
+
+    @property
+    def picture_key(self) -> list[Any]:
+        """What defines the utterance's picture."""
+        return [self.sha256, self.start_s, self.end_s, self.crop, self.picture_problem]
+
+    @property
+    def sound_key(self) -> list[Any]:
+        """What defines the utterance's sound."""
+        if self.sound_path:
+            return [self.sound_sha256, None, None, self.sound_problem]
+        return [self.sha256, self.start_s, self.end_s, self.sound_problem]
 
 
 Row = TypeVar("Row", Utterance, Medium)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -17,6 +18,16 @@ HASH_BLOCK_BYTES = 1 << 20
 
 class MediaError(Exception):
     """A file, or one of its streams, that cannot be used; the message is the reason, in a few words."""
+
+
+class Span(NamedTuple):
+    """Part of a file, in seconds from the start of its stream; the end is not part of it."""
+
+    start_s: float = 0.0
+    end_s: float = math.inf
+
+
+WHOLE = Span()
 
 
 @dataclass(frozen=True)
@@ -36,12 +47,12 @@ class Probe:
 
 @dataclass(frozen=True)
 class SampledFrames:
-    """Pictures taken evenly from a video."""
+    """Pictures taken evenly from a span of a video."""
 
-    images: list[np.ndarray]
+    images: list[np.ndarray] = field(default_factory=list)
     """RGB uint8 [height, width, 3], in order of time."""
-    indices: list[int]
-    """Number of each picture in the video, from 0."""
+    indices: list[int] = field(default_factory=list)
+    """Number of each picture in the file, from 0."""
 
 
 def sample_indices(frame_count: int, wanted: int) -> list[int]:
@@ -68,15 +79,12 @@ def file_digest(path: Path) -> str:
 
 def probe(path: Path) -> Probe:
     """What a file contains; a file that cannot be opened has the reason as both its problems."""
-    if not path.exists():
-        return Probe(picture_problem="clip missing", sound_problem="clip missing")
     try:
         with _open(path) as container:
-            duration_s = round(container.duration / av.time_base, 6) if container.duration else 0.0
             picture, sound = _first(container.streams.video), _first(container.streams.audio)
             return Probe(
-                duration_s=duration_s,
-                frame_count=_count_frames(path) if picture else 0,
+                duration_s=round(container.duration / av.time_base, 6) if container.duration else 0.0,
+                frame_count=len(_frame_times_s(path)) if picture else 0,
                 frame_rate_hz=round(float(picture.average_rate or 0), 6) if picture else 0.0,
                 width_px=picture.width if picture else 0,
                 height_px=picture.height if picture else 0,
@@ -89,36 +97,37 @@ def probe(path: Path) -> Probe:
         return Probe(picture_problem=str(error), sound_problem=str(error))
 
 
-def read_frames(path: Path, wanted: int) -> SampledFrames:
-    """Evenly sampled frames of a whole file, decoded front to back; memory holds those frames only.
+def read_frames(path: Path, wanted: int, spans: Sequence[Span] = (WHOLE,)) -> list[SampledFrames]:
+    """Evenly sampled frames of each span, from one pass over the file; empty where a span has none.
 
-    Raises MediaError where there is no picture or it cannot be decoded.
+    Memory holds the sampled frames only.  Raises MediaError where the picture cannot be decoded.
     """
-    expected = _count_frames(path)
-    images, decoded = _pick_frames(path, sample_indices(expected, wanted))
-    if decoded != expected:
-        # Packets that decode to no picture: only decoding tells their number.
-        images, decoded = _pick_frames(path, sample_indices(decoded, wanted))
-    if not images:
-        raise MediaError("no picture could be decoded")
-    return SampledFrames(images, sample_indices(decoded, wanted))
+    expected_s = _frame_times_s(path)
+    numbers = [_sampled_numbers(expected_s, span, wanted) for span in spans]
+    images, decoded_s = _pick_frames(path, {number for sampled in numbers for number in sampled})
+    if len(decoded_s) != len(expected_s):
+        # Packets that decode to no picture: only decoding tells which frames there are.
+        numbers = [_sampled_numbers(decoded_s, span, wanted) for span in spans]
+        images, _ = _pick_frames(path, {number for sampled in numbers for number in sampled})
+    return [SampledFrames([images[number] for number in sampled], sampled) for sampled in numbers]
 
 
-def read_frames_at(path: Path, indices: Collection[int]) -> list[np.ndarray]:
+def frames_at(path: Path, numbers: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
     """The frames of the given numbers, in order of time; decodes no further than the last of them.
 
     Raises MediaError where one of them cannot be decoded.
     """
-    wanted, last = set(indices), max(indices)
-    frames = islice(_decode(path), last + 1)
-    images = [frame.to_ndarray(format="rgb24") for number, frame in enumerate(frames) if number in wanted]
-    if len(images) != len(wanted):
-        raise MediaError(f"frame {last} cannot be decoded")
-    return images
+    missing = set(numbers)
+    for number, frame in enumerate(islice(_decode(path), max(numbers) + 1)):
+        if number in missing:
+            missing.remove(number)
+            yield number, frame.to_ndarray(format="rgb24")
+    if missing:
+        raise MediaError(f"frame {min(missing)} cannot be decoded")
 
 
-def read_sound(path: Path, sample_rate_hz: int) -> np.ndarray:
-    """The sound as float32 [samples], mono, in [-1, 1].
+def read_sound(path: Path, sample_rate_hz: int, spans: Sequence[Span] = (WHOLE,)) -> list[np.ndarray]:
+    """The sound of each span as float32 [samples], mono, in [-1, 1], from one pass over the file.
 
     Channels are mixed and the rate is changed by libswresample with its default matrix and filter.
     Raises MediaError where there is no sound track or it cannot be decoded.
@@ -135,7 +144,8 @@ def read_sound(path: Path, sample_rate_hz: int) -> np.ndarray:
             raise MediaError(f"sound cannot be decoded: {_words(error)}") from error
     if not blocks:
         raise MediaError("the sound track is empty")
-    return np.concatenate([block.to_ndarray()[0] for block in blocks])
+    samples = np.concatenate([block.to_ndarray()[0] for block in blocks])
+    return [samples[slice(*_sample_range(span, sample_rate_hz, len(samples)))] for span in spans]
 
 
 def _open(path: Path) -> av.container.InputContainer:
@@ -151,25 +161,41 @@ def _first(streams: Sequence[Any]) -> Any:
     return streams[0] if streams else None
 
 
-def _count_frames(path: Path) -> int:
-    """Pictures in a file by its packets: cheap, and exact where a container's own count lies."""
+def _frame_times_s(path: Path) -> list[float]:
+    """When each picture of a file is shown, in order, by its packets: cheap, and exact where a
+    container's own count lies."""
     with _open(path) as container:
         stream = _first(container.streams.video)
         if stream is None:
             raise MediaError("no picture")
         try:
-            return sum(1 for packet in container.demux(stream) if packet.size and not packet.is_discard)
+            packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
         except av.FFmpegError as error:
             raise MediaError(f"picture cannot be read: {_words(error)}") from error
+        times = sorted(packet.pts if packet.pts is not None else packet.dts or 0 for packet in packets)
+        return [float((time - (stream.start_time or 0)) * stream.time_base) for time in times]
 
 
-def _pick_frames(path: Path, indices: Collection[int]) -> tuple[list[np.ndarray], int]:
-    """The frames of the given numbers, and how many frames there are in all."""
-    wanted, images, decoded = set(indices), [], 0
-    for decoded, frame in enumerate(_decode(path), start=1):
-        if decoded - 1 in wanted:
-            images.append(frame.to_ndarray(format="rgb24"))
-    return images, decoded
+def _sampled_numbers(times_s: Sequence[float], span: Span, wanted: int) -> list[int]:
+    """Numbers of the frames to take from a span."""
+    inside = [number for number, time_s in enumerate(times_s) if span.start_s <= time_s < span.end_s]
+    return [inside[place] for place in sample_indices(len(inside), wanted)]
+
+
+def _sample_range(span: Span, sample_rate_hz: int, samples: int) -> tuple[int, int]:
+    start = round(span.start_s * sample_rate_hz)
+    return start, samples if math.isinf(span.end_s) else round(span.end_s * sample_rate_hz)
+
+
+def _pick_frames(path: Path, wanted: Collection[int]) -> tuple[dict[int, np.ndarray], list[float]]:
+    """The frames of the given numbers, and the times of all frames that there are."""
+    images, times_s = {}, []
+    for number, frame in enumerate(_decode(path)):
+        times_s.append(float(frame.time or 0.0))
+        if number in wanted:
+            images[number] = frame.to_ndarray(format="rgb24")
+    first_s = times_s[0] if times_s else 0.0
+    return images, [time_s - first_s for time_s in times_s]
 
 
 def _decode(path: Path) -> Iterator[av.VideoFrame]:

@@ -251,10 +251,12 @@ class MaxUnobserved(Section):
 class CorpusParams(Section):
     """One corpus: where it is, and what every stage does with it."""
 
-    format: Literal["meld"]
-    """Layout of the raw data set."""
+    format: Literal["meld", "iemocap", "table"]
+    """Layout of the raw data set; docs/corpora.md describes them."""
     root: str
     """Folder of the raw data set."""
+    outside_media: bool = False
+    """Whether media files may lie outside ``root``; only a table's paths can lead there."""
     modalities: ModalitySet
     """Which modalities are extracted."""
     # DVC tracks each of these keys, so every corpus must have them all.

@@ -13,11 +13,12 @@ import numpy as np
 import opensmile
 
 from pipeline import runtime
+from pipeline.clips import iterate_sounds
 from pipeline.extraction import Item, extract, stack, summarise
 from pipeline.fingerprint import code_digest, library_versions, work_key
 from pipeline.h5 import Arrays
 from pipeline.manifest import Medium, by_dialogue, read_media
-from pipeline.media import MediaError, read_sound
+from pipeline.media import MediaError
 from pipeline.params import AudioParams, read_params
 from pipeline.stagefile import no_vectors, write_stage_file
 
@@ -36,7 +37,7 @@ def main(corpus: str) -> None:
                 code=code_digest(__name__),
                 versions=versions,
                 params=params.audio.model_dump(mode="json"),
-                clips=[[clip.sha256, clip.sound_problem] for clip in clips],
+                clips=[clip.sound_key for clip in clips],
             ),
             dialogue=dialogue,
             utterances=len(clips),
@@ -54,16 +55,15 @@ def main(corpus: str) -> None:
 
 def describe_sound_of_dialogue(clips: Sequence[Medium], root: Path, params: AudioParams) -> Arrays:
     """Features and reasons of all clips of a dialogue."""
-    dimension = len(_load_smile(params).feature_names)
-    features, reasons = np.zeros((len(clips), dimension), np.float32), []
-    for row, clip in enumerate(clips):
-        reason = clip.sound_problem
-        if not reason:
-            try:
-                features[row] = describe_sound(read_sound(root / clip.path, params.sample_rate_hz), params)
-            except MediaError as error:
-                reason = str(error)
-        reasons.append(reason)
+    features = np.zeros((len(clips), len(_load_smile(params).feature_names)), np.float32)
+    reasons = [""] * len(clips)
+    for place, samples in iterate_sounds(clips, root, params.sample_rate_hz):
+        try:
+            if isinstance(samples, MediaError):
+                raise samples
+            features[place] = describe_sound(samples, params)
+        except MediaError as error:
+            reasons[place] = str(error)
     return {"features": features, "reason": np.array(reasons)}
 
 

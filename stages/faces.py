@@ -16,11 +16,12 @@ import torch
 from facenet_pytorch import MTCNN
 
 from pipeline import runtime
+from pipeline.clips import iterate_frames
 from pipeline.extraction import Item, extract, stack, summarise
 from pipeline.fingerprint import code_digest, library_versions, work_key
 from pipeline.h5 import Arrays
 from pipeline.manifest import Medium, by_dialogue, read_media
-from pipeline.media import MediaError, read_frames
+from pipeline.media import MediaError, SampledFrames
 from pipeline.params import FacesParams, read_params
 from pipeline.stagefile import write_stage_file
 
@@ -47,7 +48,7 @@ def main(corpus: str) -> None:
                 code=code_digest(__name__),
                 versions=versions,
                 params=params.faces.model_dump(mode="json"),
-                clips=[[clip.sha256, clip.picture_problem] for clip in clips],
+                clips=[clip.picture_key for clip in clips],
             ),
             dialogue=dialogue,
             utterances=len(clips),
@@ -65,12 +66,44 @@ def main(corpus: str) -> None:
 
 def find_faces_of_dialogue(clips: Sequence[Medium], root: Path, params: FacesParams) -> Arrays:
     """Faces of all clips of a dialogue, ``face_utterance`` counting from its first clip."""
-    parts = []
-    for place, clip in enumerate(clips):
-        part = _find_faces_of_clip(clip, root, params)
-        part["face_utterance"] = np.full(len(part["box_px"]), place)
-        parts.append(part)
+    parts: list[Arrays] = [{}] * len(clips)
+    for place, frames in iterate_frames(clips, root, params.frames_per_utterance):
+        if isinstance(frames, MediaError):
+            faces, sampled, reason = NO_FACES, 0, str(frames)
+        else:
+            faces = _find_faces(frames, clips[place].crop, params)
+            sampled, reason = len(frames.images), "" if len(faces["box_px"]) else "no face found"
+        parts[place] = {
+            **faces,
+            "face_utterance": np.full(len(faces["box_px"]), place),
+            "frames_sampled": np.array([sampled]),
+            "reason": np.array([reason]),
+        }
     return stack(parts, NO_CLIPS)
+
+
+def _find_faces(frames: SampledFrames, crop: str, params: FacesParams) -> Arrays:
+    """Faces in one part of the sampled frames, in the frames' own numbers and coordinates."""
+    height, width = frames.images[0].shape[:2]
+    left, top, right, bottom = crop_box_px(crop, width, height)
+    faces = detect_faces([image[top:bottom, left:right] for image in frames.images], params)
+    return {
+        **faces,
+        "frame_index": np.array(frames.indices)[faces["frame_index"]],
+        "box_px": faces["box_px"] + np.array([left, top, left, top], np.float32),
+        "landmarks_px": faces["landmarks_px"] + np.array([left, top], np.float32),
+    }
+
+
+def crop_box_px(crop: str, width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the part of a picture that ``crop`` names, see manifest.Medium.
+
+    >>> crop_box_px("right", 720, 480)
+    (360, 0, 720, 480)
+    """
+    fractions = {"": "0 0 1 1", "left": "0 0 0.5 1", "right": "0.5 0 1 1"}.get(crop, crop)
+    left, top, right, bottom = map(float, fractions.split())
+    return round(left * width), round(top * height), round(right * width), round(bottom * height)
 
 
 def detect_faces(images: Sequence[np.ndarray], params: FacesParams) -> Arrays:
@@ -91,21 +124,6 @@ def detect_faces(images: Sequence[np.ndarray], params: FacesParams) -> Arrays:
             np.float32
         ),
     }
-
-
-def _find_faces_of_clip(clip: Medium, root: Path, params: FacesParams) -> Arrays:
-    sampled, reason, faces = 0, clip.picture_problem, NO_FACES.copy()
-    if not reason:
-        try:
-            frames = read_frames(root / clip.path, params.frames_per_utterance)
-        except MediaError as error:
-            reason = str(error)
-        else:
-            sampled = len(frames.images)
-            faces = detect_faces(frames.images, params)
-            faces["frame_index"] = np.array(frames.indices)[faces["frame_index"]]
-            reason = "" if len(faces["box_px"]) else "no face found"
-    return {**faces, "frames_sampled": np.array([sampled]), "reason": np.array([reason])}
 
 
 def _number_rows(parts: Iterable[Arrays]) -> Iterator[Arrays]:

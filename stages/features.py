@@ -43,7 +43,7 @@ def _assemble(corpus: str, params: CorpusParams, folder: Path) -> Features:
         modalities[name] = ModalityFeatures(arrays["features"], observed, arrays["reason"])
         keys = "\n".join(arrays["item_key"].tolist())
         sources[name] = source | {"items_sha256": hashlib.sha256(keys.encode()).hexdigest()}
-    labels = label_names(params.format)
+    labels = label_names(params.format, (row.label for row in utterances))
     column = _columns(utterances)
     return Features(
         corpus=corpus,

@@ -75,7 +75,7 @@ def make_encoder(
     corpus: str, params: CorpusParams, utterances: Sequence[Utterance], built: Path
 ) -> tuple[list[dict[str, float]], str]:
     """Save the encoder in ``built``; its learning curve and origin in plain words."""
-    labels = label_names(params.format)
+    labels = label_names(params.format, (row.label for row in utterances))
     set_seed(params.finetune.seed)
     tokenizer, model, origin = _load_encoder(corpus, params, utterances, labels)
     print(f"finetune: {origin}", flush=True)

@@ -1,20 +1,29 @@
-"""Raw data set -> utterances.csv (who says what, in which order) and media.csv (what the clips hold)."""
+"""Raw data set -> utterances.csv (who says what, in which order) and media.csv (what the clips hold).
+
+Every file is digested and probed once; a later run reads only those whose size or time has changed.
+Beside the tables stands manifest.json, a summary that `dvc metrics` shows, and its plots.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from pipeline import runtime
-from pipeline.corpora.formats import read_corpus
+from pipeline.corpora.formats import expected_content, read_corpus
 from pipeline.corpora.layout import Annotation
 from pipeline.errors import UserError
 from pipeline.manifest import Medium, Utterance, write_table
-from pipeline.media import file_digest, probe
-from pipeline.params import read_params
+from pipeline.params import CorpusParams, read_params
+from pipeline.probes import ProbeCache, Probed, examine_file
+from pipeline.summary import write_summary
+
+# A span may end this much after its file does: annotations are rounded, and codecs pad.
+END_TOLERANCE_S = 0.5
 
 
 def main(corpus: str) -> None:
@@ -22,28 +31,84 @@ def main(corpus: str) -> None:
     params = read_params().corpus(corpus)
     root = Path(params.root)
     if not root.is_dir():
-        raise UserError(
-            f"corpora.{corpus}.root: {root} is not a folder; it should hold the raw {params.format} corpus"
-        )
-    annotations = read_corpus(params.format, root)
-    with Parallel(n_jobs=runtime.workers(), return_as="generator") as parallel:
-        jobs = (delayed(examine)(annotation, root) for annotation in annotations)
-        media = list(tqdm(parallel(jobs), total=len(annotations), desc="manifest", unit=" clips"))
+        content = expected_content(params.format)
+        raise UserError(f"corpora.{corpus}.root: {root} is not a folder; it should hold {content}")
+    annotations, notes = read_corpus(params, corpus)
+    files = _files_to_examine(annotations, params)
+    probed = examine(root, files)
+    media = [describe(annotation, probed) for annotation in annotations]
+    utterances = [annotation.utterance for annotation in annotations]
     folder = Path("data", corpus)
-    write_table(folder / "utterances.csv", [annotation.utterance for annotation in annotations], Utterance)
+    write_table(folder / "utterances.csv", utterances, Utterance)
     write_table(folder / "media.csv", media, Medium)
+    write_summary(folder, utterances, media, notes)
     dialogues = len({row.dialogue for row in media})
     unusable = sum(1 for row in media if row.picture_problem or row.sound_problem)
     print(
         f"manifest: {len(media)} utterances, {dialogues} dialogues; {unusable} with unusable picture or sound"
     )
+    for note, count in notes.items():
+        print(f"manifest: left out by the corpus's definition: {count} {note}")
 
 
-def examine(annotation: Annotation, root: Path) -> Medium:
-    """The row of media.csv of one utterance."""
-    utterance, path = annotation.utterance, root / annotation.media
-    found = probe(path)
-    digest = file_digest(path) if path.exists() else ""
-    return Medium(
-        utterance.id, utterance.dialogue, annotation.media, sha256=digest, **dataclasses.asdict(found)
+def examine(root: Path, files: Sequence[str]) -> dict[str, Probed]:
+    """Digest and probe of every file, by its path below the root."""
+    cache = ProbeCache.open(runtime.store_root() / "probes", root)
+    stale = [name for name in files if cache.get(name) is None]
+    print(
+        f"manifest: {len(stale)} of {len(files)} files to read, {len(files) - len(stale)} unchanged",
+        flush=True,
     )
+    if stale:
+        with Parallel(n_jobs=min(runtime.workers(), len(stale)), return_as="generator") as parallel:
+            results = parallel(delayed(examine_file)(root / name) for name in stale)
+            for name, result in zip(stale, tqdm(results, "manifest", len(stale), unit=" files"), strict=True):
+                cache.put(name, result)
+        cache.save()
+    return {name: found for name in files if (found := cache.get(name)) is not None}
+
+
+def describe(annotation: Annotation, probed: dict[str, Probed]) -> Medium:
+    """The row of media.csv of one utterance."""
+    utterance, span = annotation.utterance, (annotation.start_s, annotation.end_s)
+    picture = probed.get(annotation.media, Probed())
+    sound = probed.get(annotation.sound, Probed()) if annotation.sound else picture
+    found = picture.probe
+    problem = _span_problem(*span, found.duration_s)
+    return Medium(
+        id=utterance.id,
+        dialogue=utterance.dialogue,
+        path=annotation.media,
+        start_s=span[0],
+        end_s=span[1],
+        crop=annotation.crop,
+        sound_path=annotation.sound,
+        sha256=picture.sha256,
+        sound_sha256=sound.sha256 if annotation.sound else "",
+        **dataclasses.asdict(found)
+        | {
+            "sample_rate_hz": sound.probe.sample_rate_hz,
+            "channels": sound.probe.channels,
+            "picture_problem": found.picture_problem or problem,
+            "sound_problem": sound.probe.sound_problem or ("" if annotation.sound else problem),
+        },
+    )
+
+
+def _files_to_examine(annotations: Sequence[Annotation], params: CorpusParams) -> list[str]:
+    """Every file that holds a modality of the corpus, once; none for a corpus of text alone."""
+    if set(params.modalities) == {"text"}:
+        return []
+    names = [name for annotation in annotations for name in (annotation.media, annotation.sound) if name]
+    return list(dict.fromkeys(names))
+
+
+def _span_problem(start_s: float | None, end_s: float | None, duration_s: float) -> str:
+    """Why a span does not lie in its file; empty if it does, or if the file's length is unknown."""
+    if not duration_s or start_s is None or end_s is None:
+        return ""
+    if start_s >= duration_s:
+        return f"starts at {start_s:g} s, after the file's end at {duration_s:g} s"
+    if end_s > duration_s + END_TOLERANCE_S:
+        return f"ends at {end_s:g} s, after the file's end at {duration_s:g} s"
+    return ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from pipeline.extraction import Item, extract, stack, summarise
 from pipeline.fingerprint import code_digest, library_versions, work_key
 from pipeline.h5 import Arrays
 from pipeline.manifest import Medium, by_dialogue, read_media
-from pipeline.media import MediaError, read_frames_at
+from pipeline.media import MediaError, frames_at
 from pipeline.params import UNTRAINED, VisualParams, read_params
 from pipeline.stagefile import no_vectors, read_stage_file, write_stage_file
 from pipeline.weights import find_model
@@ -54,7 +54,12 @@ class ClipFaces:
     frame_index: np.ndarray
     """int64 [F], ascending: the frame of each face."""
     box_px: np.ndarray
-    """float32 [F, 4]: left, top, right, bottom."""
+    """float32 [F, 4]: left, top, right, bottom; the largest face of a frame first."""
+
+    def largest(self) -> ClipFaces:
+        """The same clip with one face per frame."""
+        _, first_of_frame = np.unique(self.frame_index, return_index=True)
+        return replace(self, frame_index=self.frame_index[first_of_frame], box_px=self.box_px[first_of_frame])
 
 
 @dataclass(frozen=True)
@@ -109,32 +114,43 @@ def main(corpus: str) -> None:
 
 
 def embed_dialogue(clips: Sequence[ClipFaces], root: Path, encoder: Encoder, params: VisualParams) -> Arrays:
-    """Features and reasons of all clips of a dialogue."""
-    features, reasons = np.zeros((len(clips), encoder.dimension), np.float32), []
-    for row, clip in enumerate(clips):
-        reason = clip.reason
-        if not reason:
-            try:
-                features[row] = embed_clip(clip, root, encoder, params)
-            except MediaError as error:
-                reason = str(error)
-        reasons.append(reason)
+    """Features and reasons of all clips of a dialogue, decoding every file once."""
+    if params.pooling == "largest":
+        clips = [clip.largest() for clip in clips]
+    features = np.zeros((len(clips), encoder.dimension), np.float32)
+    reasons = [clip.reason for clip in clips]
+    for path in dict.fromkeys(clip.path for clip in clips if not clip.reason):
+        places = [place for place, clip in enumerate(clips) if clip.path == path and not clip.reason]
+        try:
+            crops = cut_faces(root / path, [clips[place] for place in places], params)
+        except MediaError as error:
+            for place in places:
+                reasons[place] = str(error)
+        else:
+            for place, faces in zip(places, crops, strict=True):
+                # Batches never mix clips, so that a clip's vector does not depend on its neighbours.
+                embeddings = embed_faces(faces, encoder)
+                features[place] = pool(embeddings, clips[place].frame_index, params.pooling)
     return {"features": features, "reason": np.array(reasons)}
 
 
-def embed_clip(clip: ClipFaces, root: Path, encoder: Encoder, params: VisualParams) -> np.ndarray:
-    """The vector [D] of a clip with at least one face; MediaError if it cannot be decoded."""
-    frame_numbers = np.unique(clip.frame_index)
-    images = dict(zip(frame_numbers.tolist(), read_frames_at(root / clip.path, frame_numbers), strict=True))
-    chosen = _largest_of_each_frame(clip) if params.pooling == "largest" else range(len(clip.box_px))
+def cut_faces(path: Path, clips: Sequence[ClipFaces], params: VisualParams) -> list[np.ndarray]:
+    """The faces of each clip of a file, uint8 [F, size, size, 3]; MediaError if it cannot be decoded."""
     crops = [
-        crop_face(images[clip.frame_index[face]], clip.box_px[face], params.crop_margin, params.crop_size_px)
-        for face in chosen
+        np.empty((len(clip.box_px), params.crop_size_px, params.crop_size_px, 3), np.uint8) for clip in clips
     ]
-    embeddings = _embed(np.stack(crops), encoder)
-    if params.pooling == "frames":
-        frames = clip.frame_index[chosen]
-        embeddings = np.stack([embeddings[frames == number].mean(axis=0) for number in frame_numbers])
+    for number, image in frames_at(path, {int(number) for clip in clips for number in clip.frame_index}):
+        for clip, faces in zip(clips, crops, strict=True):
+            for face in np.flatnonzero(clip.frame_index == number):
+                faces[face] = crop_face(image, clip.box_px[face], params.crop_margin, params.crop_size_px)
+    return crops
+
+
+def pool(embeddings: np.ndarray, frame_index: np.ndarray, pooling: str) -> np.ndarray:
+    """One vector [D] from those of all faces [F, D] of a clip, which lie frame by frame."""
+    if pooling == "frames":
+        frames = [embeddings[frame_index == number].mean(axis=0) for number in np.unique(frame_index)]
+        return np.mean(frames, axis=0)
     return embeddings.mean(axis=0)
 
 
@@ -156,8 +172,8 @@ def crop_face(image: np.ndarray, box_px: np.ndarray, margin: float, size_px: int
     return np.asarray(face)
 
 
-def _embed(crops: np.ndarray, encoder: Encoder) -> np.ndarray:
-    """Embeddings float32 [F, D] of faces [F, size, size, 3]; batches never mix clips."""
+def embed_faces(crops: np.ndarray, encoder: Encoder) -> np.ndarray:
+    """Embeddings float32 [F, D] of faces [F, size, size, 3]."""
     network = _load_network(encoder.folder, encoder.seed)
     pixels = torch.from_numpy(crops).to(network.device).permute(0, 3, 1, 2).float() / 255
     mean, std = (pixels.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
@@ -167,11 +183,6 @@ def _embed(crops: np.ndarray, encoder: Encoder) -> np.ndarray:
             network(pixel_values=faces).logits.float().cpu() for faces in normalised.split(BATCH_FACES)
         ]
     return torch.cat(batches).numpy()
-
-
-def _largest_of_each_frame(clip: ClipFaces) -> np.ndarray:
-    """Rows of the faces to keep: the first of each frame, since faces come largest first."""
-    return np.unique(clip.frame_index, return_index=True)[1]
 
 
 def _faces_by_clip(media: Sequence[Medium], faces: Arrays) -> dict[str, ClipFaces]:

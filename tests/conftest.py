@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.corpora.demo import build_demo_corpus
-from pipeline.corpora.formats import read_corpus
+from pipeline.corpora.meld import read_meld
 from pipeline.manifest import Medium
 from pipeline.params import DemoParams
-from stages.manifest import examine
+from pipeline.probes import examine_file
+from stages.manifest import describe
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +24,9 @@ def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def demo_media(demo_root: Path) -> dict[str, Medium]:
     """Utterance id -> its row of media.csv."""
-    return {row.utterance.id: examine(row, demo_root) for row in read_corpus("meld", demo_root)}
+    annotations = read_meld(demo_root)
+    probed = {row.media: examine_file(demo_root / row.media) for row in annotations}
+    return {row.utterance.id: describe(row, probed) for row in annotations}
 
 
 @pytest.fixture(scope="session")

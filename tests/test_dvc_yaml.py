@@ -41,5 +41,5 @@ def test_every_param_of_a_corpus_is_tracked_by_a_stage() -> None:
     tracked = {
         key.split(".")[2] for stage in DEFINITIONS for key in body(stage).get("params", []) if "${key}" in key
     }
-    # The root is tracked as a dependency: where a corpus lies says nothing about it, what it holds does.
-    assert tracked == set(CorpusParams.model_fields) - {"root"}
+    # Where a corpus lies and what may be read say nothing about it; what it holds is a dependency.
+    assert tracked == set(CorpusParams.model_fields) - {"root", "outside_media"}

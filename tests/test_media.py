@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.manifest import Medium
-from pipeline.media import MediaError, probe, read_frames, read_frames_at, read_sound, sample_indices
+from pipeline.media import MediaError, Span, frames_at, probe, read_frames, read_sound, sample_indices
 
 GREY_STEP = 4
 
@@ -49,23 +49,32 @@ def test_a_video_shorter_than_20_frames_gives_each_frame_once() -> None:
 @pytest.mark.parametrize("b_frames", [0, 3])
 def test_the_frames_read_are_the_frames_asked_for(tmp_path: Path, b_frames: int) -> None:
     path = write_video(tmp_path / "numbered.mp4", 53, b_frames=b_frames)
-    frames = read_frames(path, 20)
+    [frames] = read_frames(path, 20)
     assert frames.indices == sample_indices(53, 20)
     assert numbers_shown(frames.images) == frames.indices
-    assert numbers_shown(read_frames_at(path, [50, 3, 17])) == [3, 17, 50]
+    at = dict(frames_at(path, [50, 3, 17]))
+    assert numbers_shown(list(at.values())) == list(at) == [3, 17, 50]
+
+
+def test_each_span_of_a_file_is_sampled_by_itself(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "dialogue.mp4", 60, b_frames=2)
+    # At 25 frames/s: frames 10 to 24, frames 30 to 49, and nothing beyond the end.
+    parts = read_frames(path, 5, [Span(0.4, 1.0), Span(1.2, 2.0), Span(9, 10)])
+    assert [part.indices for part in parts] == [[10, 13, 16, 19, 22], [30, 34, 38, 42, 46], []]
+    assert [numbers_shown(part.images) for part in parts] == [part.indices for part in parts]
 
 
 def test_a_frame_beyond_the_end_is_an_error(tmp_path: Path) -> None:
     path = write_video(tmp_path / "short.mp4", 5)
     with pytest.raises(MediaError, match="frame 5 cannot be decoded"):
-        read_frames_at(path, [1, 5])
+        list(frames_at(path, [1, 5]))
 
 
 def test_sound_of_six_channels_becomes_mono_at_16_khz_and_keeps_its_length_and_pitch(tmp_path: Path) -> None:
     seconds = np.arange(44100) / 44100
     sine = (8000 * np.sin(2 * np.pi * 440 * seconds)).astype(np.int16)
     path = write_video(tmp_path / "surround.mkv", 25, sound=np.repeat(sine, 6).reshape(1, -1))
-    samples = read_sound(path, 16000)
+    [samples] = read_sound(path, 16000)
     assert samples.dtype == np.float32
     assert len(samples) == pytest.approx(16000, abs=20)
     loudest_hz = np.abs(np.fft.rfft(samples)).argmax() * 16000 / len(samples)
@@ -73,8 +82,16 @@ def test_sound_of_six_channels_becomes_mono_at_16_khz_and_keeps_its_length_and_p
     assert 0.05 < np.abs(samples).max() <= 1
 
 
+def test_spans_cut_the_sound_exactly(demo_root: Path, sound_clip: Medium) -> None:
+    path = demo_root / sound_clip.path
+    [whole] = read_sound(path, 16000)
+    first, second = read_sound(path, 16000, [Span(0, 0.5), Span(0.5)])
+    assert len(first) == 8000
+    np.testing.assert_array_equal(np.concatenate([first, second]), whole)
+
+
 def test_the_sound_of_a_clip_lasts_as_long_as_its_picture(demo_root: Path, sound_clip: Medium) -> None:
-    samples = read_sound(demo_root / sound_clip.path, 16000)
+    [samples] = read_sound(demo_root / sound_clip.path, 16000)
     # AAC pads to blocks of 1024 samples at 48 kHz.
     assert len(samples) / 16000 == pytest.approx(sound_clip.frame_count / sound_clip.frame_rate_hz, abs=0.05)
 

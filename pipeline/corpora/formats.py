@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.corpora import meld
-from pipeline.corpora.layout import Annotation
+from pipeline.corpora.layout import Corpus
 from pipeline.errors import UserError
+from pipeline.params import CorpusParams
 
 _READERS = {"meld": meld.read_meld}
 _LABELS = {"meld": meld.LABELS}
 _CONTENT = {"meld": meld.CONTENT}
 
 
-def read_corpus(format_name: str, root: Path) -> list[Annotation]:
-    """All annotated utterances below ``root``, dialogue by dialogue; UserError if they cannot be read."""
-    annotations = _READERS[format_name](root)
+def read_corpus(params: CorpusParams, name: str) -> Corpus:
+    """The corpus of ``corpora.<name>``; UserError if it cannot be read whole."""
+    annotations = _READERS[params.format](Path(params.root))
     repeated = [id for id, count in Counter(row.utterance.id for row in annotations).items() if count > 1]
     if repeated:
-        raise UserError(f"{root}: annotated more than once: {', '.join(repeated[:5])}; keep one row of each")
-    return annotations
+        raise UserError(
+            f"corpora.{name}.root: {params.root}: annotated more than once: {', '.join(repeated[:5])};"
+            f" keep one row of each"
+        )
+    return Corpus(annotations, notes={})
 
 
-def label_names(format_name: str) -> tuple[str, ...]:
-    """The emotions of a format, in the order in which published feature files number them."""
+def label_names(format_name: str, labels: Iterable[str]) -> tuple[str, ...]:
+    """The emotions of a format in the order in which published feature files number them."""
     return _LABELS[format_name]
 
 

@@ -12,4 +12,21 @@ class Annotation(NamedTuple):
 
     utterance: Utterance
     media: str
-    """Path of the clip relative to the corpus root; the file may be missing."""
+    """File of picture and sound relative to the root, which may be missing; empty if none is named."""
+    sound: str = ""
+    """A sound file of its own, whole; empty where the sound is that of ``media`` over the same span."""
+    start_s: float | None = None
+    """Start of the utterance in ``media``; None for the whole file."""
+    end_s: float | None = None
+    """End of the utterance in ``media``; None for the whole file."""
+    crop: str = ""
+    """Part of the picture that shows the speaker, as in manifest.Medium."""
+
+
+class Corpus(NamedTuple):
+    """An annotated corpus."""
+
+    annotations: list[Annotation]
+    """By split (train, dev, test), dialogue and position; the utterances of a dialogue are contiguous."""
+    notes: dict[str, int]
+    """How many annotated lines are no utterances of the set by its definition, by reason."""

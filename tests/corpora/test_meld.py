@@ -7,13 +7,21 @@ from pathlib import Path
 import pytest
 
 from pipeline.corpora.formats import read_corpus
+from pipeline.corpora.layout import Annotation
 from pipeline.errors import UserError
+from pipeline.params import read_params
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "meld"
+PROJECT = Path(__file__).parents[2]
+REAL = PROJECT.parent / "shared" / "data" / "meld"
 HEADER = (
     "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
 )
 FOLDERS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
+
+
+def read(root: Path) -> list[Annotation]:
+    params = read_params(PROJECT / "params.yaml").corpus("demo").model_copy(update={"root": str(root)})
+    return read_corpus(params, "demo").annotations
 
 
 def write_corpus(
@@ -29,7 +37,7 @@ def write_corpus(
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="MELD's annotation files are not here")
 def test_the_published_utterance_set_is_read_to_the_unit() -> None:
-    utterances = [row.utterance for row in read_corpus("meld", REAL)]
+    utterances = [row.utterance for row in read(REAL)]
     assert Counter(u.split for u in utterances) == {"train": 9989, "dev": 1109, "test": 2610}
     dialogues = {(u.split, u.dialogue) for u in utterances}
     assert Counter(split for split, _ in dialogues) == {"train": 1038, "dev": 114, "test": 280}
@@ -46,7 +54,7 @@ def test_annotations_may_stand_beside_the_clip_folders_or_with_them(tmp_path: Pa
     root = write_corpus(tmp_path, inside=inside)
     clips = (root / "test" if inside else root) / FOLDERS["test"]
     (clips / "dia0_utt0.mp4").touch()
-    test = read_corpus("meld", root)[-1]
+    test = read(root)[-1]
     assert (root / test.media).is_file()
     assert test.utterance.id == "test_dia0_utt0"
 
@@ -55,14 +63,14 @@ def test_the_right_cut_is_preferred_and_leftovers_are_ignored(tmp_path: Path) ->
     root = write_corpus(tmp_path)
     for name in ("dia0_utt0.mp4", "final_videos_testdia0_utt0.mp4", "._dia0_utt0.mp4", "dia9_utt9.mp4"):
         (root / FOLDERS["test"] / name).touch()
-    test = read_corpus("meld", root)[-1]
+    test = read(root)[-1]
     assert test.media == "output_repeated_splits_test/final_videos_testdia0_utt0.mp4"
-    assert len(read_corpus("meld", root)) == 3
+    assert len(read(root)) == 3
 
 
 def test_gaps_in_utterance_numbers_keep_their_order(tmp_path: Path) -> None:
     rows = [f"1,Line {number}.,Ross,joy,positive,3,{number},1,1,0,0" for number in (11, 2, 5)]
-    train = [row.utterance for row in read_corpus("meld", write_corpus(tmp_path, rows))][:3]
+    train = [row.utterance for row in read(write_corpus(tmp_path, rows))][:3]
     assert [(u.id, u.position) for u in train] == [
         ("train_dia3_utt2", 0), ("train_dia3_utt5", 1), ("train_dia3_utt11", 2),
     ]  # fmt: skip
@@ -74,7 +82,7 @@ def test_gaps_in_utterance_numbers_keep_their_order(tmp_path: Path) -> None:
 )
 def test_every_encoding_reads_to_the_same_text(tmp_path: Path, encoding: str, written: str) -> None:
     root = write_corpus(tmp_path, [f"1,{written},Ross,joy,positive,0,0,1,1,0,0"], encoding=encoding)
-    assert read_corpus("meld", root)[0].utterance.text == "It’s “me” – é…"
+    assert read(root)[0].utterance.text == "It’s “me” – é…"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +98,7 @@ def test_every_encoding_reads_to_the_same_text(tmp_path: Path, encoding: str, wr
 )
 def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, rows: list[str], complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
-        read_corpus("meld", write_corpus(tmp_path, rows))
+        read(write_corpus(tmp_path, rows))
 
 
 def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -98,9 +106,9 @@ def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
     with (root / "dev_sent_emo.csv").open("w", newline="") as file:
         csv.writer(file).writerow(["Utterance", "Emotion", "Dialogue_ID", "Utterance_ID"])
     with pytest.raises(UserError, match=r"dev_sent_emo\.csv: column Speaker is missing"):
-        read_corpus("meld", root)
+        read(root)
 
 
 def test_an_empty_root_says_what_was_looked_for_and_where(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"looked for train_sent_emo\.csv in .* point the corpus's 'root'"):
-        read_corpus("meld", tmp_path)
+        read(tmp_path)

@@ -15,7 +15,7 @@ PARAMS = AudioParams()
 
 
 def test_a_clip_has_6373_finite_functionals_in_opensmiles_order(demo_root: Path, sound_clip: Medium) -> None:
-    samples = read_sound(demo_root / sound_clip.path, 16000)
+    [samples] = read_sound(demo_root / sound_clip.path, 16000)
     features = describe_sound(samples, PARAMS)
     assert features.shape == (6373,)
     assert features.dtype == np.float32

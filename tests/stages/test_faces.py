@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,12 +68,36 @@ def test_a_picture_smaller_than_a_face_has_no_face() -> None:
     assert len(detect_faces(tiny, PARAMS)["box_px"]) == 0
 
 
+def test_a_crop_hides_the_other_half_and_keeps_the_pictures_coordinates(
+    demo_root: Path, demo_media: dict[str, Medium]
+) -> None:
+    two = next(u for u in write_script(small()) if u.fault == "two_faces")
+    clip = demo_media[f"{two.split}_dia{two.dialogue}_utt{two.position}"]
+    for crop, inside in (("left", lambda x: x < 160), ("0.5 0 1 1", lambda x: x > 160)):
+        boxes = find_faces_of_dialogue([replace(clip, crop=crop)], demo_root, PARAMS)["box_px"]
+        assert len(boxes) >= 15
+        assert inside((boxes[:, 0] + boxes[:, 2]) / 2).all()
+
+
+def test_utterances_that_share_a_file_get_their_own_frames(demo_root: Path, sound_clip: Medium) -> None:
+    half_s = sound_clip.duration_s / 2
+    parts = [
+        replace(sound_clip, start_s=0.0, end_s=half_s), replace(sound_clip, start_s=half_s, end_s=None),
+        replace(sound_clip, start_s=90.0, end_s=91.0),
+    ]  # fmt: skip
+    faces = find_faces_of_dialogue(parts, demo_root, PARAMS)
+    middle = round(half_s * sound_clip.frame_rate_hz)
+    assert faces["frame_index"][faces["face_utterance"] == 0].max() < middle
+    assert faces["frame_index"][faces["face_utterance"] == 1].min() >= middle
+    assert faces["reason"].tolist() == ["", "", "no picture within the utterance"]
+
+
 def test_the_faces_drawn_in_two_face_clips_are_side_by_side(
     demo_root: Path, demo_media: dict[str, Medium]
 ) -> None:
     two = next(u for u in write_script(small()) if u.fault == "two_faces")
     clip = demo_media[f"{two.split}_dia{two.dialogue}_utt{two.position}"]
-    frames = read_frames(demo_root / clip.path, 20)
+    [frames] = read_frames(demo_root / clip.path, 20)
     drawn = face_boxes_px(two, frames.indices[0])
     found = detect_faces(frames.images[:1], PARAMS)["box_px"]
     for box in drawn:

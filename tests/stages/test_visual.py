@@ -11,7 +11,7 @@ from pipeline.errors import UserError
 from pipeline.manifest import Medium
 from pipeline.params import FacesParams, VisualParams
 from stages.faces import find_faces_of_dialogue
-from stages.visual import RESNET_101, ClipFaces, crop_face, embed_clip, find_encoder
+from stages.visual import RESNET_101, ClipFaces, crop_face, embed_dialogue, find_encoder
 
 PARAMS = VisualParams(weights="untrained", crop_size_px=64)
 
@@ -52,28 +52,40 @@ def test_a_large_face_is_shrunk_with_antialiasing() -> None:
     assert np.abs(crop[:, 2:-2].astype(int) - 127).max() < 16
 
 
+def embed(demo_root: Path, clip: ClipFaces, params: VisualParams = PARAMS) -> np.ndarray:
+    encoder = find_encoder("visual.weights", params)
+    result = embed_dialogue([clip], demo_root, encoder, params)
+    assert result["reason"].tolist() == [""]
+    return result["features"][0]
+
+
 def test_pooling_is_over_faces_over_frames_or_over_the_largest(demo_root: Path, clip: ClipFaces) -> None:
-    encoder = find_encoder("visual.weights", PARAMS)
     # Two faces in the first frame, one in the second.
-    frames, boxes = clip.frame_index[[0, 0, 1]], clip.box_px[[0, 2, 1]]
-    singles = np.stack(
-        [
-            embed_clip(
-                ClipFaces(clip.path, "", frames[i : i + 1], boxes[i : i + 1]), demo_root, encoder, PARAMS
-            )
-            for i in range(3)
-        ]
-    )
+    rows, boxes = clip.frame_index[[0, 0, 1]], clip.box_px[[0, 2, 1]]
+    singles = [
+        embed(demo_root, ClipFaces(clip.path, "", rows[i : i + 1], boxes[i : i + 1])) for i in range(3)
+    ]
     expected = {
-        "faces": singles.mean(axis=0),
-        "frames": (singles[:2].mean(axis=0) + singles[2]) / 2,
+        "faces": np.mean(singles, axis=0),
+        "frames": (np.mean(singles[:2], axis=0) + singles[2]) / 2,
         "largest": (singles[0] + singles[2]) / 2,
     }
     for pooling, vector in expected.items():
         params = PARAMS.model_copy(update={"pooling": pooling})
-        pooled = embed_clip(ClipFaces(clip.path, "", frames, boxes), demo_root, encoder, params)
+        pooled = embed(demo_root, ClipFaces(clip.path, "", rows, boxes), params)
         assert pooled.shape == (1000,)
         np.testing.assert_allclose(pooled, vector, rtol=1e-3)
+
+
+def test_a_clip_without_faces_keeps_its_reason_and_its_neighbours_their_vectors(
+    demo_root: Path, clip: ClipFaces
+) -> None:
+    faceless = ClipFaces(clip.path, "no face found", clip.frame_index[:0], clip.box_px[:0])
+    gone = ClipFaces("no/such/file.mp4", "", clip.frame_index, clip.box_px)
+    result = embed_dialogue([faceless, gone, clip], demo_root, find_encoder("key", PARAMS), PARAMS)
+    assert result["reason"].tolist() == ["no face found", "clip missing", ""]
+    assert not result["features"][:2].any()
+    np.testing.assert_array_equal(result["features"][2], embed(demo_root, clip))
 
 
 def test_untrained_weights_are_told_in_the_description_and_fixed_by_the_seed() -> None:
@@ -98,6 +110,6 @@ def test_a_model_folder_gives_its_own_dimension_and_values(
     encoder = find_encoder("key", PARAMS.model_copy(update={"weights": str(tmp_path / "face_model")}))
     assert encoder.dimension == 7
     assert "UNTRAINED" not in encoder.description
-    vector = embed_clip(clip, demo_root, encoder, PARAMS)
+    vector = embed_dialogue([clip], demo_root, encoder, PARAMS)["features"][0]
     assert vector.shape == (7,)
     assert np.isfinite(vector).all()

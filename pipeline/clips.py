@@ -1,0 +1,66 @@
+"""The picture and sound of a dialogue's utterances, reading every file once.
+
+A file may hold one utterance (MELD) or a whole dialogue (IEMOCAP); either way it is decoded front to
+back once, and a file that cannot be used costs the utterances in it and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from pipeline.manifest import Medium
+from pipeline.media import MediaError, SampledFrames, Span, read_frames, read_sound
+
+Content = TypeVar("Content")
+Outcome = tuple[int, Content | MediaError]
+
+
+def iterate_frames(clips: Sequence[Medium], root: Path, wanted: int) -> Iterator[Outcome[SampledFrames]]:
+    """(place in ``clips``, its sampled frames or why there are none), file by file."""
+
+    def read(path: str, spans: Sequence[Span]) -> list[SampledFrames]:
+        return read_frames(root / path, wanted, spans)
+
+    usable = [place for place, clip in enumerate(clips) if not clip.picture_problem]
+    yield from ((p, MediaError(c.picture_problem)) for p, c in enumerate(clips) if c.picture_problem)
+    for place, outcome in _by_file(usable, lambda place: (clips[place].path, Span(*clips[place].span)), read):
+        if isinstance(outcome, SampledFrames) and not outcome.images:
+            yield place, MediaError("no picture within the utterance")
+        else:
+            yield place, outcome
+
+
+def iterate_sounds(clips: Sequence[Medium], root: Path, sample_rate_hz: int) -> Iterator[Outcome[np.ndarray]]:
+    """(place in ``clips``, its mono samples float32 [n] or why there are none), file by file."""
+
+    def read(path: str, spans: Sequence[Span]) -> list[np.ndarray]:
+        return read_sound(root / path, sample_rate_hz, spans)
+
+    def source(place: int) -> tuple[str, Span]:
+        clip = clips[place]
+        return (clip.sound_path, Span()) if clip.sound_path else (clip.path, Span(*clip.span))
+
+    yield from ((p, MediaError(c.sound_problem)) for p, c in enumerate(clips) if c.sound_problem)
+    yield from _by_file([p for p, clip in enumerate(clips) if not clip.sound_problem], source, read)
+
+
+def _by_file(
+    places: Sequence[int],
+    source: Callable[[int], tuple[str, Span]],
+    read: Callable[[str, Sequence[Span]], list[Content]],
+) -> Iterator[Outcome[Content]]:
+    files: dict[str, list[tuple[int, Span]]] = {}
+    for place in places:
+        path, span = source(place)
+        files.setdefault(path, []).append((place, span))
+    for path, parts in files.items():
+        try:
+            contents = read(path, [span for _, span in parts])
+        except MediaError as error:
+            yield from ((place, error) for place, _ in parts)
+        else:
+            yield from zip((place for place, _ in parts), contents, strict=True)
