@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pipeline.manifest import Medium, Utterance
 
 # Clips outside this range are cut wrongly more often than not (in MELD, by the hundredfold).
 USUAL_DURATION_S = (0.2, 30.0)
+LONGEST_PLOTTED_S = 15
 UNLABELLED = "(unlabelled)"
 
 
@@ -23,21 +24,21 @@ def write_summary(
     """Write ``manifest.json``, ``plots/classes.csv`` and ``plots/durations.csv`` of a corpus's folder."""
     text = json.dumps(summarise(utterances, media, notes), indent=2, ensure_ascii=False)
     (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
-    counts = Counter((row.split, row.label or UNLABELLED) for row in utterances)
-    _write_rows(
+    _write_counts(
         folder / "plots" / "classes.csv",
-        ("class", "split", "utterances"),
-        ((label, split, count) for (split, label), count in sorted(counts.items(), key=_split_first)),
+        "class",
+        [(row.split, row.label or UNLABELLED) for row in utterances],
     )
-    durations = Counter(
-        (utterance.split, int(duration_s(medium)))
-        for utterance, medium in zip(utterances, media, strict=True)
-        if medium.sha256
-    )
-    _write_rows(
+    seconds = [*map(str, range(LONGEST_PLOTTED_S)), f"{LONGEST_PLOTTED_S} or more"]
+    _write_counts(
         folder / "plots" / "durations.csv",
-        ("duration_s", "split", "utterances"),
-        ((seconds, split, count) for (split, seconds), count in sorted(durations.items(), key=_split_first)),
+        "duration_s",
+        [
+            (utterance.split, seconds[min(int(duration_s(medium)), LONGEST_PLOTTED_S)])
+            for utterance, medium in zip(utterances, media, strict=True)
+            if medium.duration_s
+        ],
+        values=seconds,
     )
 
 
@@ -46,7 +47,7 @@ def summarise(
 ) -> dict[str, Any]:
     """Counts by split, hours, and what is missing, corrupt or of odd length."""
     splits = {split: [row for row in utterances if row.split == split] for split in SPLITS}
-    present = [row for row in media if row.sha256]
+    readable = [row for row in media if row.duration_s]
     shortest_s, longest_s = USUAL_DURATION_S
     return {
         "utterances": {split: len(rows) for split, rows in splits.items()},
@@ -55,10 +56,10 @@ def summarise(
             split: dict(sorted(Counter(row.label or UNLABELLED for row in rows).items()))
             for split, rows in splits.items()
         },
-        "hours": round(sum(map(duration_s, present)) / 3600, 3),
+        "hours": round(sum(map(duration_s, readable)) / 3600, 3),
         "missing": sum(bool(row.path) and not row.sha256 for row in media),
-        "corrupt": sum(bool(row.picture_problem or row.sound_problem) for row in present),
-        "odd_durations": sum(not shortest_s <= duration_s(row) <= longest_s for row in present),
+        "corrupt": sum(bool(row.sha256) and bool(row.picture_problem or row.sound_problem) for row in media),
+        "odd_durations": sum(not shortest_s <= duration_s(row) <= longest_s for row in readable),
         "left_out": dict(notes),
     }
 
@@ -70,14 +71,14 @@ def duration_s(medium: Medium) -> float:
     return medium.duration_s
 
 
-def _split_first(item: tuple[tuple[str, Any], int]) -> tuple[int, Any]:
-    (split, value), _ = item
-    return SPLITS.index(split), value
-
-
-def _write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def _write_counts(
+    path: Path, column: str, found: Sequence[tuple[str, str]], values: Sequence[str] | None = None
+) -> None:
+    """How often each value occurs in each split; ``values`` gives all, in order, else those found."""
+    counts = Counter(found)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerow((column, "split", "utterances"))
+        for value in values or sorted({value for _, value in found}):
+            writer.writerows((value, split, counts[split, value]) for split in SPLITS)

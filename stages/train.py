@@ -63,11 +63,11 @@ def main(corpus: str) -> None:
 
 
 def write_curves(path: Path, epochs: list[Epoch]) -> None:
-    """One row per seed and epoch."""
+    """One row per seed and epoch; F1 in percent, as in all files that people read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Epoch)], lineterminator="\n")
         writer.writeheader()
         for epoch in epochs:
-            values = asdict(epoch).items()
+            values = (asdict(epoch) | {"dev_weighted_f1": 100 * epoch.dev_weighted_f1}).items()
             writer.writerow({name: f"{v:.6g}" if isinstance(v, float) else v for name, v in values})
