@@ -47,6 +47,12 @@ def read_stage_file(path: Path, ids: Sequence[str]) -> tuple[Arrays, dict[str, A
     return arrays, json.loads(attrs["provenance"])
 
 
+def write_unused(stage: str, corpus: str) -> None:
+    """Stand in for the result of a stage whose modality the corpus does without."""
+    write_stage_file(Path("data", corpus, f"{stage}.h5"), [], [], {}, {})
+    print(f"{stage}: nothing to do, corpora.{corpus}.modalities leaves its modality out")
+
+
 def no_vectors(dimension: int) -> Arrays:
     """Zero rows of what a stage with one vector per utterance makes: features [0, D], reason [0]."""
     return {"features": np.empty((0, dimension), np.float32), "reason": np.empty(0, str)}

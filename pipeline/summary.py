@@ -57,7 +57,7 @@ def summarise(
             for split, rows in splits.items()
         },
         "hours": round(sum(map(duration_s, readable)) / 3600, 3),
-        "missing": sum(bool(row.path) and not row.sha256 for row in media),
+        "missing": sum(bool(row.picture_problem) and not row.sha256 for row in media),
         "corrupt": sum(bool(row.sha256) and bool(row.picture_problem or row.sound_problem) for row in media),
         "odd_durations": sum(not shortest_s <= duration_s(row) <= longest_s for row in readable),
         "left_out": dict(notes),

@@ -14,6 +14,10 @@ from pipeline.errors import UserError
 from pipeline.media import file_digest
 from pipeline.params import UNTRAINED
 
+ORIGIN = "origin.json"
+"""Beside the weights of an encoder that was made here: in words, how.  It is no part of the digest."""
+
+_MODEL_FILES = (".json", ".safetensors", ".txt", ".model")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -40,9 +44,7 @@ def find_model(key: str, name: str, revision: str | None = None) -> ModelFolder:
         raise UserError(
             f"{key}: {folder} holds no config.json; it should be a model folder as transformers writes it"
         )
-    files = sorted(
-        path for path in folder.iterdir() if path.suffix in {".json", ".safetensors", ".txt", ".model"}
-    )
+    files = sorted(path for path in folder.iterdir() if path.suffix in _MODEL_FILES and path.name != ORIGIN)
     if not any(path.suffix == ".safetensors" for path in files):
         raise UserError(
             f"{key}: {folder} holds no .safetensors weights; convert the model with save_pretrained()"
@@ -59,7 +61,7 @@ def _fetch(key: str, name: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        patterns = ["*.json", "*.safetensors", "*.txt", "*.model"]
+        patterns = [f"*{suffix}" for suffix in _MODEL_FILES]
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except Exception as error:  # the hub's client raises what its HTTP library raises
         reason = " ".join(str(error).split())[:200]

@@ -20,14 +20,16 @@ from pipeline.h5 import Arrays
 from pipeline.manifest import Medium, by_dialogue, read_media
 from pipeline.media import MediaError
 from pipeline.params import AudioParams, read_params
-from pipeline.stagefile import no_vectors, write_stage_file
+from pipeline.stagefile import no_vectors, write_stage_file, write_unused
 
 
 def main(corpus: str) -> None:
     """Write ``data/<corpus>/audio.h5``."""
     params = read_params().corpus(corpus)
     folder = Path("data", corpus)
-    media = read_media(folder / "media.csv") if "audio" in params.modalities else []
+    if "audio" not in params.modalities:
+        return write_unused("audio", corpus)
+    media = read_media(folder / "media.csv")
     versions = library_versions("opensmile", "av", "numpy")
     names = _load_smile(params.audio).feature_names
     items = [

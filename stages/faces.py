@@ -23,7 +23,7 @@ from pipeline.h5 import Arrays
 from pipeline.manifest import Medium, by_dialogue, read_media
 from pipeline.media import MediaError, SampledFrames
 from pipeline.params import FacesParams, read_params
-from pipeline.stagefile import write_stage_file
+from pipeline.stagefile import write_stage_file, write_unused
 
 NO_FACES: Arrays = {
     "face_utterance": np.empty(0, np.int64),
@@ -39,7 +39,9 @@ def main(corpus: str) -> None:
     """Write ``data/<corpus>/faces.h5``."""
     params = read_params().corpus(corpus)
     folder = Path("data", corpus)
-    media = read_media(folder / "media.csv") if "visual" in params.modalities else []
+    if "visual" not in params.modalities:
+        return write_unused("faces", corpus)
+    media = read_media(folder / "media.csv")
     versions = library_versions("torch", "facenet-pytorch", "av")
     items = [
         Item(

@@ -1,7 +1,7 @@
 """Fine-tune the text encoder to tell emotions apart, on the training split [3.3.1].
 
 Writes text_encoder/, a normal transformers folder (safetensors, config, tokenizer) that anyone can
-load, with its origin in origin.json; and plots/finetune.csv, its learning curve.
+load, its origin in origin.json; and plots/finetune.csv, its learning curve.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from pipeline.corpora.formats import label_names
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance, by_dialogue, read_utterances
 from pipeline.params import UNTRAINED, CorpusParams, FinetuneParams, WindowParams, read_params
-from pipeline.weights import find_model
+from pipeline.weights import ORIGIN, find_model
 from pipeline.windows import build_windows, turn_text
 
 CURVE_COLUMNS = ("epoch", "train_loss", "dev_loss", "dev_weighted_f1")
@@ -63,7 +63,7 @@ def main(corpus: str) -> None:
             curve, origin = make_encoder(corpus, params, read_utterances(folder / "utterances.csv"), built)
         else:
             origin = f"none: corpora.{corpus}.modalities leaves text out"
-        (built / "origin.json").write_text(json.dumps({"encoder": origin}, indent=2) + "\n", encoding="utf-8")
+        (built / ORIGIN).write_text(json.dumps({"encoder": origin}, indent=2) + "\n", encoding="utf-8")
         built.chmod(0o755)
         shutil.rmtree(folder / "text_encoder", ignore_errors=True)
         built.replace(folder / "text_encoder")

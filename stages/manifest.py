@@ -18,12 +18,16 @@ from pipeline.corpora.formats import expected_content, read_corpus
 from pipeline.corpora.layout import Annotation
 from pipeline.errors import UserError
 from pipeline.manifest import Medium, Utterance, write_table
-from pipeline.params import CorpusParams, read_params
+from pipeline.media import Probe
+from pipeline.params import read_params
 from pipeline.probes import ProbeCache, Probed, examine_file
 from pipeline.summary import write_summary
 
 # A span may end this much after its file does: annotations are rounded, and codecs pad.
 END_TOLERANCE_S = 0.5
+
+NOT_EXAMINED = Probed(probe=Probe())
+NO_FILE = Probed(probe=Probe(picture_problem="no file named", sound_problem="no file named"))
 
 
 def main(corpus: str) -> None:
@@ -34,8 +38,8 @@ def main(corpus: str) -> None:
         content = expected_content(params.format)
         raise UserError(f"corpora.{corpus}.root: {root} is not a folder; it should hold {content}")
     annotations, notes = read_corpus(params, corpus)
-    files = _files_to_examine(annotations, params)
-    probed = examine(root, files)
+    # A corpus of text alone needs no clips, and may have none.
+    probed = {} if set(params.modalities) == {"text"} else examine(root, _list_files(annotations))
     media = [describe(annotation, probed) for annotation in annotations]
     utterances = [annotation.utterance for annotation in annotations]
     folder = Path("data", corpus)
@@ -65,14 +69,14 @@ def examine(root: Path, files: Sequence[str]) -> dict[str, Probed]:
             for name, result in zip(stale, tqdm(results, "manifest", len(stale), unit=" files"), strict=True):
                 cache.put(name, result)
         cache.save()
-    return {name: found for name in files if (found := cache.get(name)) is not None}
+    return {"": NO_FILE} | {name: found for name in files if (found := cache.get(name)) is not None}
 
 
 def describe(annotation: Annotation, probed: dict[str, Probed]) -> Medium:
     """The row of media.csv of one utterance."""
     utterance, span = annotation.utterance, (annotation.start_s, annotation.end_s)
-    picture = probed.get(annotation.media, Probed())
-    sound = probed.get(annotation.sound, Probed()) if annotation.sound else picture
+    picture = probed.get(annotation.media, NOT_EXAMINED)
+    sound = probed.get(annotation.sound, NOT_EXAMINED) if annotation.sound else picture
     found = picture.probe
     problem = _span_problem(*span, found.duration_s)
     return Medium(
@@ -95,10 +99,8 @@ def describe(annotation: Annotation, probed: dict[str, Probed]) -> Medium:
     )
 
 
-def _files_to_examine(annotations: Sequence[Annotation], params: CorpusParams) -> list[str]:
-    """Every file that holds a modality of the corpus, once; none for a corpus of text alone."""
-    if set(params.modalities) == {"text"}:
-        return []
+def _list_files(annotations: Sequence[Annotation]) -> list[str]:
+    """Every file that holds picture or sound of an utterance, once."""
     names = [name for annotation in annotations for name in (annotation.media, annotation.sound) if name]
     return list(dict.fromkeys(names))
 

@@ -22,8 +22,8 @@ from pipeline.fingerprint import code_digest, library_versions, work_key
 from pipeline.h5 import Arrays
 from pipeline.manifest import Utterance, by_dialogue, read_utterances
 from pipeline.params import CorpusParams, read_params
-from pipeline.stagefile import no_vectors, write_stage_file
-from pipeline.weights import find_model
+from pipeline.stagefile import no_vectors, write_stage_file, write_unused
+from pipeline.weights import ORIGIN, find_model
 from pipeline.windows import build_windows
 
 
@@ -31,16 +31,14 @@ def main(corpus: str) -> None:
     """Write ``data/<corpus>/text.h5``."""
     params = read_params().corpus(corpus)
     folder = Path("data", corpus)
+    if "text" not in params.modalities:
+        return write_unused("text", corpus)
+    utterances = read_utterances(folder / "utterances.csv")
     encoder = folder / "text_encoder"
-    origin = json.loads((encoder / "origin.json").read_text(encoding="utf-8"))["encoder"]
+    origin = json.loads((encoder / ORIGIN).read_text(encoding="utf-8"))["encoder"]
     print(f"text: {origin}", flush=True)
-    utterances, dimension, weights = [], 0, {}
-    if "text" in params.modalities:
-        utterances = read_utterances(folder / "utterances.csv")
-        dimension = AutoConfig.from_pretrained(encoder).hidden_size
-        weights = {
-            n: d for n, d in find_model("text encoder", str(encoder)).digest.items() if n != "origin.json"
-        }
+    weights = find_model("text encoder", str(encoder)).digest
+    dimension = AutoConfig.from_pretrained(encoder).hidden_size
     versions = library_versions("torch", "transformers", "tokenizers")
     items = [
         Item(

@@ -25,7 +25,7 @@ from pipeline.h5 import Arrays
 from pipeline.manifest import Medium, by_dialogue, read_media
 from pipeline.media import MediaError, frames_at
 from pipeline.params import UNTRAINED, VisualParams, read_params
-from pipeline.stagefile import no_vectors, read_stage_file, write_stage_file
+from pipeline.stagefile import no_vectors, read_stage_file, write_stage_file, write_unused
 from pipeline.weights import find_model
 
 # Mean and spread of ImageNet's RGB values in [0, 1], with which the encoder's training normalised.
@@ -82,7 +82,9 @@ def main(corpus: str) -> None:
     """Write ``data/<corpus>/visual.h5``."""
     params = read_params().corpus(corpus)
     folder = Path("data", corpus)
-    media = read_media(folder / "media.csv") if "visual" in params.modalities else []
+    if "visual" not in params.modalities:
+        return write_unused("visual", corpus)
+    media = read_media(folder / "media.csv")
     faces, _ = read_stage_file(folder / "faces.h5", [clip.id for clip in media])
     encoder = find_encoder(f"corpora.{corpus}.visual.weights", params.visual)
     print(f"visual: {encoder.description}", flush=True)
