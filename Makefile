@@ -20,12 +20,13 @@ lint: .venv/installed
 
 # uv installs the same packages as pip several times faster, which matters with torch's gigabytes.
 .venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
 	@test -d .venv || $(PYTHON) -m venv .venv
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
 	@echo "installing into .venv (about 6 GB: torch comes with its CUDA libraries) ..."
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	@$(INSTALL) --constraint constraints.txt --editable ".[test]"
 	@touch $@
 
+# What `make` and the tools made; neither data nor the item store, which may have taken days.
 clean:
-	rm -rf .venv data .multiemo dvc_plots
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache dvc_plots

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,8 @@ def read_features(path: Path, modalities: Sequence[str] | None = None) -> Featur
             if modalities is None
             else [n for n in names if n.split("/")[0] in ("utterances", *modalities)]
         )
-        arrays, attrs = read_h5(path, wanted)
+        # Only a file that is read whole can be held against its digest.
+        arrays, attrs = read_h5(path, None if wanted == names else wanted)
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such feature file; make it with dvc repro, or fetch it with dvc pull"
@@ -146,6 +148,8 @@ def find_problems(features: Features) -> list[str]:
         for name in _UTTERANCE_COLUMNS
         if len(getattr(features, name)) != count
     ]
+    if problems:
+        return problems
     if len(set(features.id.tolist())) != count:
         problems.append("utterance ids repeat")
     if set(features.split.tolist()) - set(SPLITS):
@@ -155,6 +159,12 @@ def find_problems(features: Features) -> list[str]:
     changes = int((features.dialogue[1:] != features.dialogue[:-1]).sum())
     if count and changes + 1 != len(set(features.dialogue.tolist())):
         problems.append("the utterances of a dialogue are not contiguous")
+    elif [*features.position] != [
+        place for _, rows in groupby(features.dialogue) for place, _ in enumerate(rows)
+    ]:
+        problems.append("positions do not count the utterances of each dialogue from 0")
+    if len({*zip(features.dialogue.tolist(), features.split.tolist(), strict=True)}) > changes + 1:
+        problems.append("a dialogue lies in several splits")
     for name, modality in features.modalities.items():
         problems += [f"{name}: {problem}" for problem in _modality_problems(modality, count)]
     return problems

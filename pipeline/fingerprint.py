@@ -23,15 +23,8 @@ PACKAGES = ("pipeline", "stages", "train")
 MACHINERY = frozenset(
     f"pipeline.{name}"
     for name in (
-        "errors",
-        "extraction",
-        "features",
-        "fingerprint",
-        "h5",
-        "itemstore",
-        "manifest",
-        "params",
-        "runtime",
+        *("errors", "params", "runtime", "manifest", "digest", "weights"),
+        *("fingerprint", "h5", "itemstore", "extraction", "progress", "stagefile", "features"),
     )
 )
 
@@ -85,6 +78,8 @@ def _direct_imports(module: str) -> Iterator[str]:
     for node in ast.walk(_syntax_tree(module)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            raise ValueError(f"{module}: relative imports are not followed; name the module in full")
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -44,22 +45,30 @@ def write_h5(path: Path, arrays: Mapping[str, np.ndarray], attrs: Mapping[str, s
     Names may hold slashes (``text/features``).  Text arrays become fixed-length UTF-8, which every
     HDF5 reader knows and which, unlike variable-length text, is covered by the checksum.
     """
+    # Built in memory and written by ordinary I/O: a full disk is then an ordinary error.
+    image = io.BytesIO()
+    with h5py.File(image, "w") as file:
+        for array_name in sorted(arrays):
+            _write_array(file, array_name, np.asarray(arrays[array_name]))
+        for attr_name in sorted(attrs):
+            file.attrs[attr_name] = attrs[attr_name]
+        file.attrs[CONTENT_SHA256] = content_digest(arrays, attrs)
+    write_atomically(path, image.getbuffer())
+
+
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
+    """Write a file so that others see all of it or what was there before."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # A unique name in the same folder: a rename is atomic only within a file system, and two writers
     # of one file must not share a temporary one.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
     temporary = Path(name)
     try:
-        with h5py.File(temporary, "w") as file:
-            for array_name in sorted(arrays):
-                _write_array(file, array_name, np.asarray(arrays[array_name]))
-            for attr_name in sorted(attrs):
-                file.attrs[attr_name] = attrs[attr_name]
-            file.attrs[CONTENT_SHA256] = content_digest(arrays, attrs)
+        with open(handle, "wb") as file:  # noqa: PTH123 (a descriptor has no path)
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
         temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files, a shared store needs others
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

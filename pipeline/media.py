@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +12,20 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 
-HASH_BLOCK_BYTES = 1 << 20
+from pipeline.errors import UserError
 
 
 class MediaError(Exception):
     """A file, or one of its streams, that cannot be used; the message is the reason, in a few words."""
+
+
+class UnreachableFileError(UserError):
+    """A file that could not be read at all: not there, no permission, a disk that is gone."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"{path}: {reason}, though it was there when the manifest was made; run dvc repro again"
+        )
 
 
 class Span(NamedTuple):
@@ -66,15 +74,6 @@ def sample_indices(frame_count: int, wanted: int) -> list[int]:
     if frame_count <= wanted:
         return list(range(frame_count))
     return [i * frame_count // wanted for i in range(wanted)]
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def probe(path: Path) -> Probe:
@@ -151,9 +150,12 @@ def read_sound(path: Path, sample_rate_hz: int, spans: Sequence[Span] = (WHOLE,)
 def _open(path: Path) -> av.container.InputContainer:
     try:
         return av.open(path)
-    except FileNotFoundError:
-        raise MediaError("clip missing") from None
-    except (av.FFmpegError, OSError, ValueError) as error:
+    except av.InvalidDataError as error:
+        raise MediaError(f"cannot be opened: {_words(error)}") from error
+    except OSError as error:
+        # A clip that is not there or cannot be reached says nothing about the clip.
+        raise UnreachableFileError(path, _words(error)) from error
+    except (av.FFmpegError, ValueError) as error:
         raise MediaError(f"cannot be opened: {_words(error)}") from error
 
 

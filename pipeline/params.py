@@ -12,7 +12,7 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -25,22 +25,37 @@ Modality = Literal["text", "audio", "visual"]
 MODALITIES: tuple[Modality, ...] = ("text", "audio", "visual")
 
 # YAML has lists only; strict mode would refuse them where the field is a tuple.
-Pair = Annotated[tuple[float, float], Field(strict=False)]
-Triple = Annotated[tuple[float, float, float], Field(strict=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-ModalitySet = Annotated[tuple[Modality, ...], Field(strict=False, min_length=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Name = Annotated[str, Field(min_length=1)]
+CorpusName = Annotated[str, Field(pattern=r"^[\w-]+$")]  # it is part of paths and of shell commands
+
+
+def _without_repetition(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("must not name anything twice")
+    return values
+
+
+Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1), AfterValidator(_without_repetition)]
+ModalitySet = Annotated[
+    tuple[Modality, ...], Field(strict=False, min_length=1), AfterValidator(_without_repetition)
+]
 
 
 class Section(BaseModel):
     """A mapping in params.yaml: no unknown keys, no silent conversion, immutable."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class DemoParams(Section):
     """How the built-in demo corpus is made."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Seed of everything random in the corpus: who speaks, which line, how heads move."""
     train_dialogues: Annotated[int, Field(ge=1)] = 10
     """Dialogues in the training split."""
@@ -62,7 +77,7 @@ class FacesParams(Section):
     """Frames sampled from each utterance, evenly, at step n/20 [3.3.3]."""
     min_face_size_px: Annotated[int, Field(ge=12)] = 20
     """Smallest face searched for, in pixels of the original picture.  Larger is much faster."""
-    thresholds: Triple = (0.6, 0.7, 0.7)
+    thresholds: Annotated[tuple[Fraction, Fraction, Fraction], Field(strict=False)] = (0.6, 0.7, 0.7)
     """Face probability needed to pass each of the three networks."""
     scale_factor: Annotated[float, Field(gt=0, lt=1)] = 0.709
     """Ratio between neighbouring levels of the image pyramid."""
@@ -73,9 +88,9 @@ class VisualParams(Section):
 
     architecture: Literal["resnet101"] = "resnet101"
     """Face encoder: bottleneck blocks 3-4-23-3, a 1000-dimensional head."""
-    weights: str
+    weights: Name
     """A transformers model folder or hub id, or ``untrained`` to build random weights on purpose."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the weights when they are ``untrained``; without effect otherwise."""
     crop_size_px: Annotated[int, Field(ge=32)] = 224
     """Side of the square that each face is resized to."""
@@ -113,7 +128,7 @@ class WindowParams(Section):
 class UntrainedTextEncoder(Section):
     """Size of the RoBERTa that is built when ``finetune.encoder`` is ``untrained``."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the initial weights."""
     hidden_size: Annotated[int, Field(ge=16)] = 256
     """Width of the network and of the text feature."""
@@ -134,7 +149,7 @@ class UntrainedTextEncoder(Section):
 class FinetuneParams(Section):
     """The text encoder and its fine-tuning on the training split [3.3.1]."""
 
-    encoder: str
+    encoder: Name
     """An encoder of transformers by folder or hub id, or ``untrained`` to build a small RoBERTa."""
     revision: str | None = None
     """Branch, tag or commit of a hub model."""
@@ -146,11 +161,11 @@ class FinetuneParams(Section):
     """Utterances per step."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-5
     """Peak rate of AdamW (EmoBERTa's order of magnitude)."""
-    warmup_fraction: Fraction = 0.2
+    warmup_fraction: Decay = 0.2
     """Share of all steps in which the rate climbs linearly; it falls linearly after."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """AdamW's decoupled weight decay."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the classifier head, of dropout and of the order of utterances."""
 
 
@@ -226,11 +241,11 @@ class TrainParams(Section):
     """Factor on the rate after every ``decay_every_epochs`` [4.3]."""
     decay_every_epochs: Annotated[int, Field(ge=1)] = 10
     """[4.3]"""
-    adam_betas: Pair = (0.9, 0.99)
+    adam_betas: Annotated[tuple[Decay, Decay], Field(strict=False)] = (0.9, 0.99)
     """[4.3]"""
     l2: Annotated[float, Field(ge=0)] = 1e-5
     """lambda of Eq. 22 [4.3]."""
-    seeds: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] = (0,)
+    seeds: Seeds = (0,)
     """One training run per seed; metrics give their mean and standard deviation."""
 
     @model_validator(mode="after")
@@ -243,9 +258,9 @@ class TrainParams(Section):
 class MaxUnobserved(Section):
     """Largest share of utterances, per modality, that may lack it before the run stops."""
 
-    text: Fraction = 0.05
-    audio: Fraction = 0.05
-    visual: Fraction = 0.05
+    text: Fraction
+    audio: Fraction
+    visual: Fraction
 
 
 class CorpusParams(Section):
@@ -253,7 +268,7 @@ class CorpusParams(Section):
 
     format: Literal["meld", "iemocap", "table"]
     """Layout of the raw data set; docs/corpora.md describes them."""
-    root: str
+    root: Name
     """Folder of the raw data set."""
     outside_media: bool = False
     """Whether media files may lie outside ``root``; only a table's paths can lead there."""
@@ -297,7 +312,7 @@ class Params(Section):
 
     demo: DemoParams = DemoParams()
     defaults: Defaults = Defaults()
-    corpora: Annotated[dict[str, CorpusParams], Field(min_length=1)]
+    corpora: Annotated[dict[CorpusName, CorpusParams], Field(min_length=1)]
 
     def corpus(self, name: str) -> CorpusParams:
         """The entry ``corpora.<name>``; UserError where there is none."""
@@ -317,6 +332,8 @@ def read_params(path: Path = PARAMS_FILE) -> Params:
         raise UserError(f"{path} not found: run from the folder that holds dvc.yaml") from None
     except YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{path}: it should hold the keys {', '.join(Params.model_fields)}")
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
@@ -326,7 +343,7 @@ def read_params(path: Path = PARAMS_FILE) -> Params:
 def _explain(mistake: Any) -> str:
     """One validation error as ``key: what is wrong (value given)``."""
     location = mistake["loc"]
-    key = ".".join(str(part) for part in location)
+    key = ".".join(str(part) for part in location if part != "[key]")
     if mistake["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(location[-1]), _known_keys(location[:-1]), n=1)
         return f"{key}: unknown key" + (f" (did you mean {close[0]!r}?)" if close else "")

@@ -9,13 +9,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import tempfile
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.digest import file_digest
+from pipeline.errors import UserError
 from pipeline.fingerprint import code_digest, library_versions
-from pipeline.media import Probe, file_digest, probe
+from pipeline.h5 import write_atomically
+from pipeline.media import Probe, UnreachableFileError, probe
 
 MISSING = Probe(picture_problem="clip missing", sound_problem="clip missing")
 
@@ -27,17 +30,23 @@ class Probed:
     sha256: str = ""
     """Digest of its bytes; empty where there is no file."""
     probe: Probe = MISSING
+    stamp: tuple[int, ...] = ()
+    """Size and time of change before it was read; empty where there is no file."""
 
 
 def examine_file(path: Path) -> Probed:
-    """Digest and probe of a file; a missing one is told as such."""
-    try:
-        return Probed(file_digest(path), probe(path))
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+    """Digest and probe of a file; a missing one is told as such.
+
+    Raises UserError where a file is there but cannot be read: that says nothing about the clip.
+    """
+    stamp = _stamp(path)
+    if not stamp:
         return Probed()
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror}"
-        return Probed(probe=Probe(picture_problem=reason, sound_problem=reason))
+    try:
+        return Probed(file_digest(path), probe(path), stamp)
+    except (OSError, UnreachableFileError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be read ({reason}); mend its permissions or its disk") from error
 
 
 @dataclass
@@ -57,33 +66,30 @@ class ProbeCache:
         path = folder / f"{name}.json"
         try:
             entries = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):  # it can be made again
             entries = {}
         return cls(root, path, entries)
 
     def get(self, name: str) -> Probed | None:
         """What is known of a file, None if nothing is or the file has changed since."""
         entry = self.entries.get(name)
-        if entry is None or entry["stamp"] != self._stamp(name):
+        stamp = _stamp(self.root / name)
+        if entry is None or tuple(entry["stamp"]) != stamp:
             return None
-        return Probed(entry["sha256"], Probe(**entry["probe"]))
+        return Probed(entry["sha256"], Probe(**entry["probe"]), stamp)
 
     def put(self, name: str, probed: Probed) -> None:
-        """Remember a file as it is now."""
-        probe_values = dataclasses.asdict(probed.probe)
-        self.entries[name] = {"stamp": self._stamp(name), "sha256": probed.sha256, "probe": probe_values}
+        """Remember a file as it was when it was read."""
+        self.entries[name] = dataclasses.asdict(probed)
 
     def save(self) -> None:
         """Write the cache, atomically."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False, encoding="utf-8") as file:
-            json.dump(self.entries, file)
-        Path(file.name).replace(self.path)
+        write_atomically(self.path, json.dumps(self.entries).encode())
 
-    def _stamp(self, name: str) -> list[int]:
-        """Size and time of change; empty where there is no file."""
-        try:
-            found = (self.root / name).stat()
-        except OSError:
-            return []
-        return [found.st_size, found.st_mtime_ns]
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else ()

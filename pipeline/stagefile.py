@@ -1,4 +1,4 @@
-"""What the extraction stages hand on: one HDF5 file each, with the reasons for what is absent.
+"""The extraction stages: dialogues in, one HDF5 file out, with the reasons for what is absent.
 
 Every file names its utterances (``id`` [N]), says which were not observed (``reason`` [N], empty
 where observed) and which item each dialogue came from (``dialogue`` [M], ``item_key`` [M]).
@@ -7,33 +7,104 @@ where observed) and which item each dialogue came from (``dialogue`` [M], ``item
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.extraction import Item
+from pipeline.extraction import Item, extract, stack, summarise
+from pipeline.fingerprint import code_digest, library_versions, work_key
 from pipeline.h5 import Arrays, DamagedFileError, read_h5, write_h5
 
+Row = TypeVar("Row")
 
-def write_stage_file(
-    path: Path,
+
+@dataclass(frozen=True)
+class ExtractionStage(Generic[Row]):
+    """A stage that maps dialogues to arrays."""
+
+    name: str
+    """The stage; its module is ``stages.<name>`` and its result ``<name>.h5``."""
+    modality: str
+    """What its utterances may lack."""
+    function: Callable[[Sequence[Row]], Arrays]
+    """Rows of one dialogue to its arrays; runs in worker processes."""
+    inputs: Callable[[str, Sequence[Row]], Any]
+    """(dialogue, rows) to the JSON values that define the result, beside ``settings``."""
+    settings: Mapping[str, Any]
+    """JSON values that define every result: params, and digests of weights."""
+    libraries: Sequence[str]
+    """Distributions whose versions define every result."""
+    empty: Arrays
+    """The arrays of no utterance; ``reason`` is one of them."""
+    about: Mapping[str, Any]
+    """What else the provenance says; ``encoder`` in plain words for a modality's features."""
+    workers: int
+    arrange: Callable[[Iterable[Arrays]], Iterable[Arrays]] = iter
+    """Applied to all dialogues' arrays before they are put together."""
+    extra: Arrays = field(default_factory=dict)
+    """Arrays of the file that belong to no dialogue."""
+
+
+def run_extraction(
+    corpus: str,
+    stage: ExtractionStage[Row],
+    dialogues: Mapping[str, Sequence[Row]],
+    ids: Sequence[str],
+    limit: float,
+) -> None:
+    """Extract every dialogue, say what was not observed, and write ``data/<corpus>/<stage>.h5``.
+
+    UserError if a larger share of the utterances than ``limit`` was not observed.
+    """
+    versions = library_versions(*stage.libraries)
+    code = code_digest(f"stages.{stage.name}")
+    items = [
+        Item(
+            key=work_key(
+                stage.name,
+                code=code,
+                versions=versions,
+                settings=stage.settings,
+                rows=stage.inputs(dialogue, rows),
+            ),
+            dialogue=dialogue,
+            utterances=len(rows),
+            work=rows,
+        )
+        for dialogue, rows in dialogues.items()
+    ]
+    parts = extract(stage.name, items, stage.function, workers=stage.workers)
+    arrays = stack(stage.arrange(parts), stage.empty)
+    summarise(stage.name, stage.modality, arrays["reason"], limit)
+    provenance = {**stage.about, "settings": stage.settings, "versions": versions}
+    _write(corpus, stage.name, ids, items, {**arrays, **stage.extra}, provenance)
+
+
+def write_unused(stage: str, corpus: str) -> None:
+    """Stand in for the result of a stage whose modality the corpus does without."""
+    _write(corpus, stage, [], [], {}, {})
+    print(f"{stage}: nothing to do, corpora.{corpus}.modalities leaves its modality out")
+
+
+def _write(
+    corpus: str,
+    stage: str,
     ids: Sequence[str],
     items: Sequence[Item],
     arrays: Mapping[str, np.ndarray],
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write a stage's arrays with the ids, dialogues and item keys that they belong to."""
     head = {
         "id": np.array(ids, dtype=str),
         "dialogue": np.array([item.dialogue for item in items], dtype=str),
         "item_key": np.array([item.key for item in items], dtype=str),
     }
-    write_h5(
-        path, {**head, **arrays}, {"provenance": json.dumps(provenance, sort_keys=True, ensure_ascii=False)}
-    )
+    attrs = {"provenance": json.dumps(provenance, sort_keys=True, ensure_ascii=False)}
+    write_h5(Path("data", corpus, f"{stage}.h5"), {**head, **arrays}, attrs)
 
 
 def read_stage_file(path: Path, ids: Sequence[str]) -> tuple[Arrays, dict[str, Any]]:
@@ -45,12 +116,6 @@ def read_stage_file(path: Path, ids: Sequence[str]) -> tuple[Arrays, dict[str, A
     if arrays["id"].tolist() != list(ids):
         raise UserError(f"{path}: holds other utterances than the manifest; run dvc repro")
     return arrays, json.loads(attrs["provenance"])
-
-
-def write_unused(stage: str, corpus: str) -> None:
-    """Stand in for the result of a stage whose modality the corpus does without."""
-    write_stage_file(Path("data", corpus, f"{stage}.h5"), [], [], {}, {})
-    print(f"{stage}: nothing to do, corpora.{corpus}.modalities leaves its modality out")
 
 
 def no_vectors(dimension: int) -> Arrays:

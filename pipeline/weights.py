@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.digest import file_digest
 from pipeline.errors import UserError
-from pipeline.media import file_digest
 from pipeline.params import UNTRAINED
 
 ORIGIN = "origin.json"

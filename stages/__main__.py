@@ -17,13 +17,16 @@ STAGES = (
     *("train", "evaluate"),
 )
 
+WITHOUT_CORPUS = ("params", "demo")
+
 
 def main(arguments: list[str]) -> int:
     """Run the stage that the arguments name; exit status 1 for a mistake the user can mend."""
-    if not arguments or arguments[0] not in STAGES:
-        print(f"usage: python -m stages <{'|'.join(STAGES)}> [corpus]", file=sys.stderr)
+    stage, *rest = arguments or [""]
+    if stage not in STAGES or len(rest) != (stage not in WITHOUT_CORPUS):
+        print(f"usage: python -m stages <{'|'.join(STAGES)}> <corpus>", file=sys.stderr)
+        print(f"({' and '.join(WITHOUT_CORPUS)} take no corpus)", file=sys.stderr)
         return 2
-    stage, *rest = arguments
     try:
         importlib.import_module(f"stages.{stage}").main(*rest)
     except UserError as error:

@@ -14,45 +14,38 @@ import opensmile
 
 from pipeline import runtime
 from pipeline.clips import iterate_sounds
-from pipeline.extraction import Item, extract, stack, summarise
-from pipeline.fingerprint import code_digest, library_versions, work_key
 from pipeline.h5 import Arrays
 from pipeline.manifest import Medium, by_dialogue, read_media
 from pipeline.media import MediaError
 from pipeline.params import AudioParams, read_params
-from pipeline.stagefile import no_vectors, write_stage_file, write_unused
+from pipeline.stagefile import ExtractionStage, no_vectors, run_extraction, write_unused
+
+# Nothing as long as this was ever seen to be too short.
+SHORTEST_S = 0.2
 
 
 def main(corpus: str) -> None:
     """Write ``data/<corpus>/audio.h5``."""
     params = read_params().corpus(corpus)
-    folder = Path("data", corpus)
     if "audio" not in params.modalities:
         return write_unused("audio", corpus)
-    media = read_media(folder / "media.csv")
-    versions = library_versions("opensmile", "av", "numpy")
+    media = read_media(Path("data", corpus, "media.csv"))
     names = _load_smile(params.audio).feature_names
-    items = [
-        Item(
-            key=work_key(
-                "audio",
-                code=code_digest(__name__),
-                versions=versions,
-                params=params.audio.model_dump(mode="json"),
-                clips=[clip.sound_key for clip in clips],
-            ),
-            dialogue=dialogue,
-            utterances=len(clips),
-            work=clips,
-        )
-        for dialogue, clips in by_dialogue(media).items()
-    ]
-    describe = partial(describe_sound_of_dialogue, root=Path(params.root), params=params.audio)
-    arrays = stack(extract("audio", items, describe, workers=runtime.workers()), no_vectors(len(names)))
-    summarise("audio", "audio", arrays["reason"], params.max_unobserved.audio)
-    arrays["feature_name"] = np.array(names)
-    provenance = {"encoder": f"openSMILE {params.audio.feature_set} functionals", "versions": versions}
-    write_stage_file(folder / "audio.h5", [clip.id for clip in media], items, arrays, provenance)
+    stage = ExtractionStage(
+        name="audio",
+        modality="audio",
+        function=partial(describe_sound_of_dialogue, root=Path(params.root), params=params.audio),
+        inputs=lambda dialogue, clips: [clip.sound_key for clip in clips],
+        settings=params.audio.model_dump(mode="json"),
+        libraries=("opensmile", "av", "numpy"),
+        empty=no_vectors(len(names)),
+        about={"encoder": f"openSMILE {params.audio.feature_set} functionals"},
+        workers=runtime.workers(),
+        extra={"feature_name": np.array(names)},
+    )
+    run_extraction(
+        corpus, stage, by_dialogue(media), [clip.id for clip in media], params.max_unobserved.audio
+    )
 
 
 def describe_sound_of_dialogue(clips: Sequence[Medium], root: Path, params: AudioParams) -> Arrays:
@@ -80,7 +73,11 @@ def describe_sound(samples: np.ndarray, params: AudioParams) -> np.ndarray:
     features = _load_smile(params).process_signal(samples, params.sample_rate_hz).to_numpy(np.float32)[0]
     if not np.isfinite(features).all():
         # openSMILE fills with NaN where the sound is shorter than its longest window.
-        raise MediaError(f"too short for openSMILE ({len(samples) / params.sample_rate_hz:.2f} s)")
+        duration_s = len(samples) / params.sample_rate_hz
+        if duration_s < SHORTEST_S:
+            raise MediaError(f"too short for openSMILE ({duration_s:.2f} s)")
+        name = _load_smile(params).feature_names[int(np.argmin(np.isfinite(features)))]
+        raise MediaError(f"openSMILE gives a value that is not finite ({name})")
     return features
 
 

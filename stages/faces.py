@@ -17,13 +17,13 @@ from facenet_pytorch import MTCNN
 
 from pipeline import runtime
 from pipeline.clips import iterate_frames
-from pipeline.extraction import Item, extract, stack, summarise
-from pipeline.fingerprint import code_digest, library_versions, work_key
+from pipeline.extraction import stack
 from pipeline.h5 import Arrays
 from pipeline.manifest import Medium, by_dialogue, read_media
 from pipeline.media import MediaError, SampledFrames
+from pipeline.networks import prepare_torch
 from pipeline.params import FacesParams, read_params
-from pipeline.stagefile import write_stage_file, write_unused
+from pipeline.stagefile import ExtractionStage, run_extraction, write_unused
 
 NO_FACES: Arrays = {
     "face_utterance": np.empty(0, np.int64),
@@ -38,32 +38,24 @@ NO_CLIPS: Arrays = {**NO_FACES, "frames_sampled": np.empty(0, np.int64), "reason
 def main(corpus: str) -> None:
     """Write ``data/<corpus>/faces.h5``."""
     params = read_params().corpus(corpus)
-    folder = Path("data", corpus)
     if "visual" not in params.modalities:
         return write_unused("faces", corpus)
-    media = read_media(folder / "media.csv")
-    versions = library_versions("torch", "facenet-pytorch", "av")
-    items = [
-        Item(
-            key=work_key(
-                "faces",
-                code=code_digest(__name__),
-                versions=versions,
-                params=params.faces.model_dump(mode="json"),
-                clips=[clip.picture_key for clip in clips],
-            ),
-            dialogue=dialogue,
-            utterances=len(clips),
-            work=clips,
-        )
-        for dialogue, clips in by_dialogue(media).items()
-    ]
-    find = partial(find_faces_of_dialogue, root=Path(params.root), params=params.faces)
-    parts = extract("faces", items, find, workers=runtime.model_workers())
-    arrays = stack(_number_rows(parts), NO_CLIPS)
-    summarise("faces", "visual", arrays["reason"], params.max_unobserved.visual)
-    provenance = {"detector": "MTCNN with the weights of facenet-pytorch", "versions": versions}
-    write_stage_file(folder / "faces.h5", [clip.id for clip in media], items, arrays, provenance)
+    media = read_media(Path("data", corpus, "media.csv"))
+    stage = ExtractionStage(
+        name="faces",
+        modality="visual",
+        function=partial(find_faces_of_dialogue, root=Path(params.root), params=params.faces),
+        inputs=lambda dialogue, clips: [clip.picture_key for clip in clips],
+        settings=params.faces.model_dump(mode="json"),
+        libraries=("torch", "torchvision", "facenet-pytorch", "numpy", "av"),
+        empty=NO_CLIPS,
+        about={"detector": "MTCNN with the weights of facenet-pytorch"},
+        workers=runtime.model_workers(),
+        arrange=_number_rows,
+    )
+    run_extraction(
+        corpus, stage, by_dialogue(media), [clip.id for clip in media], params.max_unobserved.visual
+    )
 
 
 def find_faces_of_dialogue(clips: Sequence[Medium], root: Path, params: FacesParams) -> Arrays:
@@ -139,7 +131,7 @@ def _number_rows(parts: Iterable[Arrays]) -> Iterator[Arrays]:
 @cache
 def _load_detector(params: FacesParams) -> MTCNN:
     """One detector per process and setting."""
-    torch.set_num_threads(1)
+    prepare_torch()
     return MTCNN(
         min_face_size=params.min_face_size_px,
         thresholds=list(params.thresholds),

@@ -43,6 +43,7 @@ from pipeline import runtime
 from pipeline.corpora.formats import label_names
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance, by_dialogue, read_utterances
+from pipeline.networks import load_pretrained
 from pipeline.params import UNTRAINED, CorpusParams, FinetuneParams, WindowParams, read_params
 from pipeline.weights import ORIGIN, find_model
 from pipeline.windows import build_windows, turn_text
@@ -54,7 +55,6 @@ def main(corpus: str) -> None:
     """Write ``data/<corpus>/text_encoder/`` and ``data/<corpus>/plots/finetune.csv``."""
     params = read_params().corpus(corpus)
     folder = Path("data", corpus)
-    transformers_logging.disable_progress_bar()  # it has one for every file it reads or writes
     curve: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         built = Path(temporary, "text_encoder")
@@ -76,6 +76,7 @@ def make_encoder(
 ) -> tuple[list[dict[str, float]], str]:
     """Save the encoder in ``built``; its learning curve and origin in plain words."""
     labels = label_names(params.format, (row.label for row in utterances))
+    transformers_logging.disable_progress_bar()  # transformers has one for every file it reads or writes
     set_seed(params.finetune.seed)
     tokenizer, model, origin = _load_encoder(corpus, params, utterances, labels)
     print(f"finetune: {origin}", flush=True)
@@ -114,11 +115,24 @@ def _load_encoder(
         model = _untrained_roberta(params, tokenizer, names)
         seed = params.finetune.untrained.seed
         return tokenizer, model, f"UNTRAINED RoBERTa (random weights, seed {seed})"
-    found = find_model(f"corpora.{corpus}.finetune.encoder", encoder, params.finetune.revision)
+    key = f"corpora.{corpus}.finetune.encoder"
+    found = find_model(key, encoder, params.finetune.revision)
     tokenizer = AutoTokenizer.from_pretrained(found.path)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        found.path, **names, ignore_mismatched_sizes=True
+    model = load_pretrained(
+        AutoModelForSequenceClassification,
+        found.path,
+        key,
+        # The classifier is what fine-tuning adds; a pooler is not used.
+        optional=("classifier", "score", "pooler"),
+        ignore_mismatched_sizes=True,
+        **names,
     )
+    limit = min(tokenizer.model_max_length, model.config.max_position_embeddings)
+    if params.window.max_tokens > limit:
+        raise UserError(
+            f"corpora.{corpus}.window.max_tokens: {params.window.max_tokens} is more than the {limit} that"
+            f" {encoder} reads"
+        )
     return tokenizer, model, f"{type(model.base_model).__name__} from {encoder}"
 
 
@@ -134,6 +148,7 @@ def _train_tokenizer(utterances: Sequence[Utterance], params: CorpusParams) -> R
     return RobertaTokenizer(
         vocab=learned["vocab"],
         merges=[tuple(pair) for pair in learned["merges"]],  # type: ignore[misc]
+        model_max_length=params.window.max_tokens,
     )
 
 

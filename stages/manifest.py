@@ -66,9 +66,13 @@ def examine(root: Path, files: Sequence[str]) -> dict[str, Probed]:
     if stale:
         with Parallel(n_jobs=min(runtime.workers(), len(stale)), return_as="generator") as parallel:
             results = parallel(delayed(examine_file)(root / name) for name in stale)
-            for name, result in zip(stale, tqdm(results, "manifest", len(stale), unit=" files"), strict=True):
-                cache.put(name, result)
-        cache.save()
+            try:
+                for name, result in zip(
+                    stale, tqdm(results, "manifest", len(stale), unit=" files"), strict=True
+                ):
+                    cache.put(name, result)
+            finally:
+                cache.save()  # a run that is stopped goes on where it was
     return {"": NO_FILE} | {name: found for name in files if (found := cache.get(name)) is not None}
 
 

@@ -16,16 +16,14 @@ import numpy as np
 import torch
 from PIL import Image
 from transformers import ResNetConfig, ResNetForImageClassification
-from transformers.utils import logging as transformers_logging
 
 from pipeline import runtime
-from pipeline.extraction import Item, extract, stack, summarise
-from pipeline.fingerprint import code_digest, library_versions, work_key
 from pipeline.h5 import Arrays
 from pipeline.manifest import Medium, by_dialogue, read_media
 from pipeline.media import MediaError, frames_at
+from pipeline.networks import load_pretrained, prepare_torch
 from pipeline.params import UNTRAINED, VisualParams, read_params
-from pipeline.stagefile import no_vectors, read_stage_file, write_stage_file, write_unused
+from pipeline.stagefile import ExtractionStage, no_vectors, read_stage_file, run_extraction, write_unused
 from pipeline.weights import find_model
 
 # Mean and spread of ImageNet's RGB values in [0, 1], with which the encoder's training normalised.
@@ -81,38 +79,32 @@ class Encoder:
 def main(corpus: str) -> None:
     """Write ``data/<corpus>/visual.h5``."""
     params = read_params().corpus(corpus)
-    folder = Path("data", corpus)
     if "visual" not in params.modalities:
         return write_unused("visual", corpus)
+    folder = Path("data", corpus)
     media = read_media(folder / "media.csv")
-    faces, _ = read_stage_file(folder / "faces.h5", [clip.id for clip in media])
+    faces, detection = read_stage_file(folder / "faces.h5", [clip.id for clip in media])
     encoder = find_encoder(f"corpora.{corpus}.visual.weights", params.visual)
     print(f"visual: {encoder.description}", flush=True)
-    versions = library_versions("torch", "transformers", "pillow", "av")
     clips = _faces_by_clip(media, faces)
     face_keys = dict(zip(faces["dialogue"].tolist(), faces["item_key"].tolist(), strict=True))
-    items = [
-        Item(
-            key=work_key(
-                "visual",
-                code=code_digest(__name__),
-                versions=versions,
-                params=params.visual.model_dump(mode="json", exclude={"weights", "seed"}),
-                weights=encoder.digest,
-                faces=face_keys[dialogue],
-            ),
-            dialogue=dialogue,
-            utterances=len(rows),
-            work=[clips[row.id] for row in rows],
-        )
-        for dialogue, rows in by_dialogue(media).items()
-    ]
-    embed = partial(embed_dialogue, root=Path(params.root), encoder=encoder, params=params.visual)
-    parts = extract("visual", items, embed, workers=runtime.model_workers())
-    arrays = stack(parts, no_vectors(encoder.dimension))
-    summarise("visual", "visual", arrays["reason"], params.max_unobserved.visual)
-    provenance = {"encoder": encoder.description, "weights": encoder.digest, "versions": versions}
-    write_stage_file(folder / "visual.h5", [clip.id for clip in media], items, arrays, provenance)
+    stage = ExtractionStage(
+        name="visual",
+        modality="visual",
+        function=partial(embed_dialogue, root=Path(params.root), encoder=encoder, params=params.visual),
+        inputs=lambda dialogue, clips: face_keys[dialogue],
+        settings={
+            # Weights count by their content, wherever they lie.
+            "params": params.visual.model_dump(mode="json", exclude={"weights", "seed"}),
+            "weights": encoder.digest,
+        },
+        libraries=("torch", "transformers", "pillow", "numpy", "av"),
+        empty=no_vectors(encoder.dimension),
+        about={"encoder": encoder.description, "faces": detection},
+        workers=runtime.model_workers(),
+    )
+    dialogues = {name: [clips[row.id] for row in rows] for name, rows in by_dialogue(media).items()}
+    run_extraction(corpus, stage, dialogues, [clip.id for clip in media], params.max_unobserved.visual)
 
 
 def embed_dialogue(clips: Sequence[ClipFaces], root: Path, encoder: Encoder, params: VisualParams) -> Arrays:
@@ -212,17 +204,23 @@ def find_encoder(key: str, params: VisualParams) -> Encoder:
             digest={UNTRAINED: f"{params.architecture}, seed {params.seed}"},
         )
     model = find_model(key, params.weights)
-    dimension = int(ResNetConfig.from_pretrained(model.path).num_labels or 0)
-    return Encoder(model.path, params.seed, dimension, f"ResNet-101 from {params.weights}", model.digest)
+    config = ResNetConfig.from_pretrained(model.path)
+    blocks = "-".join(map(str, config.depths or ()))
+    return Encoder(
+        folder=model.path,
+        seed=params.seed,
+        dimension=int(config.num_labels or 0),
+        description=f"ResNet of {config.layer_type} blocks {blocks} from {params.weights}",
+        digest=model.digest,
+    )
 
 
 @cache
 def _load_network(folder: Path | None, seed: int) -> ResNetForImageClassification:
     """One network per process."""
-    torch.set_num_threads(1)
-    transformers_logging.disable_progress_bar()
+    prepare_torch()
     if folder is not None:
-        network = ResNetForImageClassification.from_pretrained(folder)
+        network = load_pretrained(ResNetForImageClassification, folder, "visual.weights")
     else:
         torch.manual_seed(seed)
         network = ResNetForImageClassification(ResNetConfig(**RESNET_101))

@@ -86,6 +86,8 @@ def audio(**changes) -> Features:
         (spoilt(split=np.array(["train", "train", "val", "test"])), "splits other than"),
         (spoilt(label=np.array([0, 2, 0, 0])), "outside the label names"),
         (spoilt(dialogue=np.array(["a", "b", "a", "b"])), "not contiguous"),
+        (spoilt(position=np.array([0, 2, 0, 0])), "positions do not count"),
+        (spoilt(split=np.array(["train", "dev", "dev", "test"])), "in several splits"),
         (spoilt(text=np.array(["a"])), "1 rows"),
         (audio(features=np.full((4, 5), np.nan, np.float32)), "not all finite"),
         (audio(features=np.ones((4, 5), np.float32)), "not zero where"),

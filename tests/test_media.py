@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 
+from pipeline.errors import UserError
 from pipeline.manifest import Medium
 from pipeline.media import MediaError, Span, frames_at, probe, read_frames, read_sound, sample_indices
 
@@ -104,7 +105,8 @@ def test_probe_tells_what_a_file_contains(tmp_path: Path) -> None:
 
 
 def test_probe_gives_the_reason_for_what_cannot_be_used(tmp_path: Path) -> None:
-    assert probe(tmp_path / "absent.mp4").picture_problem == "clip missing"
+    with pytest.raises(UserError, match=r"absent\.mp4: No such file"):
+        probe(tmp_path / "absent.mp4")
     whole = write_video(tmp_path / "whole.mp4", 30).read_bytes()
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(whole[: len(whole) // 2])

@@ -30,7 +30,7 @@ MISTAKES = {
     "      min_face_size_px: 40 -> min_face_size: 40": (
         "corpora.demo.faces.min_face_size: unknown key (did you mean 'min_face_size_px'?)"
     ),
-    "    format: meld -> format: melt": "corpora.demo.format: input should be 'meld' (it is 'melt')",
+    "    format: meld -> format: melt": "corpora.demo.format: input should be 'meld', 'iemocap' or 'table' (it is 'melt')",
     "      crop_size_px: 112 -> crop_size_px: big": (
         "corpora.demo.visual.crop_size_px: input should be a valid integer (it is 'big')"
     ),
@@ -45,6 +45,10 @@ MISTAKES = {
     "    root: data/raw/demo\n    modalities: [text, audio, visual] -> root: x\n    modalities: [text]": (
         "corpora.demo: train.modalities asks for audio, visual, which modalities does not extract"
     ),
+    "    adam_betas: [0.9, 0.99] -> adam_betas: [0.9, 1]": "train.adam_betas.1: input should be less than 1",
+    "    seeds: [0] -> seeds: [0, 0]": "defaults.train.seeds: must not name anything twice",
+    "    l2: 0.00001 -> l2: .inf": "defaults.train.l2: input should be a finite number",
+    "  demo:\n    format -> my corpus:\n    format": "corpora.my corpus: string should match pattern",
     "demo: # -> demmo: #": "demmo: unknown key (did you mean 'demo'?)",
     "demo: # -> demo: [": "not valid YAML",
 }

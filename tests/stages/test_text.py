@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
 from pipeline.errors import UserError
@@ -54,7 +56,7 @@ def test_the_encoder_is_a_folder_that_transformers_loads(encoder: Path) -> None:
 def test_difficult_text_gives_finite_vectors_and_empty_text_a_reason(
     encoder: Path, params: CorpusParams
 ) -> None:
-    result = embed_dialogue(dialogue(), encoder, params)
+    result = embed_dialogue(dialogue(), encoder, params.window, "first")
     assert result["features"].shape == (len(LINES), 256)
     assert np.isfinite(result["features"]).all()
     assert result["reason"].tolist() == ["", "no text", "", "", "", "", ""]
@@ -65,8 +67,7 @@ def test_difficult_text_gives_finite_vectors_and_empty_text_a_reason(
 def test_a_padded_batch_gives_what_each_window_gives_alone(
     encoder: Path, params: CorpusParams, pooling: str
 ) -> None:
-    params = params.model_copy(update={"text": params.text.model_copy(update={"pooling": pooling})})
-    result = embed_dialogue(dialogue(), encoder, params)
+    result = embed_dialogue(dialogue(), encoder, params.window, pooling)
     tokenizer, model = AutoTokenizer.from_pretrained(encoder), AutoModel.from_pretrained(encoder).eval()
     for row, window in enumerate(build_windows(dialogue(), tokenizer, params.window)):
         if row == 1:
@@ -81,3 +82,46 @@ def test_a_missing_encoder_is_an_error_that_names_key_and_path(params: CorpusPar
     absent = params.finetune.model_copy(update={"encoder": str(tmp_path / "roberta")})
     with pytest.raises(UserError, match=r"corpora\.demo\.finetune\.encoder: no model folder .*roberta"):
         make_encoder("demo", params.model_copy(update={"finetune": absent}), dialogue(), tmp_path)
+
+
+def test_an_encoder_that_lacks_weights_is_refused_and_never_made_up(
+    encoder: Path, params: CorpusParams, tmp_path: Path
+) -> None:
+    tensors = load_file(encoder / "model.safetensors")
+    del tensors["roberta.encoder.layer.0.attention.self.query.weight"]
+    with pytest.raises(
+        UserError, match=r"finetune\.encoder: the weights in .* 1 are missing .*query\.weight"
+    ):
+        make_encoder("demo", with_encoder(params, encoder, tensors, tmp_path), dialogue(), tmp_path / "out")
+
+
+def test_an_encoder_without_a_classifier_is_what_fine_tuning_expects(
+    encoder: Path, params: CorpusParams, tmp_path: Path
+) -> None:
+    tensors = {
+        name: t for name, t in load_file(encoder / "model.safetensors").items() if "classifier" not in name
+    }
+    (tmp_path / "out").mkdir()
+    curve, origin = make_encoder(
+        "demo", with_encoder(params, encoder, tensors, tmp_path), dialogue(), tmp_path / "out"
+    )
+    assert curve == []
+    assert origin == f"RobertaModel from {tmp_path / 'given'}, not fine-tuned"
+
+
+def test_a_window_longer_than_the_encoder_reads_is_refused(
+    encoder: Path, params: CorpusParams, tmp_path: Path
+) -> None:
+    given = with_encoder(params, encoder, load_file(encoder / "model.safetensors"), tmp_path)
+    longer = given.model_copy(update={"window": params.window.model_copy(update={"max_tokens": 129})})
+    with pytest.raises(UserError, match=r"corpora\.demo\.window\.max_tokens: 129 is more than the 128"):
+        make_encoder("demo", longer, dialogue(), tmp_path / "out")
+
+
+def with_encoder(params: CorpusParams, encoder: Path, tensors: dict, tmp_path: Path) -> CorpusParams:
+    """Params that name a copy of the encoder with other weights, and do not fine-tune it."""
+    given = tmp_path / "given"
+    shutil.copytree(encoder, given)
+    save_file(tensors, given / "model.safetensors", metadata={"format": "pt"})
+    finetune = params.finetune.model_copy(update={"encoder": str(given), "epochs": 0})
+    return params.model_copy(update={"finetune": finetune})

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import ResNetConfig, ResNetForImageClassification
 
 from pipeline.errors import UserError
@@ -81,11 +82,32 @@ def test_a_clip_without_faces_keeps_its_reason_and_its_neighbours_their_vectors(
     demo_root: Path, clip: ClipFaces
 ) -> None:
     faceless = ClipFaces(clip.path, "no face found", clip.frame_index[:0], clip.box_px[:0])
+    result = embed_dialogue([faceless, clip], demo_root, find_encoder("key", PARAMS), PARAMS)
+    assert result["reason"].tolist() == ["no face found", ""]
+    assert not result["features"][0].any()
+    np.testing.assert_array_equal(result["features"][1], embed(demo_root, clip))
+
+
+def test_a_clip_that_vanished_since_the_manifest_is_no_property_of_the_clip(
+    demo_root: Path, clip: ClipFaces
+) -> None:
     gone = ClipFaces("no/such/file.mp4", "", clip.frame_index, clip.box_px)
-    result = embed_dialogue([faceless, gone, clip], demo_root, find_encoder("key", PARAMS), PARAMS)
-    assert result["reason"].tolist() == ["no face found", "clip missing", ""]
-    assert not result["features"][:2].any()
-    np.testing.assert_array_equal(result["features"][2], embed(demo_root, clip))
+    with pytest.raises(UserError, match=r"no/such/file\.mp4: No such file .* run dvc repro again"):
+        embed_dialogue([gone], demo_root, find_encoder("key", PARAMS), PARAMS)
+
+
+def test_weights_that_lack_a_layer_are_refused_and_never_made_up(
+    tmp_path: Path, demo_root: Path, clip: ClipFaces
+) -> None:
+    small = {**RESNET_101, "hidden_sizes": [8, 16, 16, 32], "depths": [1, 1, 1, 1], "num_labels": 7}
+    folder = tmp_path / "face_model"
+    ResNetForImageClassification(ResNetConfig(**small)).save_pretrained(folder)
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["classifier.1.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    params = PARAMS.model_copy(update={"weights": str(folder)})
+    with pytest.raises(UserError, match=r"face_model do not fit .* 1 are missing .*classifier\.1\.weight"):
+        embed_dialogue([clip], demo_root, find_encoder("key", params), params)
 
 
 def test_untrained_weights_are_told_in_the_description_and_fixed_by_the_seed() -> None:

@@ -1,0 +1,45 @@
+"""Loading of networks: the same numbers wherever they run, and no weight that was made up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.utils import logging
+
+from pipeline.errors import UserError
+
+
+def prepare_torch() -> None:
+    """Make results independent of the machine, as far as a process can; call before loading a network."""
+    # The order of sums depends on the number of threads; the other cores have dialogues of their own.
+    torch.set_num_threads(1)
+    # float32 means float32: a GPU's TF32 has ten bits of mantissa, and would share keys with the CPU.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    logging.disable_progress_bar()  # transformers has one for every file it reads or writes
+
+
+def load_pretrained(kind: Any, folder: Path, key: str, optional: Iterable[str] = (), **options: Any) -> Any:
+    """``kind.from_pretrained(folder)``, whose weights must all come from the folder.
+
+    transformers makes up what a folder lacks and only logs it.  Here a missing or misshapen weight
+    is a UserError that names the param ``key``, unless its name holds one of ``optional``.
+    """
+    try:
+        network, report = kind.from_pretrained(folder, output_loading_info=True, **options)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"{key}: {folder} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+    missing, misshapen = (
+        [name for name in names if not any(part in name for part in optional)]
+        for names in (report["missing_keys"], [str(entry[0]) for entry in report["mismatched_keys"]])
+    )
+    if missing or misshapen:
+        shown = ", ".join([*missing, *misshapen][:3])
+        raise UserError(
+            f"{key}: the weights in {folder} do not fit {type(network).__name__}:"
+            f" {len(missing)} are missing and {len(misshapen)} have other shapes ({shown}, ...)"
+        )
+    return network
