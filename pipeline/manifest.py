@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -118,6 +119,19 @@ def read_utterances(path: Path) -> list[Utterance]:
 def read_media(path: Path) -> list[Medium]:
     """Rows of a media.csv that ``write_table`` wrote."""
     return _read_table(path, Medium)
+
+
+def write_labels(path: Path, names: Sequence[str]) -> None:
+    """Write the corpus's emotions, in the order in which features and models number them."""
+    path.write_text(json.dumps(list(names), ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """The emotions of a labels.json that ``write_labels`` wrote."""
+    try:
+        return tuple(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); run dvc repro, which makes it") from None
 
 
 def by_dialogue(rows: Iterable[Row]) -> dict[str, list[Row]]:

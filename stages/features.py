@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.corpora.formats import label_names
 from pipeline.features import SPLITS, UNLABELLED, Features, ModalityFeatures, write_features
-from pipeline.manifest import Utterance, read_media, read_utterances
+from pipeline.manifest import Utterance, read_labels, read_media, read_utterances
 from pipeline.params import CorpusParams, read_params
 from pipeline.stagefile import read_stage_file
 
@@ -43,7 +42,7 @@ def _assemble(corpus: str, params: CorpusParams, folder: Path) -> Features:
         modalities[name] = ModalityFeatures(arrays["features"], observed, arrays["reason"])
         keys = "\n".join(arrays["item_key"].tolist())
         sources[name] = source | {"items_sha256": hashlib.sha256(keys.encode()).hexdigest()}
-    labels = label_names(params.format, (row.label for row in utterances))
+    labels = read_labels(folder / "labels.json")
     column = _columns(utterances)
     return Features(
         corpus=corpus,

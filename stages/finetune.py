@@ -40,9 +40,8 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from pipeline import runtime
-from pipeline.corpora.formats import label_names
 from pipeline.errors import UserError
-from pipeline.manifest import Utterance, by_dialogue, read_utterances
+from pipeline.manifest import Utterance, by_dialogue, read_labels, read_utterances
 from pipeline.networks import load_pretrained
 from pipeline.params import UNTRAINED, CorpusParams, FinetuneParams, WindowParams, read_params
 from pipeline.weights import ORIGIN, find_model
@@ -60,7 +59,11 @@ def main(corpus: str) -> None:
         built = Path(temporary, "text_encoder")
         built.mkdir()
         if "text" in params.modalities:
-            curve, origin = make_encoder(corpus, params, read_utterances(folder / "utterances.csv"), built)
+            utterances, labels = (
+                read_utterances(folder / "utterances.csv"),
+                read_labels(folder / "labels.json"),
+            )
+            curve, origin = make_encoder(corpus, params, utterances, labels, built)
         else:
             origin = f"none: corpora.{corpus}.modalities leaves text out"
         (built / ORIGIN).write_text(json.dumps({"encoder": origin}, indent=2) + "\n", encoding="utf-8")
@@ -72,10 +75,9 @@ def main(corpus: str) -> None:
 
 
 def make_encoder(
-    corpus: str, params: CorpusParams, utterances: Sequence[Utterance], built: Path
+    corpus: str, params: CorpusParams, utterances: Sequence[Utterance], labels: Sequence[str], built: Path
 ) -> tuple[list[dict[str, float]], str]:
     """Save the encoder in ``built``; its learning curve and origin in plain words."""
-    labels = label_names(params.format, (row.label for row in utterances))
     transformers_logging.disable_progress_bar()  # transformers has one for every file it reads or writes
     set_seed(params.finetune.seed)
     tokenizer, model, origin = _load_encoder(corpus, params, utterances, labels)

@@ -14,10 +14,10 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from pipeline import runtime
-from pipeline.corpora.formats import expected_content, read_corpus
+from pipeline.corpora.formats import expected_content, label_names, read_corpus
 from pipeline.corpora.layout import Annotation
 from pipeline.errors import UserError
-from pipeline.manifest import Medium, Utterance, write_table
+from pipeline.manifest import Medium, Utterance, write_labels, write_table
 from pipeline.media import Probe
 from pipeline.params import read_params
 from pipeline.probes import ProbeCache, Probed, examine_file
@@ -45,6 +45,7 @@ def main(corpus: str) -> None:
     folder = Path("data", corpus)
     write_table(folder / "utterances.csv", utterances, Utterance)
     write_table(folder / "media.csv", media, Medium)
+    write_labels(folder / "labels.json", label_names(params.format, (row.label for row in utterances)))
     write_summary(folder, utterances, media, notes)
     dialogues = len({row.dialogue for row in media})
     unusable = sum(1 for row in media if row.picture_problem or row.sound_problem)

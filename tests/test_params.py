@@ -30,7 +30,9 @@ MISTAKES = {
     "      min_face_size_px: 40 -> min_face_size: 40": (
         "corpora.demo.faces.min_face_size: unknown key (did you mean 'min_face_size_px'?)"
     ),
-    "    format: meld -> format: melt": "corpora.demo.format: input should be 'meld', 'iemocap' or 'table' (it is 'melt')",
+    "    format: meld -> format: melt": (
+        "corpora.demo.format: input should be 'meld', 'iemocap' or 'table' (it is 'melt')"
+    ),
     "      crop_size_px: 112 -> crop_size_px: big": (
         "corpora.demo.visual.crop_size_px: input should be a valid integer (it is 'big')"
     ),

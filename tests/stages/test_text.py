@@ -17,6 +17,7 @@ from stages.finetune import make_encoder
 from stages.text import embed_dialogue
 
 PROJECT = Path(__file__).parents[2]
+LABELS = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
 LINES = ("I am so happy!", "", "😀😀", "שלום עולם", "bad\x07 bell", "word " * 400, "Why?")
 
 
@@ -39,7 +40,7 @@ def encoder(params: CorpusParams, tmp_path_factory: pytest.TempPathFactory) -> P
     folder = tmp_path_factory.mktemp("encoder")
     quick = params.model_copy(update={"finetune": params.finetune.model_copy(update={"epochs": 1})})
     utterances = dialogue(split="train") + dialogue(split="dev")
-    curve, origin = make_encoder("demo", quick, utterances, folder)
+    curve, origin = make_encoder("demo", quick, utterances, LABELS, folder)
     assert [row["epoch"] for row in curve] == [1]
     assert origin.startswith("UNTRAINED RoBERTa")
     assert "fine-tuned" in origin
@@ -81,7 +82,7 @@ def test_a_padded_batch_gives_what_each_window_gives_alone(
 def test_a_missing_encoder_is_an_error_that_names_key_and_path(params: CorpusParams, tmp_path: Path) -> None:
     absent = params.finetune.model_copy(update={"encoder": str(tmp_path / "roberta")})
     with pytest.raises(UserError, match=r"corpora\.demo\.finetune\.encoder: no model folder .*roberta"):
-        make_encoder("demo", params.model_copy(update={"finetune": absent}), dialogue(), tmp_path)
+        make_encoder("demo", params.model_copy(update={"finetune": absent}), dialogue(), LABELS, tmp_path)
 
 
 def test_an_encoder_that_lacks_weights_is_refused_and_never_made_up(
@@ -92,7 +93,9 @@ def test_an_encoder_that_lacks_weights_is_refused_and_never_made_up(
     with pytest.raises(
         UserError, match=r"finetune\.encoder: the weights in .* 1 are missing .*query\.weight"
     ):
-        make_encoder("demo", with_encoder(params, encoder, tensors, tmp_path), dialogue(), tmp_path / "out")
+        make_encoder(
+            "demo", with_encoder(params, encoder, tensors, tmp_path), dialogue(), LABELS, tmp_path / "out"
+        )
 
 
 def test_an_encoder_without_a_classifier_is_what_fine_tuning_expects(
@@ -103,7 +106,7 @@ def test_an_encoder_without_a_classifier_is_what_fine_tuning_expects(
     }
     (tmp_path / "out").mkdir()
     curve, origin = make_encoder(
-        "demo", with_encoder(params, encoder, tensors, tmp_path), dialogue(), tmp_path / "out"
+        "demo", with_encoder(params, encoder, tensors, tmp_path), dialogue(), LABELS, tmp_path / "out"
     )
     assert curve == []
     assert origin == f"RobertaModel from {tmp_path / 'given'}, not fine-tuned"
@@ -115,7 +118,7 @@ def test_a_window_longer_than_the_encoder_reads_is_refused(
     given = with_encoder(params, encoder, load_file(encoder / "model.safetensors"), tmp_path)
     longer = given.model_copy(update={"window": params.window.model_copy(update={"max_tokens": 129})})
     with pytest.raises(UserError, match=r"corpora\.demo\.window\.max_tokens: 129 is more than the 128"):
-        make_encoder("demo", longer, dialogue(), tmp_path / "out")
+        make_encoder("demo", longer, dialogue(), LABELS, tmp_path / "out")
 
 
 def with_encoder(params: CorpusParams, encoder: Path, tensors: dict, tmp_path: Path) -> CorpusParams:
