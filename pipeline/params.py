@@ -284,6 +284,11 @@ class CorpusParams(Section):
     text: TextParams
     train: TrainParams
 
+    @property
+    def folder(self) -> Path:
+        """``root`` as workers may use it, who need not run where the stage does."""
+        return Path(self.root).expanduser().absolute()
+
     @model_validator(mode="after")
     def _model_uses_what_is_extracted(self) -> Self:
         absent = [m for m in self.train.modalities if m not in self.modalities]

@@ -37,7 +37,7 @@ def find_model(key: str, name: str, revision: str | None = None) -> ModelFolder:
     """
     if name == UNTRAINED:
         raise ValueError("untrained weights are built, not found")
-    folder = Path(name).expanduser()
+    folder = Path(name).expanduser().absolute()
     if not folder.is_dir():
         folder = _fetch(key, name, revision)
     if not (folder / "config.json").is_file():

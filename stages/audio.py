@@ -34,7 +34,7 @@ def main(corpus: str) -> None:
     stage = ExtractionStage(
         name="audio",
         modality="audio",
-        function=partial(describe_sound_of_dialogue, root=Path(params.root), params=params.audio),
+        function=partial(describe_sound_of_dialogue, root=params.folder, params=params.audio),
         inputs=lambda dialogue, clips: [clip.sound_key for clip in clips],
         settings=params.audio.model_dump(mode="json"),
         libraries=("opensmile", "av", "numpy"),

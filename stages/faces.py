@@ -44,7 +44,7 @@ def main(corpus: str) -> None:
     stage = ExtractionStage(
         name="faces",
         modality="visual",
-        function=partial(find_faces_of_dialogue, root=Path(params.root), params=params.faces),
+        function=partial(find_faces_of_dialogue, root=params.folder, params=params.faces),
         inputs=lambda dialogue, clips: [clip.picture_key for clip in clips],
         settings=params.faces.model_dump(mode="json"),
         libraries=("torch", "torchvision", "facenet-pytorch", "numpy", "av"),

@@ -33,10 +33,10 @@ NO_FILE = Probed(probe=Probe(picture_problem="no file named", sound_problem="no 
 def main(corpus: str) -> None:
     """Write the manifest of ``corpora.<corpus>``."""
     params = read_params().corpus(corpus)
-    root = Path(params.root)
+    root = params.folder
     if not root.is_dir():
         content = expected_content(params.format)
-        raise UserError(f"corpora.{corpus}.root: {root} is not a folder; it should hold {content}")
+        raise UserError(f"corpora.{corpus}.root: {params.root} is not a folder; it should hold {content}")
     annotations, notes = read_corpus(params, corpus)
     # A corpus of text alone needs no clips, and may have none.
     probed = {} if set(params.modalities) == {"text"} else examine(root, _list_files(annotations))

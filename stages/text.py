@@ -32,7 +32,7 @@ def main(corpus: str) -> None:
         return write_unused("text", corpus)
     folder = Path("data", corpus)
     utterances = read_utterances(folder / "utterances.csv")
-    encoder = folder / "text_encoder"
+    encoder = (folder / "text_encoder").absolute()
     origin = json.loads((encoder / ORIGIN).read_text(encoding="utf-8"))["encoder"]
     print(f"text: {origin}", flush=True)
     stage = ExtractionStage(

@@ -91,7 +91,7 @@ def main(corpus: str) -> None:
     stage = ExtractionStage(
         name="visual",
         modality="visual",
-        function=partial(embed_dialogue, root=Path(params.root), encoder=encoder, params=params.visual),
+        function=partial(embed_dialogue, root=params.folder, encoder=encoder, params=params.visual),
         inputs=lambda dialogue, clips: face_keys[dialogue],
         settings={
             # Weights count by their content, wherever they lie.

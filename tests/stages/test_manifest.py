@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.corpora.layout import Annotation
+from pipeline.errors import UserError
+from pipeline.manifest import Utterance, read_labels, read_media, read_utterances
+from pipeline.media import Probe
+from pipeline.probes import Probed
+from stages.manifest import describe, main
+
+PROJECT = Path(__file__).parents[2]
+UTTERANCE = Utterance("u0", "train", "d0", 0, "Ross", "joy", "Hi.")
+
+
+@pytest.fixture
+def raw(tmp_path: Path, demo_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the demo corpus, as the corpus ``demo`` of a project in the current folder."""
+    shutil.copytree(demo_root, tmp_path / "raw")
+    params = (PROJECT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(params.replace("data/raw/demo", "raw"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MULTIEMO_STORE", str(tmp_path / "store"))
+    return tmp_path / "raw"
+
+
+def written() -> dict[str, bytes]:
+    main("demo")
+    return {path.name: path.read_bytes() for path in Path("data/demo").iterdir() if path.is_file()}
+
+
+def test_the_same_corpus_gives_the_same_bytes(raw: Path, tmp_path: Path) -> None:
+    first = written()
+    assert first.keys() == {"utterances.csv", "media.csv", "labels.json", "manifest.json"}
+    assert written() == first
+    shutil.rmtree(tmp_path / "store")
+    assert written() == first
+
+
+def test_a_corrected_line_or_label_leaves_the_media_table_alone(raw: Path) -> None:
+    before = written()
+    annotations = raw / "dev_sent_emo.csv"
+    text = annotations.read_text(encoding="utf-8")
+    emotion = read_utterances(Path("data/demo/utterances.csv"))[-3].label
+    annotations.write_text(text.replace(f",{emotion},", ",neutral,", 1), encoding="utf-8")
+    after = written()
+    assert after["media.csv"] == before["media.csv"]
+    assert (after["utterances.csv"] == before["utterances.csv"]) == (emotion == "neutral")
+
+
+def test_a_replaced_clip_leaves_the_utterance_table_alone(raw: Path) -> None:
+    before = written()
+    shutil.copy(raw / "dev_splits_complete/dia0_utt1.mp4", raw / "dev_splits_complete/dia0_utt0.mp4")
+    after = written()
+    assert after["utterances.csv"] == before["utterances.csv"]
+    assert after["media.csv"] != before["media.csv"]
+
+
+def test_what_is_wrong_with_the_clips_is_told_and_counted(raw: Path) -> None:
+    summary = json.loads(written()["manifest.json"])
+    assert summary["utterances"] == {"train": 6, "dev": 2, "test": 2}
+    assert summary["dialogues"] == {"train": 3, "dev": 1, "test": 1}
+    assert (summary["missing"], summary["corrupt"]) == (1, 2)
+    problems = {
+        (row.picture_problem.split(":")[0], row.sound_problem.split(":")[0])
+        for row in read_media(Path("data/demo/media.csv"))
+    }
+    assert problems == {
+        ("", ""), ("", "no sound track"), ("clip missing", "clip missing"),
+        ("cannot be opened", "cannot be opened"),
+    }  # fmt: skip
+    assert read_labels(Path("data/demo/labels.json"))[:3] == ("neutral", "surprise", "fear")
+
+
+def test_a_corpus_that_is_not_there_is_told_by_key_and_place(raw: Path) -> None:
+    shutil.rmtree(raw)
+    with pytest.raises(
+        UserError, match=r"corpora\.demo\.root: raw is not a folder; it should hold MELD\.Raw"
+    ):
+        main("demo")
+
+
+@pytest.mark.parametrize(
+    ("span", "problem"),
+    [
+        ((0.0, 10.0), ""),
+        ((9.0, 10.4), ""),
+        ((12.0, 13.0), "starts at 12 s, after the file's end at 10 s"),
+        ((9.0, 12.5), "ends at 12.5 s, after the file's end at 10 s"),
+    ],
+)
+def test_an_utterance_must_lie_in_its_file(span: tuple[float, float], problem: str) -> None:
+    probed = {"a.avi": Probed("digest", Probe(duration_s=10.0, frame_count=250))}
+    annotation = Annotation(UTTERANCE, "a.avi", start_s=span[0], end_s=span[1])
+    row = describe(annotation, probed)
+    assert (row.picture_problem, row.sound_problem) == (problem, problem)
+
+
+def test_a_sound_file_of_its_own_is_digested_and_judged_by_itself() -> None:
+    probed = {
+        "a.avi": Probed("picture", Probe(duration_s=10.0, sound_problem="no sound track")),
+        "a.wav": Probed("sound", Probe(sample_rate_hz=16000, channels=1, picture_problem="no picture")),
+    }
+    row = describe(Annotation(UTTERANCE, "a.avi", sound="a.wav", start_s=1.0, end_s=2.0), probed)
+    assert (row.picture_problem, row.sound_problem) == ("", "")
+    assert (row.sha256, row.sound_sha256, row.sample_rate_hz) == ("picture", "sound", 16000)
+    assert row.picture_key != replace(row, start_s=1.5).picture_key
+    assert row.sound_key == replace(row, start_s=1.5).sound_key
+    assert row.sound_key != replace(row, sound_sha256="other").sound_key
