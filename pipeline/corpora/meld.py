@@ -85,13 +85,12 @@ def _find_clips(folder: Path, root: Path) -> dict[str, str]:
 
 
 def _read_rows(path: Path, mistakes: Mistakes) -> dict[tuple[int, int], dict[str, str]]:
-    """(dialogue, utterance) -> its cells; a UserError if there are none.
-
-    Today's files are UTF-8, older copies cp1252.
-    """
+    """(dialogue, utterance) -> its cells.  Today's files are UTF-8, older copies cp1252."""
     rows: dict[tuple[int, int], Row] = {}
-    lines = read_lines(path, cp1252=True)
-    for row in read_delimited(path, lines, ",", mistakes, required=_COLUMNS):
+    table = read_delimited(path, read_lines(path, cp1252=True), ",", mistakes, required=_COLUMNS)
+    if not table:
+        mistakes.add(str(path), "no utterances")
+    for row in table:
         with mistakes.at(f"{path}, line {row.line}"):
             key = _check(row.cells)
             if (earlier := rows.setdefault(key, row)) is not row:
@@ -99,9 +98,6 @@ def _read_rows(path: Path, mistakes: Mistakes) -> dict[tuple[int, int], dict[str
                     f"dialogue {key[0]}, utterance {key[1]} is annotated more than once, also on line"
                     f" {earlier.line}: keep one of them"
                 )
-    if not rows:
-        mistakes.refuse()
-        raise UserError(f"{path}: no utterances")
     return {key: row.cells for key, row in rows.items()}
 
 

@@ -49,7 +49,7 @@ def read_table(root: Path, *, outside_media: bool = False) -> list[Annotation]:
         with mistakes.at(f"{path}, line {row.line}, utterance {id!r}"):
             annotation = _parse(row, id, bounds)
             if id in found:
-                raise UserError(f"is also on line {found[id][0].line}; a dialogue's utterances differ")
+                raise UserError(f"also stands on line {found[id][0].line}: keep one, or number it anew")
             _agree(first_rows, row, ("dialogue", dialogue), "split")
             _agree(first_rows, row, ("label", annotation.utterance.label.lower()), "label")
             found[id] = row, annotation
