@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.corpora import meld
+from pipeline.corpora.iemocap import read_iemocap
+from pipeline.corpora.labels import label_names as label_names
 from pipeline.corpora.layout import Corpus
+from pipeline.corpora.meld import read_meld
+from pipeline.corpora.table import read_table
 from pipeline.errors import UserError
 from pipeline.params import CorpusParams
 
-_READERS = {"meld": meld.read_meld}
-_LABELS = {"meld": meld.LABELS}
-_CONTENT = {"meld": meld.CONTENT}
+_CONTENT = {
+    "meld": "MELD.Raw: train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv and the folders of clips",
+    "iemocap": "IEMOCAP_full_release: the folders Session1 to Session5",
+    "table": "annotations.csv, annotations.tsv or annotations.jsonl and the media files that it names",
+}
 
 
 def read_corpus(params: CorpusParams, name: str) -> Corpus:
-    """The corpus of ``corpora.<name>``; UserError if it cannot be read whole."""
-    annotations = _READERS[params.format](Path(params.root))
-    repeated = [id for id, count in Counter(row.utterance.id for row in annotations).items() if count > 1]
-    if repeated:
-        raise UserError(
-            f"corpora.{name}.root: {params.root}: annotated more than once: {', '.join(repeated[:5])};"
-            f" keep one row of each"
-        )
-    return Corpus(annotations, notes={})
+    """The corpus of ``corpora.<name>``: every annotated row is in it or counted in its notes.
 
-
-def label_names(format_name: str, labels: Iterable[str]) -> tuple[str, ...]:
-    """The emotions of a format in the order in which published feature files number them."""
-    return _LABELS[format_name]
+    Raises UserError with the first mistakes, by file and line, if a row is neither.
+    """
+    root = Path(params.root)
+    try:
+        match params.format:
+            case "meld":
+                return Corpus(read_meld(root), notes={})
+            case "iemocap":
+                return read_iemocap(root)
+            case "table":
+                return Corpus(read_table(root, outside_media=params.outside_media), notes={})
+    except UserError as error:
+        raise UserError(f"corpora.{name}: {error}") from None
 
 
 def expected_content(format_name: str) -> str:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from pipeline.manifest import Utterance
 
+SPLITS = ("train", "dev", "test")
+
 
 class Annotation(NamedTuple):
     """An annotated utterance and where its picture and sound should be."""

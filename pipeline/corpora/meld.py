@@ -6,18 +6,13 @@ across splits.  Facts on the layout and its defects are from the corpus and its 
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
+from pipeline.corpora.annotation_file import Mistakes, Row, read_delimited, read_lines, whole_number
+from pipeline.corpora.labels import MELD as LABELS
 from pipeline.corpora.layout import Annotation
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance
-
-# The order in which published MELD feature files number the emotions.
-LABELS = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
-
-CONTENT = "MELD.Raw: train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv and the folders of clips"
 
 _SPLIT_FOLDERS = {
     "train": "train_splits",
@@ -33,14 +28,14 @@ def read_meld(root: Path) -> list[Annotation]:
     The annotation files stand beside the clip folders or in ``train/``, ``dev/`` and ``test/``.
     Clips without annotation are left out; an annotated utterance without a clip is kept.
     """
+    mistakes = Mistakes()
     annotations: list[Annotation] = []
     for split, folder in _SPLIT_FOLDERS.items():
         annotation = _find_annotation(root, split)
-        clips = _find_clips(annotation.parent / folder, root)
-        rows = [_parse(row, annotation, line) for line, row in _read_rows(annotation)]
-        rows.sort(key=lambda row: row[:2])
+        clips = _find_clips(_clip_folder(root, split, annotation.parent), root)
+        missing = (annotation.parent / folder).relative_to(root)
         positions: dict[int, int] = {}
-        for dialogue, number, row in rows:
+        for (dialogue, number), cells in sorted(_read_rows(annotation, mistakes).items()):
             position = positions[dialogue] = positions.get(dialogue, -1) + 1
             name = f"dia{dialogue}_utt{number}"
             utterance = Utterance(
@@ -48,11 +43,13 @@ def read_meld(root: Path) -> list[Annotation]:
                 split=split,
                 dialogue=f"{split}_dia{dialogue}",
                 position=position,
-                speaker=row["Speaker"].strip(),
-                label=row["Emotion"].strip().lower(),
-                text=row["Utterance"].strip(),
+                speaker=_clean(cells["Speaker"]),
+                label=_clean(cells["Emotion"]).lower(),
+                text=_clean(cells["Utterance"]),
             )
-            annotations.append(Annotation(utterance, media=clips.get(name, f"{folder}/{name}.mp4")))
+            clip = clips.get(name, (missing / f"{name}.mp4").as_posix())
+            annotations.append(Annotation(utterance, media=clip))
+    mistakes.refuse()
     return annotations
 
 
@@ -65,6 +62,13 @@ def _find_annotation(root: Path, split: str) -> Path:
         f"{root}: no MELD corpus: looked for {name} in {root} and in {root / split};"
         f" point the corpus's 'root' in params.yaml at the folder that holds it"
     )
+
+
+def _clip_folder(root: Path, split: str, beside: Path) -> Path:
+    """The clips of a split, which usually lie beside the annotation file but need not."""
+    name = _SPLIT_FOLDERS[split]
+    candidates = (beside / name, root / split / name, root / name)
+    return next((folder for folder in candidates if folder.is_dir()), candidates[0])
 
 
 def _find_clips(folder: Path, root: Path) -> dict[str, str]:
@@ -80,49 +84,39 @@ def _find_clips(folder: Path, root: Path) -> dict[str, str]:
     return clips
 
 
-def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """(line number, row) of a CSV file; UserError if it is empty or lacks a column."""
-    reader = csv.DictReader(io.StringIO(_decode(path.read_bytes()), newline=""))
-    absent = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-    if absent:
-        raise UserError(f"{path}: column {absent[0]} is missing; expected MELD's {', '.join(_COLUMNS)}")
-    rows = [(reader.line_num, row) for row in reader]
-    if not rows:
-        raise UserError(f"{path}: no utterances")
-    return rows
+def _read_rows(path: Path, mistakes: Mistakes) -> dict[tuple[int, int], dict[str, str]]:
+    """(dialogue, utterance) -> its cells.  Today's files are UTF-8, older copies cp1252."""
+    rows: dict[tuple[int, int], Row] = {}
+    table = read_delimited(path, read_lines(path, cp1252=True), ",", mistakes, required=_COLUMNS)
+    if not table:
+        mistakes.add(str(path), "no utterances")
+    for row in table:
+        with mistakes.at(f"{path}, line {row.line}"):
+            key = _check(row.cells)
+            if (earlier := rows.setdefault(key, row)) is not row:
+                raise UserError(
+                    f"dialogue {key[0]}, utterance {key[1]} is annotated more than once, also on line"
+                    f" {earlier.line}: keep one of them"
+                )
+    return {key: row.cells for key, row in rows.items()}
 
 
-def _decode(content: bytes) -> str:
-    """Text of an annotation file: today's are UTF-8, older copies cp1252.
-
-    Some copies hold C1 control characters (U+0080 to U+009F) that stand for the cp1252 characters of
-    the same number: typographic quotes and dashes.
-    """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("cp1252", errors="replace")
-    return text.translate(_C1_TO_CP1252)
-
-
-_C1_TO_CP1252 = {
-    code: bytes([code]).decode("cp1252", errors="ignore") or "\N{REPLACEMENT CHARACTER}"
-    for code in range(0x80, 0xA0)
-}
-
-
-def _parse(row: dict[str, str], path: Path, line: int) -> tuple[int, int, dict[str, str]]:
-    try:
-        dialogue, number = int(row["Dialogue_ID"]), int(row["Utterance_ID"])
-    except (TypeError, ValueError):
+def _check(cells: dict[str, str]) -> tuple[int, int]:
+    """Dialogue and utterance number of a row."""
+    dialogue, number = whole_number(cells["Dialogue_ID"]), whole_number(cells["Utterance_ID"])
+    if dialogue is None or number is None:
         raise UserError(
-            f"{path}, line {line}: Dialogue_ID and Utterance_ID must be whole numbers,"
-            f" not {row['Dialogue_ID']!r} and {row['Utterance_ID']!r}"
-        ) from None
-    label = (row["Emotion"] or "").strip().lower()
-    if label not in LABELS:
+            f"Dialogue_ID and Utterance_ID must be whole numbers,"
+            f" not {cells['Dialogue_ID']!r} and {cells['Utterance_ID']!r}"
+        )
+    if _clean(cells["Emotion"]).lower() not in LABELS:
         raise UserError(
-            f"{path}, line {line}: emotion {row['Emotion']!r} of dialogue {dialogue}, utterance {number}"
+            f"emotion {cells['Emotion']!r} of dialogue {dialogue}, utterance {number}"
             f" is none of MELD's: {', '.join(LABELS)}"
         )
-    return dialogue, number, row
+    return dialogue, number
+
+
+def _clean(cell: str) -> str:
+    """Without outer white space, and with plain spaces for the no-break spaces of older copies."""
+    return cell.replace("\N{NO-BREAK SPACE}", " ").strip()

@@ -78,7 +78,12 @@ def test_gaps_in_utterance_numbers_keep_their_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("encoding", "written"),
-    [("utf-8", "It’s “me” – é…"), ("cp1252", "It’s “me” – é…"), ("utf-8", "It\x92s \x93me\x94 \x96 é\x85")],
+    [
+        ("utf-8", "It’s “me” – é…"),
+        ("utf-8-sig", "It’s “me” – é…"),
+        ("cp1252", "It’s “me”\xa0– é…"),
+        ("utf-8", "It\x92s \x93me\x94 \x96 é\x85"),
+    ],
 )
 def test_every_encoding_reads_to_the_same_text(tmp_path: Path, encoding: str, written: str) -> None:
     root = write_corpus(tmp_path, [f"1,{written},Ross,joy,positive,0,0,1,1,0,0"], encoding=encoding)
@@ -93,7 +98,18 @@ def test_every_encoding_reads_to_the_same_text(tmp_path: Path, encoding: str, wr
             ["1,Hi.,Ross,joy,positive,zero,0,1,1,0,0"],
             "line 2: Dialogue_ID and Utterance_ID must be whole numbers",
         ),
-        (["1,A,R,joy,p,0,0,1,1,0,0", "2,B,R,joy,p,0,0,1,1,0,0"], "annotated more than once: train_dia0_utt0"),
+        (["1,Well, hi.,Ross,joy,positive,0,0,1,1,0,0"], "line 2: 12 cells, but the header has 11"),
+        (["1,Hi.,Ross,joy"], "line 2: 4 cells, but the header has 11"),
+        (
+            ['1,"Hi.,Ross,joy,positive,0,0,1,1,0,0', "2,A,R,joy,p,0,1,1,1,0,0"],
+            "line 2: unexpected end of data",
+        ),
+        (["1,H\0i.,Ross,joy,positive,0,0,1,1,0,0"], "line 2: holds a NUL byte"),
+        (["1,H\x81i.,Ross,joy,positive,0,0,1,1,0,0"], "line 2: holds a control character"),
+        (
+            ["1,A,R,joy,p,0,0,1,1,0,0", "2,B,R,joy,p,0,0,1,1,0,0"],
+            "line 3: dialogue 0, utterance 0 is annotated more than once, also on line 2",
+        ),
     ],
 )
 def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, rows: list[str], complaint: str) -> None:
@@ -105,8 +121,60 @@ def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
     root = write_corpus(tmp_path)
     with (root / "dev_sent_emo.csv").open("w", newline="") as file:
         csv.writer(file).writerow(["Utterance", "Emotion", "Dialogue_ID", "Utterance_ID"])
-    with pytest.raises(UserError, match=r"dev_sent_emo\.csv: column Speaker is missing"):
+    with pytest.raises(UserError, match=r"dev_sent_emo\.csv, line 1: column Speaker is missing"):
         read(root)
+
+
+def test_a_file_may_hold_lines_of_both_encodings(tmp_path: Path) -> None:
+    root = write_corpus(tmp_path)
+    rows = ["1,It’s.,Ross,joy,positive,0,0,1,1,0,0", "2,Café,Ross,joy,positive,0,1,1,1,0,0"]
+    content = [HEADER.encode(), rows[0].encode("utf-8"), rows[1].encode("cp1252")]
+    (root / "train_sent_emo.csv").write_bytes(b"\r\n".join(content))
+    assert [row.utterance.text for row in read(root)[:2]] == ["It’s.", "Café"]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "is empty"),
+        (b"\n \n", "is empty"),
+        (HEADER.encode(), "no utterances"),
+        (HEADER.encode("utf-16"), "is UTF-16: save it as UTF-8"),
+        (HEADER.encode() + b"\n1,\x81,Ross,joy,p,0,0,1,1,0,0", "line 2: neither UTF-8 nor cp1252"),
+    ],
+)
+def test_a_file_that_is_no_annotation_is_named(tmp_path: Path, content: bytes, complaint: str) -> None:
+    root = write_corpus(tmp_path)
+    (root / "test_sent_emo.csv").write_bytes(content)
+    with pytest.raises(UserError, match=rf"test_sent_emo\.csv.*{complaint}"):
+        read(root)
+
+
+def test_several_mistakes_are_told_together_and_the_rest_counted(tmp_path: Path) -> None:
+    rows = [f"1,A,R,happy,p,0,{number},1,1,0,0" for number in range(3)]
+    with pytest.raises(UserError) as caught:
+        read(write_corpus(tmp_path, rows))
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 6
+    assert "train_sent_emo.csv, line 4" in lines[2]
+    assert "dev_sent_emo.csv, line 2" in lines[3]
+    assert lines[-1] == "and 4 more"
+
+
+def test_annotations_without_clip_folders_are_a_corpus(tmp_path: Path) -> None:
+    root = write_corpus(tmp_path, inside=True)
+    for split, folder in FOLDERS.items():
+        (root / split / folder).rmdir()
+    rows = read(root)
+    assert [row.utterance.split for row in rows] == list(FOLDERS)
+    assert rows[0].media == "train/train_splits/dia0_utt0.mp4"
+
+
+def test_clip_folders_may_stand_apart_from_the_annotations(tmp_path: Path) -> None:
+    root = write_corpus(tmp_path, inside=True)
+    (root / "dev" / "dev_splits_complete").rename(root / "dev_splits_complete")
+    (root / "dev_splits_complete" / "dia0_utt0.mp4").touch()
+    assert read(root)[1].media == "dev_splits_complete/dia0_utt0.mp4"
 
 
 def test_an_empty_root_says_what_was_looked_for_and_where(tmp_path: Path) -> None:

@@ -1,0 +1,191 @@
+"""IEMOCAP's release layout as the published six-class set of 7433 utterances in 151 dialogues.
+
+The labels are those of the evaluation summaries, plus ``happiness`` for the utterances on which the
+raters agree in a way that the summaries do not count.  The order is that of the transcriptions; the
+utterances of other labels are left out of it.  One video holds a whole dialogue of two actors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.corpora.annotation_file import Mistakes, read_lines
+from pipeline.corpora.labels import IEMOCAP
+from pipeline.corpora.layout import SPLITS, Annotation, Corpus
+from pipeline.errors import UserError
+from pipeline.manifest import Utterance
+
+LABELS = dict(zip(("hap", "sad", "neu", "ang", "exc", "fru"), IEMOCAP, strict=True))
+NO_AGREEMENT = "xxx"
+OTHER_LABELS = ("dis", "fea", "oth", "sur", NO_AGREEMENT)
+
+DIALOGUES_OF_SESSION = {1: 28, 2: 30, 3: 32, 4: 30, 5: 31}
+TEST_SESSION = 5
+# The corpus has no validation split.  Ours: twelve whole dialogues, as many as others take; three of
+# each session, six improvised, six scripted, six of each half of the sessions (F and M), and no
+# scenario or script twice.
+DEV_DIALOGUES = frozenset({
+    "Ses01F_impro01", "Ses01M_impro02", "Ses01F_script01_1",
+    "Ses02M_impro03", "Ses02F_script01_2", "Ses02M_script01_3",
+    "Ses03F_impro04", "Ses03M_impro06", "Ses03F_script02_1",
+    "Ses04F_impro07", "Ses04M_script02_2", "Ses04M_script03_1",
+})  # fmt: skip
+
+_SUMMARY = re.compile(r"\[(\d+\.?\d*)\s*-\s*(\d+\.?\d*)\]\s+(\S+_[FM]\w{3})\s+(\w+)\b")
+_VOTE = re.compile(r"C-([EFM])\d*:([^(]*)")
+_TRANSCRIBED = re.compile(r"(\S+_[FM]\w{3})\s+\[[^\]]*\]:(.*)")
+
+
+class _Evaluation(NamedTuple):
+    """What the raters say of an utterance."""
+
+    place: str
+    start_s: float
+    end_s: float
+    label: str
+    """Three letters, as in the summaries."""
+
+
+def read_iemocap(root: Path) -> Corpus:
+    """The six-class set of an IEMOCAP folder, by split, dialogue and order of transcription.
+
+    Session 5 is for testing, ``DEV_DIALOGUES`` of the others for validation.  The sound is that of
+    ``sentences/wav`` where the file exists.  Lines that do not belong to the set are counted in the
+    notes; a session or a dialogue that is not there is a UserError.
+    """
+    mistakes, notes = Mistakes(), Counter[str]()
+    annotations: list[Annotation] = []
+    for session in DIALOGUES_OF_SESSION:
+        for dialogue in _dialogues(root, session):
+            annotations += _read_dialogue(root, session, dialogue, mistakes, notes)
+    mistakes.refuse()
+    annotations.sort(key=lambda annotation: SPLITS.index(annotation.utterance.split))
+    return Corpus(annotations, dict(sorted((+notes).items())))  # + leaves out what did not occur
+
+
+def _dialogues(root: Path, session: int) -> list[str]:
+    """Names of a session's dialogues; UserError unless all of the release are there, with both files."""
+    folder = root / f"Session{session}" / "dialog"
+    names = []
+    for kind in ("EmoEvaluation", "transcriptions"):
+        if not (folder / kind).is_dir():
+            raise UserError(
+                f"{folder / kind} is missing: the six-class set needs Session1 to Session5 of the release;"
+                f" point the corpus's 'root' in params.yaml at the folder that holds them"
+            )
+        # The pattern leaves out the ._* files of macOS archives.
+        names.append({path.stem for path in (folder / kind).glob(f"Ses0{session}[FM]_*.txt")})
+    evaluated, transcribed = names
+    if halves := sorted(evaluated ^ transcribed):
+        lacks = "transcriptions" if halves[0] in evaluated else "EmoEvaluation"
+        raise UserError(f"{folder / lacks / halves[0]}.txt is missing: unpack the release again")
+    if len(evaluated) != DIALOGUES_OF_SESSION[session]:
+        raise UserError(
+            f"{folder}: {len(evaluated)} dialogues where the release has {DIALOGUES_OF_SESSION[session]}:"
+            f" unpack it again, or describe a part of it as a corpus of format table"
+        )
+    return sorted(evaluated)
+
+
+def _read_dialogue(
+    root: Path, session: int, dialogue: str, mistakes: Mistakes, notes: Counter[str]
+) -> list[Annotation]:
+    folder = root / f"Session{session}"
+    evaluated = _read_evaluations(folder / "dialog" / "EmoEvaluation" / f"{dialogue}.txt", mistakes)
+    texts = _read_texts(folder / "dialog" / "transcriptions" / f"{dialogue}.txt", mistakes, notes)
+    wavs = folder / "sentences" / "wav" / dialogue
+    split = "test" if session == TEST_SESSION else "dev" if dialogue in DEV_DIALOGUES else "train"
+    notes["transcribed, not evaluated"] += len(texts.keys() - evaluated.keys())
+    for id, evaluation in evaluated.items():
+        if evaluation.label not in LABELS:
+            notes[f"labelled {evaluation.label}"] += 1
+        elif id not in texts:
+            mistakes.add(evaluation.place, f"utterance {id} is evaluated but not transcribed")
+    kept = [id for id in texts if id in evaluated and evaluated[id].label in LABELS]
+    return [
+        Annotation(
+            Utterance(
+                id=id,
+                split=split,
+                dialogue=dialogue,
+                position=position,
+                speaker=f"{dialogue[:5]}{id[-4]}",
+                label=LABELS[evaluated[id].label],
+                text=texts[id],
+            ),
+            media=(folder / "dialog" / "avi" / "DivX" / f"{dialogue}.avi").relative_to(root).as_posix(),
+            sound=wav.relative_to(root).as_posix() if (wav := wavs / f"{id}.wav").is_file() else "",
+            start_s=evaluated[id].start_s,
+            end_s=evaluated[id].end_s,
+            # The letter after the session's number is the actor in the left half of the picture.
+            crop="left" if dialogue[5] == id[-4] else "right",
+        )
+        for position, id in enumerate(kept)
+    ]
+
+
+def _read_evaluations(path: Path, mistakes: Mistakes) -> dict[str, _Evaluation]:
+    """Utterance -> evaluation: a summary line, then one line per rater until the next summary."""
+    evaluations: dict[str, _Evaluation] = {}
+    for (number, summary), *votes in _blocks(path):
+        with mistakes.at(place := f"{path}, line {number}"):
+            match = _SUMMARY.match(summary)
+            if not match:
+                raise UserError("a summary must read [start - end] utterance label [ratings]")
+            start_s, end_s, id, label = float(match[1]), float(match[2]), match[3], match[4]
+            if label == NO_AGREEMENT and _votes_say_happiness([line for _, line in votes]):
+                label = "hap"
+            if label not in LABELS and label not in OTHER_LABELS:
+                raise UserError(f"label {label!r} of utterance {id} is none of IEMOCAP's")
+            if label in LABELS and start_s >= end_s:
+                raise UserError(f"utterance {id} ends at {end_s:g} s, not after its start at {start_s:g} s")
+            if id in evaluations:
+                raise UserError(f"utterance {id} is evaluated more than once: also {evaluations[id].place}")
+            evaluations[id] = _Evaluation(place, start_s, end_s, label)
+    return evaluations
+
+
+def _blocks(path: Path) -> Iterator[list[tuple[int, str]]]:
+    """The (number, line) pairs from each summary line to the next."""
+    block: list[tuple[int, str]] = []
+    for number, line in enumerate(read_lines(path, cp1252=True), 1):
+        if line.startswith("[") and block:
+            yield block
+            block = []
+        if line.startswith("[") or block:
+            block.append((number, line))
+    if block:
+        yield block
+
+
+def _votes_say_happiness(lines: list[str]) -> bool:
+    """Whether Happiness alone has the most votes: of all raters, and of the first self-report only.
+
+    A rater may name several emotions; each is a vote.  This is how the published set comes to hold 53
+    utterances of which the summaries say that the raters do not agree.
+    """
+    votes: Counter[str] = Counter()
+    self_reports = 0
+    for match in filter(None, map(_VOTE.match, lines)):
+        self_reports += match[1] != "E"
+        if match[1] == "E" or self_reports == 1:
+            votes.update(emotion.strip() for emotion in match[2].split(";") if emotion.strip())
+    return [emotion for emotion, count in votes.items() if count == max(votes.values())] == ["Happiness"]
+
+
+def _read_texts(path: Path, mistakes: Mistakes, notes: Counter[str]) -> dict[str, str]:
+    """Utterance -> what is said, in the order of the file."""
+    texts: dict[str, str] = {}
+    for number, line in enumerate(read_lines(path, cp1252=True), 1):
+        match = _TRANSCRIBED.match(line)
+        if match and "XX" not in match[1]:
+            if match[1] in texts:
+                mistakes.add(f"{path}, line {number}", f"utterance {match[1]} is transcribed more than once")
+            texts[match[1]] = match[2].strip()
+        elif line.strip():
+            notes["transcribed with an XX id" if match else "transcribed in another form"] += 1
+    return texts

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.corpora.formats import label_names, read_corpus
+from pipeline.corpora.layout import Annotation
+from pipeline.corpora.table import read_table
+from pipeline.errors import UserError
+from pipeline.params import read_params
+
+PROJECT = Path(__file__).parents[2]
+HEADER = "dialogue,utterance,speaker,text,label,split,media,start_s,end_s,crop"
+ROW = "d1,1,Ann,Hello.,joy,train,a.mp4,0.5,2,left"
+
+
+def write(root: Path, rows: Sequence[str], *, header: str = HEADER, name: str = "annotations.csv") -> Path:
+    (root / name).write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return root
+
+
+def write_objects(root: Path, *objects: Any) -> Path:
+    lines = "\n".join(json.dumps(each) for each in objects)
+    (root / "annotations.jsonl").write_text(lines + "\n", encoding="utf-8")
+    return root
+
+
+def an_object(**cells: Any) -> dict[str, Any]:
+    first = {"dialogue": "d1", "utterance": 1, "speaker": "Ann", "text": "Hello.", "label": "joy"}
+    return {**first, "split": "train", "media": "a.mp4", **cells}
+
+
+def ids(rows: Sequence[Annotation]) -> list[str]:
+    return [row.utterance.id for row in rows]
+
+
+def test_the_three_forms_of_a_table_read_to_the_same(tmp_path: Path) -> None:
+    forms = {}
+    for name in ("csv", "tsv", "jsonl"):
+        (tmp_path / name).mkdir()
+    write(tmp_path / "csv", ['d1,1,Ann,"Hello, ""you"".",joy,train,a.mp4,0.5,2,left'])
+    row = 'd1\t1\tAnn\t"Hello, ""you""."\tjoy\ttrain\ta.mp4\t0.5\t2\tleft'
+    write(tmp_path / "tsv", [row], header=HEADER.replace(",", "\t"), name="annotations.tsv")
+    write_objects(tmp_path / "jsonl", an_object(text='Hello, "you".', start_s=0.5, end_s=2, crop="left"))
+    for name in ("csv", "tsv", "jsonl"):
+        [forms[name]] = read_table(tmp_path / name)
+    assert forms["csv"] == forms["tsv"] == forms["jsonl"]
+    found = forms["csv"]
+    assert (found.utterance.text, found.media, found.start_s, found.end_s, found.crop) == (
+        'Hello, "you".', "a.mp4", 0.5, 2.0, "left",
+    )  # fmt: skip
+
+
+def test_the_example_in_the_documentation_is_a_corpus(tmp_path: Path) -> None:
+    text = (PROJECT / "docs" / "corpora.md").read_text(encoding="utf-8")
+    example = text.split("```csv\n")[1].split("```")[0]
+    (tmp_path / "annotations.csv").write_text(example, encoding="utf-8")
+    rows = read_table(tmp_path)
+    assert len(rows) == len(example.splitlines()) - 1
+    assert {row.utterance.split for row in rows} == {"train", "dev", "test"}
+
+
+def test_utterances_stand_by_number_where_all_have_one_and_else_by_row(tmp_path: Path) -> None:
+    rows = [
+        "b,10,,x,,train,,,,",
+        "b,9,,x,,train,,,,",
+        "a,late,,x,,train,,,,",
+        "a,2,,x,,train,,,,",
+        "a,1,,x,,train,,,,",
+        "c,0,,x,,dev,,,,",
+    ]
+    found = read_table(write(tmp_path, [rows[-1], *rows[:-1]]))
+    assert ids(found) == ["a_late", "a_2", "a_1", "b_9", "b_10", "c_0"]
+    assert [row.utterance.position for row in found] == [0, 1, 2, 0, 1, 0]
+
+
+def test_optional_columns_may_be_left_out_and_cells_empty(tmp_path: Path) -> None:
+    header = "dialogue,utterance,speaker,text,label,split,media"
+    [found] = read_table(write(tmp_path, ["d1,1,,,,test,"], header=header))
+    assert found.utterance.label == found.utterance.speaker == found.media == found.crop == ""
+    assert found.start_s is found.end_s is None
+
+
+def test_a_cell_with_line_breaks_is_one_utterance(tmp_path: Path) -> None:
+    rows = ['d1,1,Ann,"Hello.\nYou.",joy,train,,,,', "d1,2,Bob,Hi.,sad,train,,,,"]
+    assert [row.utterance.text for row in read_table(write(tmp_path, rows))] == ["Hello. You.", "Hi."]
+    with pytest.raises(UserError, match="line 4, utterance 'd1_2': split"):
+        read_table(write(tmp_path, [rows[0], rows[1].replace("train", "trian")]))
+
+
+def test_the_classes_are_those_that_occur(tmp_path: Path) -> None:
+    rows = ["d1,1,,x,sad,train,,,,", "d1,2,,x,,train,,,,", "d2,1,,x,joy,test,,,,"]
+    labels = (row.utterance.label for row in read_table(write(tmp_path, rows)))
+    assert label_names("table", labels) == ("joy", "sad")
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        (",1,Ann,x,joy,train,a.mp4,,,", "dialogue is empty"),
+        ("d1,,Ann,x,joy,train,a.mp4,,,", "utterance is empty"),
+        ("d1,2,Ann,x,joy,valid,a.mp4,,,", "utterance 'd1_2': split 'valid' is none of train, dev, test"),
+        ("d1,2,Ann,x,joy,test,a.mp4,,,", "split 'test' does not agree with 'train' on line 2"),
+        ("d1,2,Ann,x,Joy,train,a.mp4,,,", "label 'Joy' does not agree with 'joy' on line 2"),
+        ("d1,1,Ann,x,joy,train,a.mp4,,,", "utterance 'd1_1': also stands on line 2"),
+        ("d1,2,Ann,x,joy,train,a.mp4,1,,", "start_s and end_s must both be given"),
+        ("d1,2,Ann,x,joy,train,a.mp4,2,2,", "end_s 2 must be greater than start_s 2"),
+        ("d1,2,Ann,x,joy,train,a.mp4,3,2,", "end_s 2 must be greater than start_s 3"),
+        ("d1,2,Ann,x,joy,train,a.mp4,-1,2,", "start_s -1 lies before the file's start"),
+        ("d1,2,Ann,x,joy,train,a.mp4,nan,2,", "must be finite"),
+        ("d1,2,Ann,x,joy,train,a.mp4,0,inf,", "must be finite"),
+        ("d1,2,Ann,x,joy,train,a.mp4,00:01,2,", "start_s '00:01' and end_s '2' must be seconds"),
+        ("d1,2,Ann,x,joy,train,a.mp4,,,top", "crop 'top' must be left, right, or"),
+        ("d1,2,Ann,x,joy,train,a.mp4,,,0 0 2 1", "crop '0 0 2 1' must be"),
+        ("d1,2,Ann,x,joy,train,a.mp4,,,0.5 0 0.5 1", "crop '0.5 0 0.5 1' must be"),
+        ("d1,2,Ann,x,joy,train,a.mp4,,,nan 0 1 1", "crop 'nan 0 1 1' must be"),
+        ("d1,2,Ann,x,joy,train,../a.mp4,,,", r"media '../a.mp4' must be relative .*outside_media: true"),
+        ("d1,2,Ann,x,joy,train,clips/../a.mp4,,,", "must be relative"),
+        ("d1,2,Ann,x,joy,train,/data/a.mp4,,,", "media '/data/a.mp4' must be relative"),
+        ("d1,2,Ann,x,joy,train,clips\\a.mp4,,,", "with forward slashes"),
+        ("d1,2,Ann,x,joy,train,a.mp4", "line 3: 7 cells, but the header has 10"),
+        ("d1,2,Ann,well, x,joy,train,a.mp4,,,", "line 3: 11 cells, but the header has 10"),
+        ('d1,2,Ann,"x,joy,train,a.mp4,,,', "line 3: unexpected end of data"),
+        ("d1,2,Ann,x\0,joy,train,a.mp4,,,", "line 3: holds a NUL byte"),
+    ],
+)
+def test_a_bad_row_is_named_by_file_line_and_utterance(tmp_path: Path, row: str, complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint) as caught:
+        read_table(write(tmp_path, [ROW, row]))
+    assert "annotations.csv, line 3" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("[1, 2]", "must be one JSON object"),
+        ('{"dialogue": "d1"', "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        (
+            json.dumps(an_object(utterance=True)),
+            "utterance must be text, a number or null, not true or false",
+        ),
+        (json.dumps(an_object(text=["a"])), "text must be .*, not a list"),
+        (json.dumps(an_object(text={"a": 1})), "text must be .*, not an object"),
+        (json.dumps(an_object(text="a\0")), "text holds a character that is none"),
+        (json.dumps(an_object(text="\ud800")), "text holds a character that is none"),
+        (json.dumps(an_object(start_s=float("nan"), end_s=1)), "utterance 'd1_1': start_s 'nan'.* finite"),
+        (json.dumps(an_object(speker="Ann")), r"unknown column 'speker' \(did you mean 'speaker'\?\)"),
+        (json.dumps({"dialogue": "d1"}), "column utterance is missing"),
+        (json.dumps(an_object())[:-1] + ', "split": "test"}', "column split stands there more than once"),
+    ],
+)
+def test_a_bad_json_line_is_named(tmp_path: Path, line: str, complaint: str) -> None:
+    (tmp_path / "annotations.jsonl").write_text(f"\n{line}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=rf"annotations\.jsonl, line 2.*{complaint}"):
+        read_table(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("header", "complaint"),
+    [
+        (HEADER.replace("speaker,", ""), "line 1: column speaker is missing"),
+        (HEADER.replace("crop", "corp"), r"unknown column 'corp' \(did you mean 'crop'\?\)"),
+        (HEADER + ",text", "column text stands there more than once"),
+        (HEADER.replace(",", ";"), "unknown column 'dialogue;utterance;"),
+    ],
+)
+def test_a_header_that_does_not_fit_is_named(tmp_path: Path, header: str, complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        read_table(write(tmp_path, [ROW], header=header))
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "is empty"),
+        (HEADER.encode(), "no utterances below the header"),
+        (HEADER.encode("utf-16"), "is UTF-16"),
+        (f"{HEADER}\nd1,1,Jürgen,x,joy,train,,,,".encode("cp1252"), "line 2: byte 0xfc is not UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_table_is_named(tmp_path: Path, content: bytes, complaint: str) -> None:
+    (tmp_path / "annotations.csv").write_bytes(content)
+    with pytest.raises(UserError, match=rf"annotations\.csv.*{complaint}"):
+        read_table(tmp_path)
+
+
+def test_there_must_be_one_table_and_no_more(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds no table of annotations; put there one of annotations\.csv"):
+        read_table(tmp_path)
+    write(tmp_path, [ROW])
+    write_objects(tmp_path, an_object())
+    with pytest.raises(UserError, match=r"holds annotations\.csv, annotations\.jsonl; keep one of"):
+        read_table(tmp_path)
+
+
+def test_five_mistakes_are_told_and_the_rest_counted(tmp_path: Path) -> None:
+    rows = [f"d1,{number},Ann,x,joy,valid,a.mp4,,," for number in range(7)]
+    with pytest.raises(UserError) as caught:
+        read_table(write(tmp_path, rows))
+    lines = str(caught.value).splitlines()
+    assert [line.split(", ")[1] for line in lines[:-1]] == [f"line {n}" for n in range(2, 7)]
+    assert lines[-1] == "and 2 more"
+
+
+def test_a_link_out_of_the_root_is_refused_unless_params_allow_it(tmp_path: Path) -> None:
+    root, outside = tmp_path / "corpus", tmp_path / "elsewhere"
+    root.mkdir()
+    outside.mkdir()
+    (outside / "a.mp4").touch()
+    (root / "clips").symlink_to(outside)
+    (root / "own").mkdir()
+    (root / "linked").symlink_to(root / "own")
+    (root / "loop").symlink_to(root / "loop")
+    [inside] = read_table(write(root, ["d1,1,,x,,train,./linked//a.mp4,,,"]))
+    assert inside.media == "linked/a.mp4"
+    for media in ("clips/a.mp4", "../elsewhere/a.mp4", str(outside / "a.mp4")):
+        write(root, [f"d1,1,,x,,train,{media},,,"])
+        with pytest.raises(UserError, match="line 2, utterance 'd1_1': media"):
+            read_table(root)
+        [found] = read_table(root, outside_media=True)
+        assert (root / found.media).is_file()
+    with pytest.raises(UserError, match="link that leads"):
+        read_table(write(root, ["d1,1,,x,,train,loop/a.mp4,,,"]))
+
+
+def test_params_say_whether_media_may_lie_outside(tmp_path: Path) -> None:
+    write(tmp_path, ["d1,1,,x,,train,/data/a.mp4,,,"])
+    demo = read_params(PROJECT / "params.yaml").corpus("demo")
+    params = demo.model_copy(update={"format": "table", "root": str(tmp_path)})
+    with pytest.raises(UserError, match=r"^corpora\.ours: .*annotations\.csv, line 2"):
+        read_corpus(params, "ours")
+    allowed = params.model_copy(update={"outside_media": True})
+    assert read_corpus(allowed, "ours").annotations[0].media == "/data/a.mp4"
