@@ -14,7 +14,8 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from pipeline import runtime
-from pipeline.corpora.formats import expected_content, label_names, read_corpus
+from pipeline.corpora.formats import expected_content, read_corpus
+from pipeline.corpora.labels import label_names
 from pipeline.corpora.layout import Annotation
 from pipeline.errors import UserError
 from pipeline.manifest import Medium, Utterance, write_labels, write_table

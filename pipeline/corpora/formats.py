@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.corpora.iemocap import read_iemocap
-from pipeline.corpora.labels import label_names as label_names
 from pipeline.corpora.layout import Corpus
 from pipeline.corpora.meld import read_meld
 from pipeline.corpora.table import read_table

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.corpora.formats import label_names, read_corpus
+from pipeline.corpora.formats import read_corpus
 from pipeline.corpora.iemocap import DEV_DIALOGUES, read_iemocap
+from pipeline.corpora.labels import label_names
 from pipeline.errors import UserError
 from pipeline.media import Span, probe, read_frames
 from pipeline.params import read_params

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.corpora.formats import label_names, read_corpus
+from pipeline.corpora.formats import read_corpus
+from pipeline.corpora.labels import label_names
 from pipeline.corpora.layout import Annotation
 from pipeline.corpora.table import read_table
 from pipeline.errors import UserError

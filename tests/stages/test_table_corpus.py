@@ -70,7 +70,8 @@ def data(tmp_path_factory: pytest.TempPathFactory, demo_root: Path) -> Path:
 def test_every_row_of_the_table_has_its_features(data: Path) -> None:
     features = read_features(data / "features.h5")
     assert features.id.tolist() == [
-        "monday_1", "monday_2", "tuesday_1", "tuesday_2", "friday_1", "friday_2", "sunday_1", "sunday_2", "sunday_3",
+        "monday_1", "monday_2", "tuesday_1", "tuesday_2",
+        "friday_1", "friday_2", "sunday_1", "sunday_2", "sunday_3",
     ]  # fmt: skip
     assert features.label_names == ("anger", "joy")
     assert features.label.tolist() == [1, 0, 1, -1, 1, 0, 1, 0, 1]
