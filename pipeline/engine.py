@@ -192,7 +192,7 @@ class _DaskCluster:
         except ImportError:
             raise UserError("MULTIEMO_ENGINE=dask needs Dask: pip install '.[dask]'") from None
         try:
-            self._client = Client(address, set_as_default=False)
+            self._client = Client(address)
         except (OSError, ValueError) as error:
             raise UserError(f"MULTIEMO_SCHEDULER={address}: no Dask scheduler answers ({error})") from error
         self._module = module
