@@ -5,21 +5,21 @@ DVC decides whether a stage runs; the item store decides which dialogues inside 
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, parallel_config
-from tqdm import tqdm
 
 from pipeline import runtime
+from pipeline.engine import open_engine, stopped_by_signals
 from pipeline.errors import UserError
 from pipeline.h5 import Arrays
 from pipeline.itemstore import ItemStore
+from pipeline.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,34 @@ class Item:
 
 
 def extract(
-    stage: str, items: Sequence[Item], function: Callable[[Any], Arrays], *, workers: int
+    stage: str,
+    items: Sequence[Item],
+    function: Callable[[Any], Arrays],
+    *,
+    workers: int,
+    failed: Callable[[Any, str], Arrays] | None = None,
 ) -> Iterator[Arrays]:
     """The arrays of every item, in order, computing those that the store does not hold.
 
     ``function`` maps an item's work to its arrays; it runs in a worker process and must depend on
     nothing but that work, so that neither neighbours nor the number of workers change a result.
+
+    An item whose worker dies is tried once more, alone.  If its worker dies again, ``failed`` maps its
+    work and the reason to arrays that stand in for it, and the store does not get them, so that the
+    next run tries again; UserError if there is no ``failed``.
     """
     store = ItemStore(runtime.store_root(), stage)
     pending = [item for item in items if store.get(item.key) is None]
     stored = len(items) - len(pending)
     print(f"{stage}: {len(pending)} of {len(items)} dialogues to do, {stored} stored", flush=True)
-    if pending:
-        _compute(stage, pending, function, store, workers)
+    died = _compute(stage, pending, function, store, workers) if pending else {}
+    if died and failed is None:
+        dialogues = ", ".join(item.dialogue for item in items if item.key in died)
+        raise UserError(f"{next(iter(died.values()))}, at {dialogues}; all other dialogues are kept")
     for item in items:
+        if failed is not None and item.key in died:
+            yield failed(item.work, died[item.key])
+            continue
         arrays = store.get(item.key)
         if arrays is None:
             raise UserError(
@@ -58,28 +72,39 @@ def extract(
 
 def _compute(
     stage: str, items: Sequence[Item], function: Callable[[Any], Arrays], store: ItemStore, workers: int
-) -> None:
-    # Longest first, so that no worker is left alone with a long dialogue at the end.
-    queue = sorted(items, key=lambda item: item.utterances, reverse=True)
-    jobs = (delayed(_compute_and_store)(item, function, store) for item in queue)
+) -> dict[str, str]:
+    """Compute and store all items; key -> reason of those whose worker died twice."""
     # loky replaces a worker whose memory has grown; no work is lost, and nothing need be done.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
-    # One thread per worker: the order of sums, and so the result, must not depend on idle cores.
-    with (
-        tqdm(
-            total=sum(item.utterances for item in items), desc=stage, unit=" utterances", file=sys.stdout
-        ) as bar,
-        parallel_config("loky", inner_max_num_threads=1),
-        Parallel(n_jobs=min(workers, len(items)), return_as="generator_unordered") as parallel,
-    ):
-        for done, utterances in enumerate(parallel(jobs), start=1):
-            bar.set_postfix_str(f"{done}/{len(items)} dialogues", refresh=False)
-            bar.update(utterances)
+    task = partial(_compute_and_store, function=function, store=store)
+    module = (function.func if isinstance(function, partial) else function).__module__
+    # Longest first, so that no worker is left alone with a long dialogue at the end.
+    queue = sorted(items, key=lambda item: item.utterances, reverse=True)
+    suspects: list[Item] = []
+    died: dict[str, str] = {}
+    with stopped_by_signals(), Progress(stage, len(items), sum(i.utterances for i in items)) as progress:
+        with open_engine(min(workers, len(items)), module) as engine:
+            for item, death in engine.run(task, queue):
+                if death is None:
+                    progress.advance(item.utterances)
+                else:
+                    suspects.append(item)
+                    progress.say(f"a worker died at {item.dialogue} ({death}); it will be tried again alone")
+        for suspect in suspects:
+            with open_engine(1, module) as engine:
+                for item, death in engine.run(task, [suspect]):
+                    if death is not None:
+                        died[item.key] = f"worker died twice: {death}"
+                    progress.advance(item.utterances)
+    return died
 
 
-def _compute_and_store(item: Item, function: Callable[[Any], Arrays], store: ItemStore) -> int:
-    store.put(item.key, function(item.work))
-    return item.utterances
+def _compute_and_store(item: Item, function: Callable[[Any], Arrays], store: ItemStore) -> None:
+    try:
+        store.put(item.key, function(item.work))
+    except Exception as error:
+        error.add_note(f"while at dialogue {item.dialogue}")
+        raise
 
 
 def stack(parts: Iterable[Arrays], empty: Arrays) -> Arrays:

@@ -24,7 +24,7 @@ MACHINERY = frozenset(
     f"pipeline.{name}"
     for name in (
         *("errors", "params", "runtime", "manifest", "digest", "weights"),
-        *("fingerprint", "h5", "itemstore", "extraction", "progress", "stagefile", "features"),
+        *("fingerprint", "h5", "itemstore", "extraction", "engine", "progress", "stagefile", "features"),
     )
 )
 
@@ -42,6 +42,16 @@ def code_digest(module: str) -> str:
     digest = hashlib.sha256()
     for name in sorted(project_imports(module) - MACHINERY):
         digest.update(f"{name}\n{''.join(_dump(_syntax_tree(name)))}\n".encode())
+    return digest.hexdigest()
+
+
+@cache
+def source_digest(module: str) -> str:
+    """SHA-256 over the files of a module and of all it imports from the project, as they are on disk."""
+    digest = hashlib.sha256()
+    for name in sorted(project_imports(module)):
+        path = module_path(name)
+        digest.update(f"{name}\n{path.read_text(encoding='utf-8') if path else ''}\n".encode())
     return digest.hexdigest()
 
 

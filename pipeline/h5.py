@@ -13,6 +13,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from pipeline.errors import UserError
+
 Arrays = dict[str, np.ndarray]
 
 CONTENT_SHA256 = "content_sha256"
@@ -28,12 +30,11 @@ def content_digest(arrays: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -
     for name in sorted(arrays):
         array = np.asarray(arrays[name])
         if array.dtype.kind == "U":  # its width is that of the longest text, and says nothing more
-            content = "\0".join(array.ravel().tolist()).encode()
-            digest.update(f"{name} text {array.shape} {len(content)}\n".encode())
+            text = "\0".join(array.ravel().tolist()).encode()
+            digest.update(f"{name} text {array.shape} {len(text)}\n".encode() + text)
         else:
-            content = np.ascontiguousarray(array).tobytes()
             digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(content)
+            digest.update(np.ascontiguousarray(array).reshape(-1).data)
     for name in sorted(set(attrs) - {CONTENT_SHA256}):
         digest.update(f"{name}={attrs[name]}\n".encode())
     return digest.hexdigest()
@@ -43,9 +44,11 @@ def write_h5(path: Path, arrays: Mapping[str, np.ndarray], attrs: Mapping[str, s
     """Write arrays and attributes so that ``path`` holds either all of them or what it held before.
 
     Names may hold slashes (``text/features``).  Text arrays become fixed-length UTF-8, which every
-    HDF5 reader knows and which, unlike variable-length text, is covered by the checksum.
+    HDF5 reader knows and which, unlike variable-length text, is covered by the checksum.  Raises
+    UserError where the file cannot be written.
     """
-    # Built in memory and written by ordinary I/O: a full disk is then an ordinary error.
+    # Built in memory and written by ordinary I/O: a full disk is then an ordinary error, where HDF5
+    # would leave objects behind that crash the process at its end.
     image = io.BytesIO()
     with h5py.File(image, "w") as file:
         for array_name in sorted(arrays):
@@ -57,22 +60,15 @@ def write_h5(path: Path, arrays: Mapping[str, np.ndarray], attrs: Mapping[str, s
 
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:
-    """Write a file so that others see all of it or what was there before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A unique name in the same folder: a rename is atomic only within a file system, and two writers
-    # of one file must not share a temporary one.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
+    """Write a file so that others see all of it or what was there before; UserError if that fails."""
     try:
-        with open(handle, "wb") as file:  # noqa: PTH123 (a descriptor has no path)
-            file.write(content)
-            file.flush()
-            os.fsync(handle)
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files, a shared store needs others
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_and_rename(path, content)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error});"
+            f" free space or mend its folder's permissions"
+        ) from error
 
 
 def read_h5(path: Path, names: Iterable[str] | None = None) -> tuple[Arrays, dict[str, Any]]:
@@ -116,8 +112,19 @@ def _read_array(dataset: h5py.Dataset) -> np.ndarray:
     return np.asarray(dataset[()])
 
 
-def _umask() -> int:
-    """The process's umask, which can only be read by setting it."""
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
+def _write_and_rename(path: Path, content: bytes | memoryview) -> None:
+    # A unique name in the same folder: a rename is atomic only within a file system, and two writers
+    # of one file must not share a temporary one.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with open(handle, "wb") as file:  # noqa: PTH123 (a descriptor has no path)
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+        # mkstemp makes private files; who may use the folder may use the file.
+        temporary.chmod(path.parent.stat().st_mode & 0o666)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

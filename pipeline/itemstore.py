@@ -6,7 +6,10 @@ the store is ever out of date, several writers can share it, and a lab can point
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from pipeline.errors import UserError
 from pipeline.h5 import Arrays, DamagedFileError, read_h5, write_h5
 
 SCHEMA = 1
+DAY_S = 86_400
 
 
 @dataclass(frozen=True)
@@ -29,20 +33,45 @@ class ItemStore:
         """Where the item of a key is or would be."""
         return self.root / self.stage / key[:2] / f"{key}.h5"
 
-    def get(self, key: str) -> Arrays | None:
+    def read(self, key: str) -> Arrays | None:
         """The item's arrays, verified; None if it is absent, damaged or of another version."""
         try:
             arrays, attrs = read_h5(self.path(key))
         except (FileNotFoundError, DamagedFileError):
             return None
-        return arrays if (attrs["schema"], attrs["key"]) == (SCHEMA, key) else None
+        return arrays if (attrs.get("schema"), attrs.get("key")) == (SCHEMA, key) else None
+
+    def get(self, key: str) -> Arrays | None:
+        """The same for use: an item's time on disk is that of its last use, which housekeeping asks."""
+        arrays = self.read(key)
+        if arrays is not None:
+            path = self.path(key)
+            # To a day, to spare the disk; and whoever may read an item need not be allowed to touch it.
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > DAY_S:
+                    os.utime(path)
+        return arrays
 
     def put(self, key: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep an item under its key: all of it or, with an error, nothing."""
+        path = self.path(key)
         try:
-            write_h5(self.path(key), arrays, {"schema": SCHEMA, "key": key, "stage": self.stage})
-        except OSError as error:
+            self._make_folder(path.parent)
+            write_h5(path, arrays, {"schema": SCHEMA, "key": key, "stage": self.stage})
+        except (OSError, UserError) as error:
             raise UserError(
-                f"item store {self.root}: cannot write ({error.strerror or error});"
-                f" free space or set MULTIEMO_STORE to a folder that you can write to"
+                f"item store: {error}; or set MULTIEMO_STORE to a folder that you can write to"
             ) from error
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder that whoever may use the store may use, whatever this user's umask."""
+        if not folder.is_dir():
+            if folder == self.root:
+                folder.mkdir(parents=True, exist_ok=True)
+                return
+            self._make_folder(folder.parent)
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                return  # another writer made it
+            folder.chmod(self.root.stat().st_mode & 0o7777)

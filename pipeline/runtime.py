@@ -1,30 +1,41 @@
 """Where and how fast to run: read from the environment, never part of a result or of its key.
 
-MULTIEMO_DEVICE    auto (default), cpu, cuda, cuda:1 ...
-MULTIEMO_WORKERS   worker processes (default: all cores)
-MULTIEMO_STORE     folder of the item store (default: .multiemo/store in the project)
+MULTIEMO_DEVICE      auto (default), cpu, cuda, cuda:1 ...
+MULTIEMO_WORKERS     worker processes (default: all cores; with GPUs, one on each for the networks)
+MULTIEMO_STORE       folder of the item store (default: .multiemo/store in the project)
+MULTIEMO_ENGINE      loky (default: processes of this machine) or dask (workers of a cluster)
+MULTIEMO_SCHEDULER   address of the cluster's Dask scheduler, such as tcp://host:8786
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pipeline.errors import UserError
 
+# Set by the engine for each of its processes: 0, 1, ...
+WORKER_INDEX = "MULTIEMO_WORKER_INDEX"
+
 
 def device() -> str:
-    """The torch device to compute on; imports torch."""
+    """The torch device to compute on; imports torch.
+
+    Worker processes share out a machine's GPUs: the first gets the first, and so on.
+    """
     import torch
 
     wanted = os.environ.get("MULTIEMO_DEVICE", "auto")
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted != "cpu" and not wanted.startswith("cuda"):
+    if wanted not in ("auto", "cpu") and not wanted.startswith("cuda"):
         raise UserError(f"MULTIEMO_DEVICE={wanted}: choose auto, cpu or cuda")
-    if wanted != "cpu" and not torch.cuda.is_available():
+    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+        return "cpu"
+    if not torch.cuda.is_available():
         raise UserError(f"MULTIEMO_DEVICE={wanted}, but torch finds no CUDA device here")
-    return wanted
+    if ":" in wanted:
+        return wanted
+    return f"cuda:{int(os.environ.get(WORKER_INDEX, '0')) % torch.cuda.device_count()}"
 
 
 def workers() -> int:
@@ -38,14 +49,37 @@ def workers() -> int:
 
 
 def model_workers() -> int:
-    """Number of worker processes for work that runs a network: one on a GPU, else all workers."""
-    return 1 if device().startswith("cuda") else workers()
+    """Number of worker processes for work that runs a network: one on each GPU, else all workers."""
+    if device() == "cpu":
+        return workers()
+    import torch
+
+    return 1 if ":" in os.environ.get("MULTIEMO_DEVICE", "") else torch.cuda.device_count()
+
+
+def engine() -> Literal["loky", "dask"]:
+    """What runs worker processes."""
+    given = os.environ.get("MULTIEMO_ENGINE", "loky")
+    if given == "loky":
+        return "loky"
+    if given == "dask":
+        return "dask"
+    raise UserError(f"MULTIEMO_ENGINE={given}: choose loky or dask")
+
+
+def scheduler() -> str:
+    """Address of the Dask scheduler."""
+    given = os.environ.get("MULTIEMO_SCHEDULER")
+    if not given:
+        raise UserError("MULTIEMO_ENGINE=dask: set MULTIEMO_SCHEDULER to the scheduler's address")
+    return given
 
 
 def store_root() -> Path:
     """Folder of the item store, shared by every experiment of a project."""
     given = os.environ.get("MULTIEMO_STORE")
-    return Path(given).expanduser() if given else _project_root() / ".multiemo" / "store"
+    # Absolute: a cluster's workers start elsewhere.
+    return Path(given).expanduser().absolute() if given else _project_root() / ".multiemo" / "store"
 
 
 def _project_root() -> Path:

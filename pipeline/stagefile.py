@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -43,6 +44,8 @@ class ExtractionStage(Generic[Row]):
     about: Mapping[str, Any]
     """What else the provenance says; ``encoder`` in plain words for a modality's features."""
     workers: int
+    per_utterance: Sequence[str] = ("features",)
+    """The arrays, beside ``reason``, that have a row for each utterance; others have rows of their own."""
     arrange: Callable[[Iterable[Arrays]], Iterable[Arrays]] = iter
     """Applied to all dialogues' arrays before they are put together."""
     extra: Arrays = field(default_factory=dict)
@@ -77,11 +80,21 @@ def run_extraction(
         )
         for dialogue, rows in dialogues.items()
     ]
-    parts = extract(stage.name, items, stage.function, workers=stage.workers)
+    failed = partial(nothing_observed, stage=stage)
+    parts = extract(stage.name, items, stage.function, workers=stage.workers, failed=failed)
     arrays = stack(stage.arrange(parts), stage.empty)
     summarise(stage.name, stage.modality, arrays["reason"], limit)
     provenance = {**stage.about, "settings": stage.settings, "versions": versions}
     _write(corpus, stage.name, ids, items, {**arrays, **stage.extra}, provenance)
+
+
+def nothing_observed(rows: Sequence[Row], reason: str, stage: ExtractionStage[Row]) -> Arrays:
+    """Arrays of a dialogue that could not be computed: zeros, no face, and the reason per utterance."""
+    zeros = {
+        name: np.zeros((len(rows) if name in stage.per_utterance else 0, *array.shape[1:]), array.dtype)
+        for name, array in stage.empty.items()
+    }
+    return zeros | {"reason": np.array([reason] * len(rows))}
 
 
 def write_unused(stage: str, corpus: str) -> None:

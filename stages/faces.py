@@ -51,6 +51,7 @@ def main(corpus: str) -> None:
         empty=NO_CLIPS,
         about={"detector": "MTCNN with the weights of facenet-pytorch"},
         workers=runtime.model_workers(),
+        per_utterance=("frames_sampled",),
         arrange=_number_rows,
     )
     run_extraction(

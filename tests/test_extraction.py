@@ -1,13 +1,25 @@
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
+from pipeline import progress
 from pipeline.errors import UserError
 from pipeline.extraction import Item, extract, stack, summarise
+from pipeline.fingerprint import PROJECT
 from pipeline.h5 import Arrays
 
 
@@ -15,6 +27,47 @@ def square(number: int, log: Path) -> Arrays:
     with log.open("a") as file:
         file.write(f"{number}\n")
     return {"features": np.full((number, 2), number**2, np.float32), "reason": np.array([""] * number)}
+
+
+def die_at(number: int, culprits: set[int], deaths: Path) -> Arrays:
+    """Like a decoder that crashes: the process is gone, in the middle of some numbers."""
+    if number in culprits:
+        with deaths.open("a") as file:
+            file.write(f"{number}\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"features": np.full((number, 2), number**2, np.float32), "reason": np.array([""] * number)}
+
+
+def die_once(number: int, deaths: Path) -> Arrays:
+    """Dies at 3, the first time."""
+    return die_at(number, set() if deaths.exists() else {3}, deaths)
+
+
+def unobserved(number: int, reason: str) -> Arrays:
+    return {"features": np.zeros((number, 2), np.float32), "reason": np.array([reason] * number)}
+
+
+def sleep_long(number: int, started: Path) -> Arrays:
+    (started / str(number)).touch()
+    time.sleep(60)
+    return {}
+
+
+def run_sleepers(started: str) -> None:
+    """What the subprocess of a test runs."""
+    try:
+        list(extract("sleepers", items([1, 2]), partial(sleep_long, started=Path(started)), workers=2))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def hoard(number: int) -> Arrays:
+    """Memory that grows from item to item."""
+    HOARD.append(np.ones(60_000_000))
+    return {"features": np.ones((number, 2), np.float32)}
+
+
+HOARD: list[np.ndarray] = []
 
 
 def items(numbers: list[int]) -> list[Item]:
@@ -72,3 +125,99 @@ def test_too_many_unobserved_utterances_stop_the_stage_with_the_reasons(
         UserError, match=r"2 of 20 utterances lack audio \(10.0%\), more than max_unobserved.audio: 0.05"
     ):
         summarise("audio", "audio", reasons, limit=0.05)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_that_dies_costs_one_item_and_the_next_run_tries_it_again(
+    workers: int, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    deaths = tmp_path / "deaths"
+    work = items([1, 2, 3, 4, 5])
+    crash = partial(die_at, culprits={3, 4}, deaths=deaths)
+    parts = list(extract("squares", work, crash, workers=workers, failed=unobserved))
+    assert [part["features"][0, 0] for part in parts] == [1, 4, 0, 0, 25]
+    assert parts[2]["reason"].tolist() == ["worker died twice: killed by SIGKILL(-9)"] * 3
+    assert sorted(deaths.read_text().split()) == ["3", "3", "4", "4"]
+    assert "a worker died at d3" in capfd.readouterr().out
+    parts = list(extract("squares", work, partial(square, log=tmp_path / "log"), workers=workers))
+    assert [part["features"][0, 0] for part in parts] == [1, 4, 9, 16, 25]
+    assert sorted((tmp_path / "log").read_text().split()) == ["3", "4"]
+
+
+def test_an_item_whose_worker_was_killed_by_chance_is_done_the_second_time(tmp_path: Path) -> None:
+    crash = partial(die_once, deaths=tmp_path / "deaths")
+    parts = list(extract("squares", items([1, 2, 3]), crash, workers=2, failed=unobserved))
+    assert [part["features"][0, 0] for part in parts] == [1, 4, 9]
+
+
+def test_without_stand_ins_a_twice_dead_item_is_an_error_that_names_the_dialogue(tmp_path: Path) -> None:
+    crash = partial(die_at, culprits={2}, deaths=tmp_path / "deaths")
+    with pytest.raises(UserError, match=r"worker died twice: killed by SIGKILL.*at d2; all other dialogues"):
+        list(extract("squares", items([1, 2]), crash, workers=2))
+    assert run([1])[1] == []
+
+
+def test_workers_that_are_replaced_because_they_grow_lose_no_work() -> None:
+    parts = list(extract("hoard", items([1, 2, 3, 4]), hoard, workers=1))
+    assert [len(part["features"]) for part in parts] == [1, 2, 3, 4]
+
+
+def start_sleepers(tmp_path: Path) -> tuple[subprocess.Popen, list[psutil.Process]]:
+    """A run whose workers all sleep in the middle of an item, and all processes that it started."""
+    started = tmp_path / "started"
+    started.mkdir()
+    code = f"from tests.test_extraction import run_sleepers; run_sleepers({str(started)!r})"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(PROJECT)}, start_new_session=True
+    )
+    while len(list(started.iterdir())) < 2:
+        assert parent.poll() is None
+        time.sleep(0.05)
+    return parent, psutil.Process(parent.pid).children(recursive=True)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_however_a_run_is_stopped_its_processes_end_within_seconds(stop: int, tmp_path: Path) -> None:
+    parent, children = start_sleepers(tmp_path)
+    assert len(children) >= 2
+    if stop == signal.SIGINT:
+        os.killpg(parent.pid, stop)  # Ctrl-C reaches every process of a terminal's group
+    else:
+        os.kill(parent.pid, stop)
+    assert parent.wait(10) == (-9 if stop == signal.SIGKILL else 130)
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []
+
+
+def test_a_log_file_gets_plain_lines_now_and_then(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0)
+    with progress.Progress("squares", dialogues=3, utterances=6) as bar:
+        for utterances in (3, 2, 1):
+            bar.advance(utterances)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "squares: 1/3 dialogues, 3/6 utterances, 00:00 left",
+        "squares: 2/3 dialogues, 5/6 utterances, 00:00 left",
+        "squares: 3/3 dialogues, 6/6 utterances, 00:00 elapsed",
+    ]
+
+
+def test_a_terminal_gets_a_bar_with_dialogues_utterances_and_remaining_time() -> None:
+    code = """
+from pipeline.progress import Progress
+with Progress("squares", dialogues=2, utterances=6) as bar:
+    bar.advance(4)
+    bar.say("a line")
+    bar.advance(2)
+"""
+    terminal, inside = pty.openpty()
+    fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True, stdout=inside)
+    os.close(inside)
+    shown = os.read(terminal, 10_000).decode()
+    os.close(terminal)
+    assert "squares: a line" in shown
+    assert "6/6" in shown
+    assert "2/2 dialogues" in shown

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.fingerprint import PROJECT
 from pipeline.h5 import DamagedFileError, read_h5, write_h5
 from pipeline.itemstore import ItemStore
 
@@ -96,3 +106,116 @@ def test_a_store_that_cannot_be_written_is_the_users_to_mend(tmp_path: Path) -> 
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="MULTIEMO_STORE"):
         ItemStore(tmp_path / "file", "faces").put(KEY, ARRAYS)
+
+
+def test_an_item_of_another_version_counts_as_absent_and_is_replaced(tmp_path: Path) -> None:
+    store = ItemStore(tmp_path, "faces")
+    write_h5(store.path(KEY), {"features": np.zeros(3)}, {"schema": 99, "key": KEY, "stage": "faces"})
+    assert store.get(KEY) is None
+    store.put(KEY, ARRAYS)
+    assert store.get(KEY) is not None
+
+
+def test_a_foreign_file_under_an_items_name_counts_as_absent(tmp_path: Path) -> None:
+    store = ItemStore(tmp_path, "faces")
+    store.path(KEY).parent.mkdir(parents=True)
+    with h5py.File(store.path(KEY), "w") as file:
+        file["features"] = np.zeros(3)
+    assert store.get(KEY) is None
+
+
+FILL_THE_DISK = """
+import sys
+from pathlib import Path
+import numpy as np
+from pipeline.errors import UserError
+from pipeline.extraction import Item, extract
+from tests.test_h5_and_itemstore import make_noise
+items = [Item(key=f"{n:064x}", dialogue=f"d{n}", utterances=1, work=n) for n in (10, 20_000)]
+try:
+    list(extract("noise", items, make_noise, workers=2))
+except UserError as error:
+    sys.exit(f"noise: error: {error}")
+"""
+
+
+def make_noise(values: int) -> dict[str, np.ndarray]:
+    return {"noise": np.random.default_rng(0).random(values)}
+
+
+def test_a_full_disk_is_an_error_and_leaves_whole_items_only(tmp_path: Path) -> None:
+    """A limit on the size of files meets a writer as a full disk does: in the middle of a write."""
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "MULTIEMO_STORE": str(tmp_path / "store")}
+    command = [sys.executable, "-c", FILL_THE_DISK]
+    full = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )  # fmt: skip
+    assert full.returncode == 1
+    assert "noise: error: item store: " in full.stderr
+    assert "cannot be written (File too large); free space" in full.stderr
+    assert "Traceback" not in full.stderr
+    store = ItemStore(tmp_path / "store", "noise")
+    files = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    assert set(files) <= {store.path(f"{10:064x}")}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    assert store.get(f"{20_000:064x}") is not None
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Be nobody for a while: permissions do not bind root."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def lab_folder() -> Iterator[Path]:
+    """A folder that other users can reach, unlike tmp_path."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_read_only_store_gives_its_items_and_says_that_it_takes_none(lab_folder: Path) -> None:
+    store = ItemStore(lab_folder, "faces")
+    store.put(KEY, ARRAYS)
+    os.utime(store.path(KEY), (0, 0))
+    for folder in (lab_folder, lab_folder / "faces", store.path(KEY).parent):
+        folder.chmod(0o555)
+    with unprivileged():
+        assert store.get(KEY) is not None
+        with pytest.raises(UserError, match=r"cannot be written \(Permission denied\).*MULTIEMO_STORE"):
+            store.put(KEY, ARRAYS)
+        with pytest.raises(UserError, match=r"Permission denied.*MULTIEMO_STORE"):
+            store.put(KEY.replace("ab", "cd"), ARRAYS)
+    assert [path for path in lab_folder.rglob("*") if path.is_file()] == [store.path(KEY)]
+
+
+def test_whoever_may_use_the_store_may_use_what_others_put_there(lab_folder: Path) -> None:
+    (root := lab_folder / "store").mkdir()
+    root.chmod(0o2770)
+    before = os.umask(0o077)
+    try:
+        ItemStore(root, "faces").put(KEY, ARRAYS)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o7777 for path in root.rglob("*")}
+    assert modes == {"faces": 0o2770, "ab": 0o2770, f"{KEY}.h5": 0o660}
+
+
+def test_an_items_time_is_that_of_its_last_use(tmp_path: Path) -> None:
+    store = ItemStore(tmp_path, "faces")
+    store.put(KEY, ARRAYS)
+    os.utime(store.path(KEY), (0, 0))
+    assert store.read(KEY) is not None
+    assert store.path(KEY).stat().st_mtime == 0
+    assert store.get(KEY) is not None
+    assert store.path(KEY).stat().st_mtime > 0

@@ -1,0 +1,251 @@
+"""Where items are computed: in worker processes of this machine, or on a Dask cluster.
+
+Both engines give each process one item at a time and outlive their processes: when one dies (killed,
+crashed, out of memory), the item that it was at is reported, and everything else goes on.
+
+This machine's processes are those of loky, joblib's engine, one pool of one process each: a pool of
+several stops them all when one dies, and cannot say whose item it was.  joblib.Parallel is not used:
+it starts no process at all for one job, and with Dask it waits for ever for an item whose worker died.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
+
+from pipeline import runtime
+from pipeline.errors import UserError
+from pipeline.fingerprint import library_versions, source_digest
+
+# The order of sums, and so a result, must not depend on how many cores are idle.
+ONE_THREAD = dict.fromkeys(
+    (
+        *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"),
+        *("NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
+    ),
+    "1",
+)
+# A process has its next task at hand, so that it never waits for the one that hands them out.
+TASKS_PER_PROCESS = 2
+# Libraries whose versions define results; a cluster's workers must have those of the stage.
+LIBRARIES = (
+    *("av", "facenet-pytorch", "numpy", "opensmile", "pillow"),
+    *("tokenizers", "torch", "transformers"),
+)
+
+Task = Any
+Function = Callable[[Task], None]
+
+
+class WorkerDied(Exception):  # noqa: N818 - it is what happened
+    """The process that ran a task is gone."""
+
+
+class Engine(Protocol):
+    """What both engines do."""
+
+    def run(self, function: Function, tasks: Iterable[Task]) -> Iterator[tuple[Task, WorkerDied | None]]:
+        """Run the function on all tasks; yield each, as it ends, with the death of its process, if it died.
+
+        What the function raises is raised here.
+        """
+        ...
+
+
+@contextmanager
+def open_engine(workers: int, module: str) -> Iterator[Engine]:
+    """The engine that the environment names; its work is stopped when the context is left.
+
+    ``module`` is the stage's, whose code a cluster's workers must share.  ``workers`` counts this
+    machine's processes; a cluster has as many as it has.
+    """
+    if runtime.engine() == "dask":
+        engine: _LocalProcesses | _DaskCluster = _DaskCluster(runtime.scheduler(), module)
+    else:
+        engine = _LocalProcesses(workers)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+class _LocalProcesses:
+    """Processes of this machine."""
+
+    def __init__(self, workers: int) -> None:
+        self._processes = [_Process(index) for index in range(workers)]
+
+    def run(self, function: Function, tasks: Iterable[Task]) -> Iterator[tuple[Task, WorkerDied | None]]:
+        waiting = deque(tasks)
+        while True:
+            # Breadth first: no process gets a second task while another has none.
+            for depth in range(1, TASKS_PER_PROCESS + 1):
+                for process in self._processes:
+                    if waiting and len(process.given) < depth:
+                        process.give(function, waiting.popleft())
+            if not any(process.given for process in self._processes):
+                return
+            wait([process.given[0][1] for process in self._processes if process.given], None, FIRST_COMPLETED)
+            for process in self._processes:
+                while process.given and process.given[0][1].done():
+                    task, future = process.given.popleft()
+                    try:
+                        future.result()
+                    except TerminatedWorkerError as error:
+                        waiting.extendleft(process.replace())
+                        yield task, WorkerDied(_exit_code(error))
+                    else:
+                        yield task, None
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.stop()
+
+
+class _Process:
+    """One process, started when first needed, and the tasks that it was given, in order."""
+
+    def __init__(self, index: int) -> None:
+        self._index = index
+        self._pool: ProcessPoolExecutor | None = None
+        self.given: deque[tuple[Task, Future]] = deque()
+
+    def give(self, function: Function, task: Task) -> None:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                max_workers=1,
+                env={**ONE_THREAD, runtime.WORKER_INDEX: str(self._index)},
+                initializer=_start_process,
+                initargs=(os.getpid(),),
+            )
+        self.given.append((task, self._pool.submit(function, task)))
+
+    def replace(self) -> list[Task]:
+        """Give up a dead process; the tasks that it had not begun, last first."""
+        tasks = [task for task, _ in reversed(self.given)]
+        self.given.clear()
+        self.stop()
+        return tasks
+
+    def stop(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, kill_workers=True)
+            self._pool = None
+
+
+def _start_process(parent: int) -> None:
+    # Ctrl-C reaches the whole group; the parent answers it, and ends its processes.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_watch, args=(parent, partial(os._exit, 1)), daemon=True).start()
+
+
+def _watch(parent: int, then: Callable[[], object]) -> None:
+    """Wait for the parent's end, of which a process whose parent is killed hears nothing."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    then()
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Let SIGTERM, and the end of the DVC that runs this process, do what Ctrl-C does.
+
+    A stage that outlived a killed DVC would get in the way of the next one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    if "DVC_STAGE" in os.environ:
+        stop = partial(os.kill, os.getpid(), signal.SIGTERM)
+        threading.Thread(target=_watch, args=(os.getppid(), stop), daemon=True).start()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _exit_code(error: TerminatedWorkerError) -> str:
+    """Loky's own words for how a process ended: ``{SIGKILL(-9)}``."""
+    text = str(error)
+    return f"killed by {text[text.rindex('{') + 1 : text.rindex('}')]}" if "{" in text else "killed"
+
+
+class _DaskCluster:
+    """Workers of a Dask cluster, which see this project's folder under the same path."""
+
+    def __init__(self, address: str, module: str) -> None:
+        try:
+            from distributed import Client
+        except ImportError:
+            raise UserError("MULTIEMO_ENGINE=dask needs Dask: pip install '.[dask]'") from None
+        try:
+            self._client = Client(address)
+        except (OSError, ValueError) as error:
+            raise UserError(f"MULTIEMO_SCHEDULER={address}: no Dask scheduler answers ({error})") from error
+        self._module = module
+
+    def run(self, function: Function, tasks: Iterable[Task]) -> Iterator[tuple[Task, WorkerDied | None]]:
+        from distributed import KilledWorker, as_completed
+
+        place = {"folder": Path.cwd(), "module": self._module, "made_for": _code_and_versions(self._module)}
+        task_of = {
+            self._client.submit(_run_on_cluster, function, task, **place, pure=False, priority=-number): task
+            for number, task in enumerate(tasks)
+        }
+        try:
+            for future in as_completed(list(task_of)):
+                try:
+                    future.result()
+                except KilledWorker as error:
+                    yield task_of.pop(future), WorkerDied(f"killed on {error.last_worker.address}")
+                except CancelledError:
+                    raise UserError(
+                        "the Dask scheduler went away; finished dialogues are kept, run dvc repro again"
+                    ) from None
+                else:
+                    yield task_of.pop(future), None
+        finally:
+            self._client.cancel(list(task_of))
+
+    def close(self) -> None:
+        self._client.close()
+
+
+@cache
+def _code_and_versions(module: str) -> tuple[str, dict[str, str]]:
+    """What a process has loaded: kept from its first use, because code that is loaded stays."""
+    return source_digest(module), library_versions(*LIBRARIES)
+
+
+_one_at_a_time = threading.Lock()
+
+
+def _run_on_cluster(
+    function: Function, task: Task, *, folder: Path, module: str, made_for: tuple[str, dict[str, str]]
+) -> None:
+    """Run a function in a Dask worker, once it is sure that the result belongs under the item's key."""
+    # A worker with several threads would run several items in one process.
+    with _one_at_a_time:
+        try:
+            os.chdir(folder)
+        except OSError as error:
+            raise UserError(f"{socket.gethostname()}: no folder {folder}; see docs/cluster.md") from error
+        if _code_and_versions(module) != made_for:
+            raise UserError(
+                f"{socket.gethostname()}: this Dask worker has other code or other library versions than"
+                f" the stage (was it started before a change?); restart the cluster's workers"
+            )
+        function(task)
