@@ -133,7 +133,7 @@ from pipeline.extraction import Item, extract
 from tests.test_h5_and_itemstore import make_noise
 items = [Item(key=f"{n:064x}", dialogue=f"d{n}", utterances=1, work=n) for n in (10, 20_000)]
 try:
-    list(extract("noise", items, make_noise, workers=2))
+    list(extract("noise", items, make_noise, workers=1))
 except UserError as error:
     sys.exit(f"noise: error: {error}")
 """
