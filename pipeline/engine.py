@@ -21,6 +21,7 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
+from queue import Empty, Queue
 from typing import Any, Protocol
 
 from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
@@ -39,6 +40,8 @@ ONE_THREAD = dict.fromkeys(
 )
 # A process has its next task at hand, so that it never waits for the one that hands them out.
 TASKS_PER_PROCESS = 2
+# How long a cluster may be silent until one looks whether it has a worker.
+WAIT_S = 30.0
 # Libraries whose versions define results; a cluster's workers must have those of the stage.
 LIBRARIES = (
     *("av", "facenet-pytorch", "numpy", "opensmile", "pillow"),
@@ -195,18 +198,22 @@ class _DaskCluster:
             self._client = Client(address)
         except (OSError, ValueError) as error:
             raise UserError(f"MULTIEMO_SCHEDULER={address}: no Dask scheduler answers ({error})") from error
-        self._module = module
+        self._address, self._module = address, module
 
     def run(self, function: Function, tasks: Iterable[Task]) -> Iterator[tuple[Task, WorkerDied | None]]:
-        from distributed import KilledWorker, as_completed
+        from distributed import KilledWorker
 
         place = {"folder": Path.cwd(), "module": self._module, "made_for": _code_and_versions(self._module)}
         task_of = {
             self._client.submit(_run_on_cluster, function, task, **place, pure=False, priority=-number): task
             for number, task in enumerate(tasks)
         }
+        ended: Queue[Any] = Queue()
+        for future in task_of:
+            future.add_done_callback(ended.put)
         try:
-            for future in as_completed(list(task_of)):
+            while task_of:
+                future = self._next(ended)
                 try:
                     future.result()
                 except KilledWorker as error:
@@ -219,6 +226,15 @@ class _DaskCluster:
                     yield task_of.pop(future), None
         finally:
             self._client.cancel(list(task_of))
+
+    def _next(self, ended: Queue[Any]) -> Any:
+        """The next future that has ended; while the cluster has no worker, say what is waited for."""
+        while True:
+            try:
+                return ended.get(timeout=WAIT_S)
+            except Empty:
+                if not self._client.scheduler_info(n_workers=-1)["workers"]:
+                    print(f"waiting for a worker of {self._address}", flush=True)
 
     def close(self) -> None:
         self._client.close()

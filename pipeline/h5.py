@@ -103,7 +103,9 @@ def _write_array(file: h5py.File, name: str, array: np.ndarray) -> None:
         encoded = np.char.encode(array, "utf-8") if array.size else np.empty(array.shape, "S1")
         array = encoded.astype(h5py.string_dtype("utf-8", max(1, encoded.dtype.itemsize)))
     # Checksums need chunks, and chunks need at least one element; times would change the bytes.
-    file.create_dataset(name, data=array, track_times=False, fletcher32=bool(array.size) or None)
+    dataset = file.create_dataset(name, data=array, track_times=False, fletcher32=bool(array.size) or None)
+    # Otherwise its place in the file, and so the bytes, depend on when Python lets go of the dataset.
+    dataset.flush()
 
 
 def _read_array(dataset: h5py.Dataset) -> np.ndarray:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def scheduler() -> Iterator[str]:
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None, silence_logs=60
@@ -135,6 +136,20 @@ def test_a_worker_that_has_older_code_is_refused(tmp_path: Path, monkeypatch: py
             list(extract("squares", items([2]), work, workers=1))
     finally:
         engine._code_and_versions.cache_clear()
+
+
+def test_a_cluster_without_workers_is_waited_for_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    (pids := tmp_path / "pids").mkdir()
+    monkeypatch.setattr(engine, "WAIT_S", 0.2)
+    with distributed.LocalCluster(n_workers=0, processes=True, dashboard_address=None) as empty:
+        monkeypatch.setenv("MULTIEMO_ENGINE", "dask")
+        monkeypatch.setenv("MULTIEMO_SCHEDULER", empty.scheduler_address)
+        Timer(1, empty.scale, [1]).start()
+        work = partial(square, pids=pids, killed=tmp_path / "killed")
+        assert len(list(extract("squares", items([1, 2]), work, workers=1))) == 2
+    assert f"waiting for a worker of {empty.scheduler_address}" in capfd.readouterr().out
 
 
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

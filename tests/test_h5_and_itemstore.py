@@ -45,6 +45,22 @@ def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
+def test_the_bytes_do_not_depend_on_when_python_lets_go_of_a_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_h5(tmp_path / "a.h5", ARRAYS, {"x": "y" * 64})
+    create, held = h5py.Group.create_dataset, []
+
+    def create_and_hold(*given, **named):
+        held.append(create(*given, **named))
+        return held[-1]
+
+    monkeypatch.setattr(h5py.Group, "create_dataset", create_and_hold)
+    write_h5(tmp_path / "b.h5", ARRAYS, {"x": "y" * 64})
+    assert len(held) == len(ARRAYS)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     write_h5(path, {"x": np.zeros(3)}, {})
