@@ -4,7 +4,7 @@ PYTHON ?= python3
 INSTALL ?= .venv/bin/uv pip install --quiet --python .venv/bin/python
 IN_VENV := . .venv/bin/activate &&
 
-.PHONY: repro test test-fast lint clean
+.PHONY: repro test test-fast lint bench clean
 
 repro: .venv/installed
 	$(IN_VENV) dvc repro
@@ -17,6 +17,9 @@ test-fast: .venv/installed
 
 lint: .venv/installed
 	$(IN_VENV) ruff check . && ruff format --check . && mypy
+
+bench: .venv/installed
+	$(IN_VENV) python -m benchmarks.manifest
 
 # uv installs the same packages as pip several times faster, which matters with torch's gigabytes.
 .venv/installed: pyproject.toml constraints.txt

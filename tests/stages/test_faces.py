@@ -4,7 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from pipeline import media
 from pipeline.corpora.demo_scene import face_boxes_px
 from pipeline.corpora.demo_script import write_script
 from pipeline.manifest import Medium
@@ -90,6 +92,17 @@ def test_utterances_that_share_a_file_get_their_own_frames(demo_root: Path, soun
     assert faces["frame_index"][faces["face_utterance"] == 0].max() < middle
     assert faces["frame_index"][faces["face_utterance"] == 1].min() >= middle
     assert faces["reason"].tolist() == ["", "", "no picture within the utterance"]
+
+
+def test_a_file_is_decoded_once_for_all_its_utterances(
+    demo_root: Path, sound_clip: Medium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode, decoded = media._decode, []
+    monkeypatch.setattr(media, "_decode", lambda path: decoded.append(path) or decode(path))
+    parts = [replace(sound_clip, start_s=start_s, end_s=start_s + 0.3) for start_s in (0.0, 0.4, 0.8)]
+    faces = find_faces_of_dialogue(parts, demo_root, PARAMS)
+    assert set(faces["face_utterance"].tolist()) == {0, 1, 2}
+    assert decoded == [demo_root / sound_clip.path]
 
 
 def test_the_faces_drawn_in_two_face_clips_are_side_by_side(
