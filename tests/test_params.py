@@ -27,16 +27,16 @@ def test_the_projects_own_params_are_sound() -> None:
 
 
 MISTAKES = {
-    "      min_face_size_px: 40 -> min_face_size: 40": (
+    "      min_face_size_px: 60 -> min_face_size: 60": (
         "corpora.demo.faces.min_face_size: unknown key (did you mean 'min_face_size_px'?)"
     ),
     "    format: meld -> format: melt": (
         "corpora.demo.format: input should be 'meld', 'iemocap' or 'table' (it is 'melt')"
     ),
-    "      crop_size_px: 112 -> crop_size_px: big": (
+    "      crop_size_px: 96 -> crop_size_px: big": (
         "corpora.demo.visual.crop_size_px: input should be a valid integer (it is 'big')"
     ),
-    "      crop_size_px: 112 -> crop_size_px: -1": (
+    "      crop_size_px: 96 -> crop_size_px: -1": (
         "corpora.demo.visual.crop_size_px: input should be greater than or equal to 32 (it is -1)"
     ),
     "      weights: untrained -> weights: null": (

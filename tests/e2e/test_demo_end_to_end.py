@@ -126,7 +126,7 @@ def test_the_model_metrics_and_predictions_belong_together(data: Path) -> None:
         (row["label"], row["prediction"]) for row in test
     ]
     curves = rows(data / "plots" / "curves.csv")
-    assert [int(row["epoch"]) for row in curves] == list(range(1, 41))
+    assert [int(row["epoch"]) for row in curves] == list(range(1, 31))
 
 
 def test_dvcs_own_commands_show_the_results(finished: tuple[Clone, str]) -> None:
@@ -149,11 +149,11 @@ def test_an_experiment_retrains_without_extracting_again(finished: tuple[Clone, 
     clone.run("git", "checkout", "params.yaml")
     # The run-cache has the first run's results.
     assert "Running stage 'train@demo'" not in clone.run("dvc", "repro")
-    assert len(rows(clone.root / "data/demo/plots/curves.csv")) == 40
+    assert len(rows(clone.root / "data/demo/plots/curves.csv")) == 30
 
 
 def test_a_typo_stops_the_run_before_any_work(clone: Clone) -> None:
-    clone.edit("params.yaml", "min_face_size_px: 40", "min_face_size: 40")
+    clone.edit("params.yaml", "min_face_size_px: 60", "min_face_size: 60")
     printed = clone.run("dvc", "repro", check=False)
     expected = "params: error: params.yaml: corpora.demo.faces.min_face_size: unknown key"
     assert expected in printed

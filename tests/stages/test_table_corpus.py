@@ -52,8 +52,8 @@ def data(tmp_path_factory: pytest.TempPathFactory, demo_root: Path) -> Path:
         ("text: 0.05, audio: 0.05, visual: 0.05", "text: 0, audio: 1, visual: 1"),
         ("audio: 0.1, visual: 0.1", "audio: 1, visual: 1"),
         ("      epochs: 15", "      epochs: 1"),
-        ("      epochs: 40", "      epochs: 2"),
-        ("      crop_size_px: 112", "      crop_size_px: 64"),
+        ("      epochs: 30", "      epochs: 2"),
+        ("      crop_size_px: 96", "      crop_size_px: 64"),
     ):
         assert old in params
         params = params.replace(old, new)
