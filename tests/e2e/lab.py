@@ -54,10 +54,10 @@ def lab_clone(folder: Path, corpus: Path, store: Path, **environment: str) -> La
             "max_unobserved: {<<: *max_unobserved, audio: 0.1, visual: 0.1}",
             "max_unobserved: {text: 1.0, audio: 1.0, visual: 1.0}",
         ),
-        ("crop_size_px: 112", "crop_size_px: 64"),
+        ("crop_size_px: 96", "crop_size_px: 64"),
         ("frames_per_utterance: 20", "frames_per_utterance: 4"),
         ("epochs: 15", "epochs: 1"),
-        ("epochs: 40", "epochs: 2"),
+        ("epochs: 30", "epochs: 2"),
     ):
         clone.edit("params.yaml", old, new)
     clone.run(
