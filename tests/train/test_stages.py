@@ -30,7 +30,8 @@ def project(tmp_path, make_features, monkeypatch):
     folder = tmp_path / "project"
     untrained = {"visual": {"weights": "untrained"}, "finetune": {"encoder": "untrained"}}
     entry = {"format": "meld", "root": "raw", "modalities": list(MODALITIES), "train": SMALL} | untrained
-    entry |= {section: {} for section in ("max_unobserved", "faces", "audio", "window", "text")}
+    entry |= {section: {} for section in ("faces", "audio", "window", "text")}
+    entry |= {"max_unobserved": dict.fromkeys(MODALITIES, 1.0)}
     write_features(folder / "data/small/features.h5", features)
     YAML().dump({"corpora": {"small": entry}}, folder / "params.yaml")
     monkeypatch.chdir(folder)
