@@ -255,6 +255,16 @@ class TrainParams(Section):
         return self
 
 
+class ReportParams(Section):
+    """What report.html shows."""
+
+    study: CorpusName
+    """The entry whose reports compare this entry with others: entries with the same ``study`` stand in one
+    table, such as one per set of modalities.  By itself an entry names itself."""
+    contact_sheet: bool = False
+    """Show faces in the report.  They are personal data: whoever gets the page sees them."""
+
+
 class MaxUnobserved(Section):
     """Largest share of utterances, per modality, that may lack it before the run stops."""
 
@@ -283,6 +293,7 @@ class CorpusParams(Section):
     finetune: FinetuneParams
     text: TextParams
     train: TrainParams
+    report: ReportParams
 
     @property
     def folder(self) -> Path:

@@ -31,7 +31,7 @@ def project(tmp_path, make_features, monkeypatch):
     untrained = {"visual": {"weights": "untrained"}, "finetune": {"encoder": "untrained"}}
     entry = {"format": "meld", "root": "raw", "modalities": list(MODALITIES), "train": SMALL} | untrained
     entry |= {section: {} for section in ("faces", "audio", "window", "text")}
-    entry |= {"max_unobserved": dict.fromkeys(MODALITIES, 1.0)}
+    entry |= {"max_unobserved": dict.fromkeys(MODALITIES, 1.0), "report": {"study": "small"}}
     write_features(folder / "data/small/features.h5", features)
     YAML().dump({"corpora": {"small": entry}}, folder / "params.yaml")
     monkeypatch.chdir(folder)
