@@ -79,9 +79,14 @@ def describe_corpus(folder: Path, params: CorpusParams, results: Results) -> dic
     return {
         "sizes": facts.split_sizes(utterances, media),
         "classes": facts.class_shares(utterances, results.label_names),
-        "dialogue_lengths": _histogram(lengths, _whole_edges(lengths), "dialogues by length", "utterances"),
+        "dialogue_lengths": _histogram(
+            lengths, _whole_edges(lengths), "dialogues by length", "length in utterances"
+        ),
         "durations": _histogram(
-            durations, np.arange(0, 17.0), "utterances by duration", "s (the last bar: longer too)"
+            durations,
+            np.arange(0, 17.0),
+            "utterances by duration",
+            "duration in s; the last bar holds all longer ones",
         ),
         "faces": found,
         **({} if found is None else _face_figures(found, source["settings"]["min_face_size_px"])),
@@ -139,9 +144,9 @@ def _face_figures(found: facts.Faces, min_face_size_px: int) -> dict[str, Any]:
             {"frame": found.per_frame},
             np.arange(-0.5, 7),
             "sampled frames by faces in them",
-            "faces (the last bar: more too)",
+            "faces in the frame; the last bar holds all with more",
         ),
-        "face_heights": _histogram(sizes, np.linspace(0, tallest_px, 21), "faces by height", "px"),
+        "face_heights": _histogram(sizes, np.linspace(0, tallest_px, 21), "faces by height", "height in px"),
     }
 
 

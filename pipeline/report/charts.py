@@ -17,7 +17,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7"
 SERIES = (BLUE, ORANGE, GREEN, VERMILION, PURPLE)
@@ -27,7 +27,7 @@ SPLIT_COLOURS = {"train": BLUE, "dev": ORANGE, "test": GREEN}
 INK, RULE = "#1f2328", "#d1d9e0"
 _PAGE_COLOURS = {INK: "var(--ink)", RULE: "var(--rule)"}
 
-WIDTH_IN = 5.0
+WIDTH_IN = 4.6
 STYLE: Any = {  # matplotlib's type of this is a list of three hundred names
     "font.family": "DejaVu Sans",  # it comes with matplotlib, so that every machine draws the same
     "font.size": 9,
@@ -49,6 +49,7 @@ STYLE: Any = {  # matplotlib's type of this is a list of three hundred names
     "ytick.major.size": 0,
     "legend.frameon": False,
     "lines.linewidth": 1.6,
+    "text.parse_math": False,  # a class may be called anything
     "svg.fonttype": "none",  # text that can be read, searched and copied
     "svg.hashsalt": "multiemo",  # otherwise names within the SVG are random
 }
@@ -181,4 +182,7 @@ def _set_log_scale(axes: Axes) -> bool:
     if not all((np.asarray(line.get_ydata()) > 0).all() for line in axes.lines):
         return False
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
     return True
