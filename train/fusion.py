@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -112,6 +113,13 @@ class CrossAttention(nn.Module):
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=keys.allowed)  # Eq. 3
         concatenated = layout.pack(attended.transpose(1, 2)).flatten(1)
         return self.norm(query + self.dropout(self.output(concatenated)))  # Eq. 4-5
+
+    def weights(self, query: Tensor, keys: Keys, layout: Layout) -> Tensor:
+        """The softmax of Eq. 3, [B, heads, T, T]: forward has it inside torch's fused attention."""
+        q = self._split_heads(self.query(query), layout)
+        k = self._split_heads(self.key(keys.context), layout)
+        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+        return scores.masked_fill(~keys.allowed, -torch.inf).softmax(dim=-1)
 
     def _split_heads(self, rows: Tensor, layout: Layout) -> Tensor:
         """[n, size] to [B, heads, T, size / heads]."""

@@ -69,12 +69,16 @@ class MultiEmo(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         """Logits, z and fused features of every utterance."""
-        contexts = self.contexts(batch.features, batch.observed, batch.speaker, batch.speakers, batch.layout)
-        contexts = {name: self.dropout(context) for name, context in contexts.items()}
+        contexts = self.context_vectors(batch)
         fused = self.fusion(contexts, batch.observed, batch.layout)
         z = self.fc_z(torch.cat([fused[name] for name in contexts], dim=-1))  # Eq. 13-14
         hidden = self.dropout(torch.relu(self.fc_l(z)))
         return Output(self.fc_p(hidden), z, fused)
+
+    def context_vectors(self, batch: Batch) -> dict[str, Tensor]:
+        """C^m, [n, hidden_size] per modality, as fusion gets them."""
+        contexts = self.contexts(batch.features, batch.observed, batch.speaker, batch.speakers, batch.layout)
+        return {name: self.dropout(context) for name, context in contexts.items()}
 
 
 class Selected(Section):
