@@ -245,6 +245,9 @@ class TrainParams(Section):
     """[4.3]"""
     l2: Annotated[float, Field(ge=0)] = 1e-5
     """lambda of Eq. 22 [4.3]."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of matrix products and attention; ``bfloat16`` is faster on GPUs and on CPUs with AMX or
+    AVX512-BF16, far slower on other CPUs.  Weights, recurrences and losses stay float32."""
     seeds: Seeds = (0,)
     """One training run per seed; metrics give their mean and standard deviation."""
 
