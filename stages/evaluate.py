@@ -20,7 +20,14 @@ from pipeline.errors import UserError
 from pipeline.features import UNLABELLED, Features, read_features
 from pipeline.params import read_params
 from pipeline.report.charts import draw_confusion, draw_curves, read_curves, save_png
-from pipeline.report.results import BootstrapInterval, Results, SeedScores, SplitScores, write_results
+from pipeline.report.results import (
+    BestTestEpoch,
+    BootstrapInterval,
+    Results,
+    SeedScores,
+    SplitScores,
+    write_results,
+)
 from pipeline.runtime import device
 from train.data import Dialogues
 from train.loop import Predictions, predict
@@ -58,6 +65,11 @@ def main(corpus: str) -> None:
         print()
         print(describe(split, getattr(results, split)))
     print()
+    if results.test_best_epoch:
+        best = f"{results.test_best_epoch_weighted_f1:.2f}"
+        print(
+            f"test_best_epoch: weighted F1 {best} on test, were the epoch chosen on test (the authors' rule)"
+        )
     if results.untrained:
         encoders = "; ".join(f"{name}: {results.encoders[name]}" for name in results.untrained)
         print(f"These figures say nothing about the method: {encoders}")
@@ -89,6 +101,13 @@ def collect(
         train=card.train,
         encoders=card.encoders,
         selected_epochs={seed: selected.epoch for seed, selected in card.selected.items()},
+        test_best_epoch={
+            seed: BestTestEpoch(
+                epoch=selected.best_test_epoch, weighted_f1=_percent(selected.best_test_weighted_f1)
+            )
+            for seed, selected in card.selected.items()
+            if selected.best_test_epoch is not None and selected.best_test_weighted_f1 is not None
+        },
         dev=score(features, predictions["dev"]),
         test=score(features, predictions["test"]),
     )
@@ -132,22 +151,30 @@ def score(features: Features, runs: dict[int, Predictions]) -> SplitScores | Non
 
 
 def headline(results: Results) -> dict[str, Any]:
-    """What ``dvc metrics`` shows, test first; splits without labels are left out."""
+    """What ``dvc metrics`` shows; splits without labels are left out."""
     shown: dict[str, Any] = {"untrained": ", ".join(results.untrained) or "nothing"}
     for split in reversed(SPLITS):
         scores: SplitScores | None = getattr(results, split)
         if scores is None:
             continue
         shown[split] = {"weighted_f1": scores.weighted_f1}
-        if scores.weighted_f1_std is not None:
-            shown[split] |= {"weighted_f1_std": scores.weighted_f1_std}
-        if scores.weighted_f1_interval is not None:
-            interval = scores.weighted_f1_interval
-            shown[split] |= {"weighted_f1_low": interval.low, "weighted_f1_high": interval.high}
+        if split == "test":
+            shown[split] |= _spread(scores)
         shown[split] |= {"macro_f1": scores.macro_f1, "accuracy": scores.accuracy}
-    if results.test:
-        shown["test"] |= {"f1": results.test.f1}
+        if split == "test":
+            shown[split] |= {"f1": scores.f1}
+    if results.test_best_epoch:
+        shown["test_best_epoch"] = {"weighted_f1": results.test_best_epoch_weighted_f1}
     return shown
+
+
+def _spread(scores: SplitScores) -> dict[str, float]:
+    """How sure weighted F1 is, as far as seeds and dialogues tell."""
+    spread = {"weighted_f1_std": scores.weighted_f1_std}
+    if scores.weighted_f1_interval is not None:
+        low, high = scores.weighted_f1_interval.low, scores.weighted_f1_interval.high
+        spread |= {"weighted_f1_low": low, "weighted_f1_high": high}
+    return {name: value for name, value in spread.items() if value is not None}
 
 
 def write_predictions(path: Path, features: Features, predictions: dict[str, dict[int, Predictions]]) -> None:

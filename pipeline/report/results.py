@@ -6,6 +6,7 @@ Scores are percentages with two decimals, as people quote them.
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated
 
 from pydantic import Field, ValidationError
@@ -53,6 +54,13 @@ class SplitScores(Section):
     seeds: dict[int, SeedScores]
 
 
+class BestTestEpoch(Section):
+    """By the authors' rule, the epoch of a seed with the best score on test: an optimistic figure."""
+
+    epoch: int
+    weighted_f1: float
+
+
 class Results(Section):
     """Content of the file."""
 
@@ -66,10 +74,18 @@ class Results(Section):
     """What made the features of each modality, in words."""
     selected_epochs: dict[int, int]
     """By seed: the epoch chosen on validation."""
+    test_best_epoch: dict[int, BestTestEpoch]
+    """By seed; empty where the test split has no labels.  Nothing else is computed at that epoch."""
     dev: SplitScores | None
     """None where the split has no labelled utterance."""
     test: SplitScores | None
     """None where the split has no labelled utterance."""
+
+    @property
+    def test_best_epoch_weighted_f1(self) -> float | None:
+        """Mean over seeds."""
+        scores = [best.weighted_f1 for best in self.test_best_epoch.values()]
+        return round(fmean(scores), 2) if scores else None
 
     @property
     def untrained(self) -> tuple[str, ...]:

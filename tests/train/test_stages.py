@@ -69,7 +69,7 @@ def test_train_then_evaluate_writes_every_output(project, capsys):
         assert row["prediction"] == max(probability, key=probability.__getitem__)
 
     metrics = json.loads((project / "metrics.json").read_text())
-    assert list(metrics) == ["untrained", "test", "dev"]
+    assert list(metrics) == ["untrained", "test", "dev", "test_best_epoch"]
     assert metrics["untrained"] == "visual"
     test = [row for row in table if row["split"] == "test"]
     correct = sum(row["label"] == row["prediction"] for row in test)  # both seeds have as many rows
@@ -84,6 +84,7 @@ def test_train_then_evaluate_writes_every_output(project, capsys):
     runs = [by_seed[seed].weighted_f1 for seed in (0, 1)]
     assert metrics["test"]["weighted_f1"] == pytest.approx(np.mean(runs), abs=0.01)
     assert metrics["test"]["weighted_f1_std"] == pytest.approx(np.std(runs, ddof=1), abs=0.02)
+    assert metrics["test_best_epoch"]["weighted_f1"] >= metrics["test"]["weighted_f1"]
     for picture in ("confusion.png", "curves.png"):
         assert Image.open(project / "plots" / picture).size[0] > 800
 
