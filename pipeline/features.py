@@ -265,7 +265,7 @@ def _refusing(path: Path) -> Iterator[None]:
         raise UserError(
             f"{path}: no such feature file; make it with dvc repro, or fetch it with dvc pull"
         ) from None
-    except (OSError, RuntimeError, KeyError, DamagedFileError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, DamagedFileError) as error:
         raise UserError(
             f"{path}: not a readable feature file ({error}); delete it and run dvc repro or dvc pull"
         ) from None

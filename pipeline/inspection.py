@@ -57,6 +57,8 @@ class ModalitySummary:
     versions: dict[str, str]
     weights: dict[str, str]
     """Digests of the encoder's files, or how untrained weights were made."""
+    settings: dict[str, Any]
+    """The params that the features depend on."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def _summarise_modality(name: str, arrays: Arrays, provenance: dict[str, Any]) -
     constant = np.flatnonzero(minimum == maximum)  # nothing is constant where nothing was observed: NaN
     names = arrays.get(f"{name}/feature_name", np.empty(0, object))
     source = provenance.get("sources", {}).get(name, {})
+    settings = source.get("settings", {})
     seen = bool(observed.any()) and len(minimum) > 0
     return ModalitySummary(
         dimension=len(minimum),
@@ -127,5 +130,6 @@ def _summarise_modality(name: str, arrays: Arrays, provenance: dict[str, Any]) -
         constant_names=names[constant].tolist() if len(names) else [],
         encoder=provenance.get("encoders", {}).get(name, "not stated"),
         versions=source.get("versions", {}),
-        weights=source.get("weights", {}),
+        weights=settings.get("weights", {}),
+        settings={key: value for key, value in settings.items() if key != "weights"},
     )

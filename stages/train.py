@@ -51,6 +51,11 @@ def main(corpus: str) -> None:
             for name, description in features.provenance.get("encoders", {}).items()
             if name in modalities  # what the model does not see says nothing about it
         },
+        settings={
+            name: source["settings"]
+            for name, source in features.provenance.get("sources", {}).items()
+            if name in modalities and "settings" in source
+        },
     )
     weights = {seed: run.weights for seed, run in runs.items()}
     save_model(folder / "model", TrainedModel(card, standardisation, weights))
