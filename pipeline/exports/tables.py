@@ -1,8 +1,8 @@
 """Tables of utterances for data frames: a Parquet file for each split, or a Hugging Face data set.
 
 One row for each utterance, in the feature file's order, labelled or not.  ``label`` is the emotion
-in words, null where there is none (a class label in the data set).  ``<modality>`` is a list of D
-float32, null where the modality was not observed; ``<modality>_reason`` says why.
+in words, null where there is none (a class label in the data set).  ``<modality>_features`` is a list
+of D float32, null where the modality was not observed; ``<modality>_reason`` says why.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _table(features: Features, split: str) -> pyarrow.Table:
         columns[name] = pyarrow.array(getattr(features, name)[rows], from_pandas=True)  # NaN is null
     for name, modality in features.modalities.items():
         vectors, observed = modality.features[rows], modality.observed[rows]
-        columns[name] = pyarrow.FixedSizeListArray.from_arrays(
+        columns[f"{name}_features"] = pyarrow.FixedSizeListArray.from_arrays(
             pyarrow.array(vectors.ravel()), vectors.shape[1], mask=pyarrow.array(~observed)
         )
         columns[f"{name}_reason"] = pyarrow.array(modality.reason[rows].tolist(), pyarrow.string())
