@@ -144,11 +144,12 @@ def predict(
     probabilities: list[Tensor] = []
     with torch.inference_mode():
         for batch in dialogues.batches(spans, batch_dialogues):
-            rows.append(batch.row[batch.valid].cpu())
-            probabilities.append(network(batch).logits[batch.valid].softmax(dim=-1).cpu())
+            rows.append(batch.row.cpu())
+            probabilities.append(network(batch).logits.softmax(dim=-1).cpu())
     if not rows:
         return Predictions(np.empty(0, np.int64), np.empty((0, len(dialogues.label_names)), np.float32))
-    return Predictions(torch.cat(rows).numpy(), torch.cat(probabilities).numpy())
+    row, order = torch.cat(rows).sort()
+    return Predictions(row.numpy(), torch.cat(probabilities)[order].numpy())
 
 
 def _train_epoch(

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from pipeline.errors import UserError
 from pipeline.features import Features
 from pipeline.params import MODALITIES, Section, TrainParams
-from train.context import ModalityContext
+from train.context import Contexts
 from train.data import Batch, Standardisation
 from train.fusion import Concat, MultiAttn
 
@@ -33,14 +33,14 @@ STANDARDISATION = "standardisation.safetensors"
 
 
 class Output(NamedTuple):
-    """What the network says of each utterance of a batch; rows of padding mean nothing."""
+    """What the network says of each utterance of a batch."""
 
     logits: Tensor
-    """[B, T, classes]: before the softmax of Eq. 16."""
+    """[n, classes]: before the softmax of Eq. 16."""
     z: Tensor
-    """[B, T, hidden_size]: Eq. 14, what the SWFC loss contrasts."""
+    """[n, hidden_size]: Eq. 14, what the SWFC loss contrasts."""
     fused: dict[str, Tensor]
-    """[B, T, hidden_size] per modality: what the Soft-HGR loss correlates."""
+    """[n, hidden_size] per modality: what the Soft-HGR loss correlates."""
 
 
 class MultiEmo(nn.Module):
@@ -54,16 +54,8 @@ class MultiEmo(nn.Module):
         super().__init__()
         size = params.hidden_size
         names = [name for name in MODALITIES if name in params.modalities]
-        self.context = nn.ModuleDict(
-            {
-                name: ModalityContext(
-                    dims[name],
-                    size,
-                    getattr(params.context, name),
-                    reduced_size=params.audio_size if name == "audio" else None,
-                )
-                for name in names
-            }
+        self.contexts = Contexts(
+            {name: dims[name] for name in names}, size, params.context, {"audio": params.audio_size}
         )
         self.fusion: nn.Module = (
             MultiAttn(names, params.layers, size, params.heads, params.feedforward_size, params.dropout)
@@ -77,14 +69,16 @@ class MultiEmo(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         """Logits, z and fused features of every utterance."""
-        contexts = {}
-        for name, context in self.context.items():
-            c = context(batch.features[name], batch.observed[name], batch.speaker, batch.speakers)
-            contexts[name] = self.dropout(c)
-        fused = self.fusion(contexts, batch.observed, batch.valid)
+        contexts = self.context_vectors(batch)
+        fused = self.fusion(contexts, batch.observed, batch.layout)
         z = self.fc_z(torch.cat([fused[name] for name in contexts], dim=-1))  # Eq. 13-14
         hidden = self.dropout(torch.relu(self.fc_l(z)))
         return Output(self.fc_p(hidden), z, fused)
+
+    def context_vectors(self, batch: Batch) -> dict[str, Tensor]:
+        """C^m, [n, hidden_size] per modality, as fusion gets them."""
+        contexts = self.contexts(batch.features, batch.observed, batch.speaker, batch.speakers, batch.layout)
+        return {name: self.dropout(context) for name, context in contexts.items()}
 
 
 class Selected(Section):
@@ -99,7 +93,7 @@ class Selected(Section):
 class ModelCard(Section):
     """Content of model.json."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     corpus: str
     label_names: Annotated[tuple[str, ...], Field(strict=False)]
     dims: dict[str, int]
