@@ -62,7 +62,7 @@ def draw_heatmap(
         shown = np.ma.masked_where(np.repeat(~observed[key][:, None], layers, axis=1), values.T)
         image = axes.imshow(shown, cmap=COLOURS, norm=scale, aspect="auto", interpolation="nearest")
         axes.set_facecolor(NOT_OBSERVED)
-        axes.set_title(f"{query}\nfrom {key}", fontsize=9)
+        axes.set_title(f"{query}\nlooks at {key}", fontsize=9)
         axes.set_xticks(range(layers), [str(layer + 1) for layer in range(layers)], fontsize=7)
         axes.set_xlabel("layer", fontsize=8)
         axes.set_yticks(range(count), [line.label() for line in lines] if column == 0 else [], fontsize=8)

@@ -10,53 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from pipeline.cli import main
 from pipeline.features import Features, write_features
 from pipeline.params import TrainParams
-from train.data import Dialogues, fit_standardisation
+from tests.train.saved_model import ENCODERS, SETTINGS, described, save_small_model
+from train.data import Dialogues
 from train.loop import predict
-from train.model import ModelCard, MultiEmo, Selected, TrainedModel, load_model, save_model
-
-MODALITIES = ("text", "audio", "visual")
-SETTINGS: dict[str, dict[str, Any]] = {
-    "text": {"window": {"past_utterances": 12}, "weights": {"config.json": "0", "model.safetensors": "1"}},
-    "audio": {"silence_dbfs": -70.0},
-    "visual": {"weights": {"untrained": "resnet101, seed 0"}},
-}
-ENCODERS = {"text": "RoBERTa, fine-tuned on the training split", "audio": "openSMILE", "visual": "ResNet-101"}
-
-
-def described(
-    features: Features, encoders: dict[str, str] = ENCODERS, settings: dict[str, Any] = SETTINGS
-) -> Features:
-    """The same features with a provenance."""
-    sources = {name: {"settings": settings[name]} for name in MODALITIES}
-    return replace(features, provenance={"encoders": encoders, "sources": sources})
+from train.model import load_model
 
 
 @pytest.fixture
 def model(tmp_path: Path, make_features: Callable[..., Features], small_params: TrainParams) -> Path:
-    """A model of two seeds; what it has learnt does not matter here."""
-    features = described(make_features())
-    dims = {name: features.modalities[name].features.shape[1] for name in MODALITIES}
-    card = ModelCard(
-        corpus="small",
-        label_names=features.label_names,
-        dims=dims,
-        train=small_params,
-        selected={seed: Selected(epoch=1, dev_weighted_f1=0.5) for seed in (0, 1)},
-        features_sha256=features.digest,
-        encoders=ENCODERS,
-        settings=SETTINGS,
-    )
-    standardisation = fit_standardisation(features, MODALITIES)
-    weights = {}
-    for seed in (0, 1):
-        torch.manual_seed(seed)
-        weights[seed] = MultiEmo(small_params, dims, len(features.label_names)).state_dict()
-    save_model(tmp_path / "model", TrainedModel(card, standardisation, weights))
+    """The folder of a model."""
+    save_small_model(tmp_path / "model", make_features(), small_params)
     return tmp_path / "model"
 
 

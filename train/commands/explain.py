@@ -62,7 +62,8 @@ def _explain(model: TrainedModel, seed: int, features: Features, row: int, outpu
         said += f", labelled {features.label_names[features.label[row]]}"
     figure = draw_heatmap(
         f"What {features.id[row]} attends to",
-        f"{said}   ·   model of {model.card.corpus}, seed {seed}, mean over {model.card.train.heads} heads",
+        f"{said}   ·   model of {model.card.corpus}, seed {seed}, mean over {model.card.train.heads} heads"
+        "   ·   grey: not observed",
         [Line(str(features.speaker[place]), str(features.text[place])) for place in span],
         chosen,
         {pair: weights[:, :, chosen].mean(dim=1).numpy() for pair, weights in maps.items()},
