@@ -98,6 +98,11 @@ def describe_model(
             for name, description in features.provenance.get("encoders", {}).items()
             if name in standardisation.mean  # what the model does not see says nothing about it
         },
+        settings={
+            name: source["settings"]
+            for name, source in features.provenance.get("sources", {}).items()
+            if name in standardisation.mean and "settings" in source
+        },
     )
     return TrainedModel(card, standardisation, {seed: run.weights for seed, run in runs.items()})
 
