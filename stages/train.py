@@ -52,7 +52,8 @@ def main(corpus: str) -> None:
                 kept = states / "last_good_model"
                 save_model(kept, describe_model(corpus, features, params, standardisation, {seed: error.run}))
                 raise UserError(
-                    f"{error}; the best model until then, of epoch {error.run.selected.epoch}, is kept in {kept}"
+                    f"{error}; the best model until then, of epoch {error.run.selected.epoch},"
+                    f" is kept in {kept}"
                 ) from None
 
     save_model(folder / "model", describe_model(corpus, features, params, standardisation, runs))
