@@ -118,12 +118,16 @@ class DialogueRNN(nn.Module):
         )  # [n, R, 7 * state]
         reader = torch.arange(len(order), device=order.device)[:, None]
         gates = 3 * self.state_size
-        by_step = _take_rows(projected.flatten(0, 1), order * len(order) + reader)  # [R, n, 7 * state]
+        by_step = _take_rows(projected.flatten(0, 1), order * len(order) + reader).to(
+            self.party_gru.weight_state.dtype
+        )  # [R, n, 7 * state]
         for_global, for_party, query = by_step.split([gates, gates, self.state_size], dim=-1)
         turns = speaker[order]
 
-        party_states = self._party_states(for_global, for_party, query, turns, speakers, layout)
-        emitted = self._emotion_states(party_states, layout)  # [R, n, state], by step
+        # Many small steps one upon the other: little to gain from a lower precision, and much to lose.
+        with torch.autocast(query.device.type, enabled=False):
+            party_states = self._party_states(for_global, for_party, query, turns, speakers, layout)
+            emitted = self._emotion_states(party_states, layout)  # [R, n, state], by step
         # An utterance gets the state after the last read step up to it; row 0 is the state at the start.
         emitted = F.pad(emitted, (0, 0, 1, 0))
         states = _take_rows(emitted.flatten(0, 1), reader * emitted.shape[1] + read_before)

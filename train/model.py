@@ -53,6 +53,7 @@ class MultiEmo(nn.Module):
     def __init__(self, params: TrainParams, dims: Mapping[str, int], classes: int) -> None:
         super().__init__()
         size = params.hidden_size
+        self.in_bfloat16 = params.precision == "bfloat16"
         names = [name for name in MODALITIES if name in params.modalities]
         self.contexts = Contexts(
             {name: dims[name] for name in names}, size, params.context, {"audio": params.audio_size}
@@ -68,7 +69,12 @@ class MultiEmo(nn.Module):
         self.fc_p = nn.Linear(size, classes)  # Eq. 16
 
     def forward(self, batch: Batch) -> Output:
-        """Logits, z and fused features of every utterance."""
+        """Logits, z and fused features of every utterance, in float32."""
+        with torch.autocast(batch.label.device.type, torch.bfloat16, enabled=self.in_bfloat16):
+            logits, z, fused = self._forward(batch)
+        return Output(logits.float(), z.float(), {name: features.float() for name, features in fused.items()})
+
+    def _forward(self, batch: Batch) -> Output:
         contexts = self.context_vectors(batch)
         fused = self.fusion(contexts, batch.observed, batch.layout)
         z = self.fc_z(torch.cat([fused[name] for name in contexts], dim=-1))  # Eq. 13-14
@@ -88,6 +94,11 @@ class Selected(Section):
     """From 1."""
     dev_weighted_f1: float
     """From 0 to 1."""
+    best_test_epoch: int | None = None
+    """The epoch that the authors' rule would have picked, by looking at the test split; from 1.
+    None if the test split had no labels."""
+    best_test_weighted_f1: float | None = None
+    """On the test split at that epoch, from 0 to 1."""
 
 
 class ModelCard(Section):
