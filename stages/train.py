@@ -52,7 +52,8 @@ def main(corpus: str) -> None:
                 kept = states / "last_good_model"
                 save_model(kept, describe_model(corpus, features, params, standardisation, {seed: error.run}))
                 raise UserError(
-                    f"{error}; the best model until then, of epoch {error.run.selected.epoch}, is kept in {kept}"
+                    f"{error}; the best model until then, of epoch {error.run.selected.epoch},"
+                    f" is kept in {kept}"
                 ) from None
 
     save_model(folder / "model", describe_model(corpus, features, params, standardisation, runs))
@@ -97,6 +98,11 @@ def describe_model(
             name: description
             for name, description in features.provenance.get("encoders", {}).items()
             if name in standardisation.mean  # what the model does not see says nothing about it
+        },
+        settings={
+            name: source["settings"]
+            for name, source in features.provenance.get("sources", {}).items()
+            if name in standardisation.mean and "settings" in source
         },
     )
     return TrainedModel(card, standardisation, {seed: run.weights for seed, run in runs.items()})
