@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import runtime
-from pipeline.engine import open_engine, stopped_by_signals
+from pipeline.engine import WorkerDied, run_all
 from pipeline.errors import UserError
 from pipeline.h5 import Arrays
 from pipeline.itemstore import ItemStore
@@ -80,22 +80,17 @@ def _compute(
     module = (function.func if isinstance(function, partial) else function).__module__
     # Longest first, so that no worker is left alone with a long dialogue at the end.
     queue = sorted(items, key=lambda item: item.utterances, reverse=True)
-    suspects: list[Item] = []
     died: dict[str, str] = {}
-    with stopped_by_signals(), Progress(stage, len(items), sum(i.utterances for i in items)) as progress:
-        with open_engine(min(workers, len(items)), module) as engine:
-            for item, death in engine.run(task, queue):
-                if death is None:
-                    progress.advance(item.utterances)
-                else:
-                    suspects.append(item)
-                    progress.say(f"a worker died at {item.dialogue} ({death}); it will be tried again alone")
-        for suspect in suspects:
-            with open_engine(1, module) as engine:
-                for item, death in engine.run(task, [suspect]):
-                    if death is not None:
-                        died[item.key] = f"worker died twice: {death}"
-                    progress.advance(item.utterances)
+    utterances = sum(item.utterances for item in items)
+    with Progress(stage, dialogues=len(items), utterances=utterances) as progress:
+
+        def say(item: Item, death: WorkerDied) -> None:
+            progress.say(f"a worker died at {item.dialogue} ({death}); it will be tried again alone")
+
+        for ended in run_all(task, queue, workers=workers, module=module, on_death=say):
+            if ended.death is not None:
+                died[ended.task.key] = f"worker died twice: {ended.death}"
+            progress.advance(dialogues=1, utterances=ended.task.utterances)
     return died
 
 
