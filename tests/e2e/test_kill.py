@@ -83,8 +83,9 @@ def wait_for(run: subprocess.Popen[str], role: str) -> list[psutil.Process]:
 
 def end_of(run: subprocess.Popen[str]) -> str:
     """What a run that was stopped printed; all its processes must end, within seconds."""
-    printed, _ = run.communicate(timeout=30)  # returns when the last of them lets go of the pipe
-    assert not any(processes_of(run).values())
+    printed, _ = run.communicate(timeout=30)  # returns when all of them have let go of the pipe
+    _, alive = psutil.wait_procs([p for found in processes_of(run).values() for p in found], timeout=30)
+    assert alive == []
     return printed
 
 
