@@ -15,7 +15,7 @@ from pipeline.lifetime import stopped_by_signals
 STAGES = (
     *("params", "demo", "manifest"),
     *("faces", "visual", "audio", "finetune", "text", "features"),
-    *("train", "evaluate"),
+    *("train", "evaluate", "report"),
 )
 
 WITHOUT_CORPUS = ("params", "demo")
