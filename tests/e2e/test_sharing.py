@@ -127,7 +127,12 @@ def test_with_the_labs_cache_a_second_clone_restores_every_stage_and_executes_no
     lab.follow(cat, "Once per clone")
     printed = cat.run("dvc", "repro")
     assert stages_run(printed) == []
-    assert printed.count("is cached - skipping run, checking out outputs") == 11
+    restored = re.findall(
+        r"^Stage '(.+)' is cached - skipping run, checking out outputs", printed, re.MULTILINE
+    )
+    assert {"demo", "manifest@demo", "faces@demo", "text@demo", "train@demo", "evaluate@demo"} <= set(
+        restored
+    )
     assert same_results(cat, members[0])
 
 
