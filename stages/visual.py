@@ -185,7 +185,7 @@ def _faces_by_clip(media: Sequence[Medium], faces: Arrays) -> dict[str, ClipFace
     return {
         clip.id: ClipFaces(
             path=clip.path,
-            reason=faces["reason"][row].item(),
+            reason=str(faces["reason"][row]),
             frame_index=faces["frame_index"][edges[row] : edges[row + 1]],
             box_px=faces["box_px"][edges[row] : edges[row + 1]],
         )
