@@ -105,7 +105,10 @@ class AudioParams(Section):
     """openSMILE's settings [3.3.2]."""
 
     feature_set: Literal["ComParE_2016", "eGeMAPSv02", "GeMAPSv01b"] = "ComParE_2016"
-    """openSMILE feature set; ComParE_2016 has 6373 functionals."""
+    """openSMILE feature set; ComParE_2016 has 6373 functionals, eGeMAPSv02 88, GeMAPSv01b 62."""
+    level: Literal["functionals", "lld_mean_std"] = "functionals"
+    """``functionals``: openSMILE's statistics over the utterance (the paper); ``lld_mean_std``: mean and
+    standard deviation over time of each low-level descriptor, 130 values for ComParE_2016."""
     sample_rate_hz: Literal[16000] = 16000
     """Rate of the mono sound that openSMILE gets."""
     silence_dbfs: Annotated[float, Field(le=0)] = -70.0
