@@ -24,7 +24,7 @@ from pipeline.manifest import Medium, by_dialogue, read_media
 from pipeline.media import MediaError, frames_at
 from pipeline.networks import prepare_torch
 from pipeline.params import UNTRAINED, VisualParams, read_params
-from pipeline.resnet import ARCHITECTURES, ResNet, build_untrained, fold_batch_norms
+from pipeline.resnet import ARCHITECTURES, Architecture, ResNet, build_untrained, fold_batch_norms
 from pipeline.stagefile import ExtractionStage, no_vectors, read_stage_file, run_extraction, write_unused
 from pipeline.weights import find_weights
 
@@ -60,6 +60,7 @@ class Encoder:
 
     path: Path | None
     """Weights that ``load_checkpoint`` reads; None for untrained ones."""
+    architecture: Architecture
     params: VisualParams
     dimension: int
     """D, of its embeddings."""
@@ -166,7 +167,7 @@ def crop_face(image: np.ndarray, box_px: np.ndarray, margin: float, size_px: int
 
 def embed_faces(crops: np.ndarray, encoder: Encoder) -> np.ndarray:
     """Embeddings float32 [F, D] of faces [F, size, size, 3]."""
-    network = _load_network(encoder.path, encoder.params)
+    network = _load_network(encoder.path, encoder.architecture, encoder.params)
     weight = next(network.parameters())
     pixels = torch.from_numpy(crops).to(weight.device).permute(0, 3, 1, 2)
     penultimate = encoder.params.output == "penultimate"
@@ -199,6 +200,7 @@ def find_encoder(key: str, params: VisualParams) -> Encoder:
     if params.weights == UNTRAINED:
         return Encoder(
             path=None,
+            architecture=architecture,
             params=params,
             dimension=architecture.embedding_size if params.output == "penultimate" else UNTRAINED_HEAD,
             description=f"UNTRAINED {architecture.name} (random weights, seed {params.seed})",
@@ -211,6 +213,7 @@ def find_encoder(key: str, params: VisualParams) -> Encoder:
         raise UserError(f"{key}: {weights.path} holds no classification head; set output: penultimate")
     return Encoder(
         path=weights.path,
+        architecture=architecture,
         params=params,
         dimension=architecture.embedding_size if params.output == "penultimate" else found.head_size,
         description=(
@@ -223,10 +226,9 @@ def find_encoder(key: str, params: VisualParams) -> Encoder:
 
 
 @cache
-def _load_network(path: Path | None, params: VisualParams) -> ResNet:
+def _load_network(path: Path | None, architecture: Architecture, params: VisualParams) -> ResNet:
     """One network per process."""
     prepare_torch()
-    architecture = ARCHITECTURES[params.architecture]
     if path is None:
         network = build_untrained(architecture, UNTRAINED_HEAD, params.seed)
     else:

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from av.video.reformatter import ColorRange, Colorspace
 
 from pipeline.media import MediaError, Span, frames_at, probe, read_frames, sample_indices
 from tests.numbered_video import number_shown, remux_from, write_numbered_video
@@ -61,6 +63,31 @@ def test_frames_are_those_at_the_paper_s_step_upright_and_whole(tmp_path: Path, 
     found = probe(path)
     assert (found.frame_count, found.width_px, found.height_px) == (FRAMES, width_px, height_px)
     assert found.picture_problem == ""
+
+
+@pytest.mark.parametrize("matrix", [Colorspace.ITU709, Colorspace.ITU601])
+@pytest.mark.parametrize("colour_range", [ColorRange.MPEG, ColorRange.JPEG])
+def test_colours_follow_the_matrix_and_range_that_the_video_names(
+    tmp_path: Path, matrix: Colorspace, colour_range: ColorRange
+) -> None:
+    skin = np.array([200, 140, 110])
+    red, green, blue = skin / 255
+    of_red, of_blue = (0.2126, 0.0722) if matrix == Colorspace.ITU709 else (0.299, 0.114)
+    luma = of_red * red + (1 - of_red - of_blue) * green + of_blue * blue
+    chroma = (blue - luma) / (2 - 2 * of_blue), (red - luma) / (2 - 2 * of_red)
+    low, high, wide = (16, 219, 224) if colour_range == ColorRange.MPEG else (0, 255, 255)
+    levels = [low + high * luma, *(128 + wide * value for value in chroma)]
+    frame = av.VideoFrame(64, 64, "yuv420p")
+    frame.colorspace, frame.color_range = matrix, colour_range
+    for plane, level in zip(frame.planes, levels, strict=True):
+        plane.update(bytes([round(level)]) * plane.buffer_size)
+    path = tmp_path / "skin.mkv"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=25, width=64, height=64, pix_fmt="yuv420p")
+        stream.codec_context.colorspace, stream.codec_context.color_range = matrix, colour_range
+        container.mux([*stream.encode(frame), *stream.encode()])
+    [frames] = read_frames(path, 20)
+    np.testing.assert_allclose(frames.images[0][32, 32], skin, atol=4)
 
 
 def test_a_cut_that_an_edit_list_makes_is_where_the_video_begins(tmp_path: Path) -> None:

@@ -165,9 +165,9 @@ def test_weights_must_have_the_digest_that_the_params_name(weights: Path) -> Non
 
 
 def test_a_clips_bytes_depend_neither_on_its_dialogue_nor_on_the_number_of_workers(
-    demo_root: Path, clip: ClipFaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    demo_root: Path, clip: ClipFaces, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    params = PARAMS.model_copy(update={"crop_size_px": 32})
+    params = PARAMS.model_copy(update={"weights": str(weights), "architecture": "resnet50"})
     clip, other = (
         replace(clip, frame_index=clip.frame_index[:faces], box_px=clip.box_px[:faces] + shift)
         for faces, shift in ((3, 0), (2, 9))
