@@ -1,15 +1,19 @@
 """The feature file: one HDF5 file that holds all that a fusion model needs of a corpus.
 
     /utterances   id, split, dialogue, position, speaker, label, text, start_s, end_s    [N]
-    /<modality>   features float32 [N, D], observed bool [N], reason [N] (empty where observed)
+    /<modality>   features float32 [N, D], observed bool [N], reason [N] (empty where observed),
+                  digest [N] (of id and features, so that a row that was moved or changed can be named),
+                  minimum, maximum float32 [D] (over observed rows; NaN if there are none),
+                  feature_name [D] (only where the extractor names its features)
     attributes    schema, corpus, labels (JSON list), provenance (JSON), content_sha256
 
 Rows are in the manifest's order: by split, then dialogue, then position; the utterances of a
-dialogue are contiguous.  Any HDF5 reader opens it; text is fixed-length UTF-8.
+dialogue are contiguous.  Any HDF5 reader opens it; text is variable-length UTF-8.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +27,7 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.h5 import CONTENT_SHA256, Arrays, DamagedFileError, list_arrays, read_h5, write_h5
 
-SCHEMA = 1
+SCHEMA = 2
 SPLITS = ("train", "dev", "test")
 UNLABELLED = -1
 _UTTERANCE_COLUMNS = ("id", "split", "dialogue", "position", "speaker", "label", "text", "start_s", "end_s")
@@ -39,6 +43,10 @@ class ModalityFeatures:
     """bool [N]"""
     reason: np.ndarray
     """str [N]: why the modality was not observed, empty where it was."""
+    feature_name: np.ndarray | None = None
+    """str [D]: what the extractor calls its features; None where it names none."""
+    digest: np.ndarray | None = None
+    """str [N]: ``row_digests`` as the file holds them; None before the features were written."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +90,7 @@ def write_features(path: Path, features: Features) -> None:
         raise UserError(f"{path}: not written: {'; '.join(problems)}")
     arrays: Arrays = {f"utterances/{name}": getattr(features, name) for name in _UTTERANCE_COLUMNS}
     for name, modality in features.modalities.items():
-        arrays |= {f"{name}/features": modality.features, f"{name}/observed": modality.observed}
-        arrays[f"{name}/reason"] = modality.reason
+        arrays |= {f"{name}/{key}": array for key, array in _modality_arrays(modality, features.id).items()}
     attrs: dict[str, str | int] = {
         "schema": SCHEMA,
         "corpus": features.corpus,
@@ -131,6 +138,8 @@ def read_features(path: Path, modalities: Sequence[str] | None = None) -> Featur
                 features=arrays[f"{name}/features"],
                 observed=arrays[f"{name}/observed"],
                 reason=arrays[f"{name}/reason"],
+                feature_name=arrays.get(f"{name}/feature_name"),
+                digest=arrays[f"{name}/digest"],
             )
             for name in stored
             if modalities is None or name in modalities
@@ -138,6 +147,19 @@ def read_features(path: Path, modalities: Sequence[str] | None = None) -> Featur
         provenance=json.loads(attrs["provenance"]),
         digest=attrs[CONTENT_SHA256],
     )
+
+
+def row_digests(ids: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Digests of utterances' ids [N] and vectors float32 [N, D]: str [N], 16 hexadecimal digits each.
+
+    SHA-256 of the id in UTF-8, a zero byte, and the vector's bytes (little-endian), cut to 64 bits.
+    """
+    rows = np.ascontiguousarray(vectors, dtype="<f4")
+    digests = [
+        hashlib.sha256(f"{utterance}\0".encode() + row.data).hexdigest()[:16]
+        for utterance, row in zip(ids, rows, strict=True)
+    ]
+    return np.array(digests, dtype=object)
 
 
 def find_problems(features: Features) -> list[str]:
@@ -166,11 +188,30 @@ def find_problems(features: Features) -> list[str]:
     if len({*zip(features.dialogue.tolist(), features.split.tolist(), strict=True)}) > changes + 1:
         problems.append("a dialogue lies in several splits")
     for name, modality in features.modalities.items():
-        problems += [f"{name}: {problem}" for problem in _modality_problems(modality, count)]
+        problems += [f"{name}: {problem}" for problem in _modality_problems(modality, features.id)]
     return problems
 
 
-def _modality_problems(modality: ModalityFeatures, count: int) -> list[str]:
+def _modality_arrays(modality: ModalityFeatures, ids: np.ndarray) -> Arrays:
+    """What a file holds of a modality, its summary included."""
+    observed = modality.features[modality.observed]
+    width = modality.features.shape[1]
+    arrays = {
+        "features": modality.features,
+        "observed": modality.observed,
+        "reason": modality.reason,
+        "digest": row_digests(ids, modality.features),
+        # Kept, because to find them a reader would have to go through hundreds of megabytes.
+        "minimum": observed.min(axis=0) if len(observed) else np.full(width, np.nan, np.float32),
+        "maximum": observed.max(axis=0) if len(observed) else np.full(width, np.nan, np.float32),
+    }
+    if modality.feature_name is not None:
+        arrays["feature_name"] = modality.feature_name
+    return arrays
+
+
+def _modality_problems(modality: ModalityFeatures, ids: np.ndarray) -> list[str]:
+    count = len(ids)
     shapes = (modality.features.shape[:1], modality.observed.shape, modality.reason.shape)
     if any(shape != (count,) for shape in shapes) or modality.features.ndim != 2:
         return [f"shapes {modality.features.shape}, {modality.observed.shape} do not fit {count} utterances"]
@@ -183,4 +224,11 @@ def _modality_problems(modality: ModalityFeatures, count: int) -> list[str]:
         problems.append("features are not zero where the modality was not observed")
     if ((modality.reason == "") != modality.observed).any():
         problems.append("a reason must stand exactly where the modality was not observed")
+    if modality.feature_name is not None and len(modality.feature_name) != modality.features.shape[1]:
+        problems.append(f"{len(modality.feature_name)} names for {modality.features.shape[1]} features")
+    if modality.digest is not None:
+        wrong = ids[modality.digest != row_digests(ids, modality.features)]
+        if len(wrong):
+            others = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+            problems.append(f"rows that are not what was written: {', '.join(wrong[:3])}{others}")
     return problems
