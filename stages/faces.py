@@ -61,7 +61,8 @@ def main(corpus: str) -> None:
 def find_faces_of_dialogue(clips: Sequence[Medium], root: Path, params: FacesParams) -> Arrays:
     """Faces of all clips of a dialogue, ``face_utterance`` counting from its first clip."""
     parts: list[Arrays] = [{}] * len(clips)
-    for place, frames in iterate_frames(clips, root, params.frames_per_utterance):
+    threads = runtime.decode_threads()
+    for place, frames in iterate_frames(clips, root, params.frames_per_utterance, threads):
         if isinstance(frames, MediaError):
             faces, sampled, reason = NO_FACES, 0, str(frames)
         else:
