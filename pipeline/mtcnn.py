@@ -29,6 +29,8 @@ from pipeline.mtcnn_networks import BATCH_SQUARES, CELL_PX, STRIDE_PX, JudgingNe
 # and after each network; in the end, of the smaller box's area.
 LEVEL_OVERLAP = 0.5
 OVERLAP = 0.7
+# Pixels that go through a GPU at a time: 20 pictures of 720p take about 1 GB.
+BATCH_PIXELS = 20 * 1280 * 720
 
 
 class Faces(NamedTuple):
@@ -73,11 +75,15 @@ class FaceDetector:
         with torch.inference_mode():
             for _, alike in groupby(images, key=np.shape):
                 pictures = torch.from_numpy(np.stack(list(alike)))
-                for batch in pictures.split(1 if self._device.type == "cpu" else len(pictures)):
+                for batch in pictures.split(self._batch_size(*pictures.shape[1:3])):
                     image, *faces = self._detect(integral_images(batch.to(self._device)))
                     found.append((image + first, *faces))
                     first += len(batch)
         return _in_order(*(torch.cat(parts).cpu().numpy() for parts in zip(*found, strict=True)))
+
+    def _batch_size(self, height_px: int, width_px: int) -> int:
+        """How many pictures go through the networks at a time."""
+        return 1 if self._device.type == "cpu" else max(1, BATCH_PIXELS // (height_px * width_px))
 
     def _detect(self, integrals: Tensor) -> tuple[Tensor, ...]:
         """Faces in pictures of one size, given by their integral images, in any order."""
