@@ -107,6 +107,15 @@ def test_a_picture_has_the_same_faces_alone_and_among_others_of_any_size() -> No
             np.testing.assert_array_equal(getattr(together, name)[mine], getattr(alone, name))
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_finds_the_faces_that_a_cpu_finds() -> None:
+    images = [astronaut(), astronaut()[:, ::-1], crowd()[:512, :512]]
+    found = FaceDetector(device="cuda").detect(images)
+    for number, image in enumerate(images):
+        mine = Faces(*(values[found.image == number] for values in found))
+        assert_same_faces(mine, detector(FacesParams()).detect([image]))
+
+
 def test_faces_come_picture_by_picture_and_the_largest_first() -> None:
     faces = detector(FacesParams(min_face_size_px=40)).detect([crowd(), astronaut(), crowd()])
     assert (np.diff(faces.image) >= 0).all()
