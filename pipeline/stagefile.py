@@ -50,6 +50,8 @@ class ExtractionStage(Generic[Row]):
     """Applied to all dialogues' arrays before they are put together."""
     extra: Arrays = field(default_factory=dict)
     """Arrays of the file that belong to no dialogue."""
+    figures: Callable[[Arrays], Mapping[str, int]] = lambda arrays: {}
+    """What to count over all arrays, to be printed and told in the provenance."""
 
 
 def run_extraction(
@@ -84,7 +86,11 @@ def run_extraction(
     parts = extract(stage.name, items, stage.function, workers=stage.workers, failed=failed)
     arrays = stack(stage.arrange(parts), stage.empty)
     summarise(stage.name, stage.modality, arrays["reason"], limit)
-    provenance = {**stage.about, "settings": stage.settings, "versions": versions}
+    figures = dict(stage.figures(arrays))
+    if figures:
+        print(f"{stage.name}: {', '.join(f'{count} {what}' for what, count in figures.items())}", flush=True)
+    told = {**stage.about, **({"figures": figures} if figures else {})}
+    provenance = {**told, "settings": stage.settings, "versions": versions}
     _write(corpus, stage.name, ids, items, {**arrays, **stage.extra}, provenance)
 
 

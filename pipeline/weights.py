@@ -16,6 +16,8 @@ from pipeline.params import UNTRAINED
 
 ORIGIN = "origin.json"
 """Beside the weights of an encoder that was made here: in words, how.  It is no part of the digest."""
+ITEM_KEY = "item_key"
+"""In there: the key under which the item store keeps it, if it does."""
 
 _MODEL_FILES = (".json", ".safetensors", ".txt", ".model")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
