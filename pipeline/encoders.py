@@ -125,6 +125,8 @@ def _untrained_roberta(
         num_hidden_layers=size.layers,
         num_attention_heads=size.heads,
         intermediate_size=4 * size.hidden_size,
+        hidden_dropout_prob=size.dropout,
+        attention_probs_dropout_prob=size.dropout,
         # RoBERTa numbers positions from padding_idx + 1 = 2.
         max_position_embeddings=params.window.max_tokens + 2,
         type_vocab_size=1,

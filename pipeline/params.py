@@ -136,6 +136,8 @@ class UntrainedTextEncoder(Section):
     """Transformer layers."""
     heads: Annotated[int, Field(ge=1)] = 4
     """Attention heads; must divide ``hidden_size``."""
+    dropout: Decay = 0.1
+    """Dropout rate of hidden states and attention (RoBERTa's); more where there is little to learn from."""
     vocabulary: Annotated[int, Field(ge=300)] = 2000
     """Most tokens of the byte-level BPE that is trained on the corpus's own training lines."""
 

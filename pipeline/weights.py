@@ -61,10 +61,18 @@ def _fetch(key: str, name: str, revision: str | None) -> Path:
             f" organisation/model, or {UNTRAINED!r} for random weights on purpose"
         )
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         patterns = [f"*{suffix}" for suffix in _MODEL_FILES]
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except LocalEntryNotFoundError as error:  # the hub is switched off, or out of reach
+        command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
+        raise UserError(
+            f"{key}: {name}{f' at revision {revision}' if revision else ''} is not in the local cache of the"
+            f" hub, and the hub cannot be asked; where there is a network run `{command}`, and copy its cache"
+            f" (~/.cache/huggingface) here, or give the folder of a model"
+        ) from error
     except Exception as error:  # the hub's client raises what its HTTP library raises
         reason = " ".join(str(error).split())[:200]
         raise UserError(
