@@ -17,6 +17,8 @@ from pipeline.errors import UserError
 
 # Set by the engine for each of its processes: 0, 1, ...
 WORKER_INDEX = "MULTIEMO_WORKER_INDEX"
+# Each holds the sampled frames of one file: 55 MB for 20 of 720p.
+MOST_DECODE_THREADS = 8
 
 
 def device() -> str:
@@ -42,7 +44,7 @@ def workers() -> int:
     """Number of worker processes for work that runs on the CPU."""
     given = os.environ.get("MULTIEMO_WORKERS")
     if given is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return _cores()
     if not given.isdigit() or int(given) == 0:
         raise UserError(f"MULTIEMO_WORKERS={given}: give a whole number, at least 1")
     return int(given)
@@ -55,6 +57,13 @@ def model_workers() -> int:
     import torch
 
     return 1 if ":" in os.environ.get("MULTIEMO_DEVICE", "") else torch.cuda.device_count()
+
+
+def decode_threads() -> int:
+    """Number of threads that decode ahead of a network on a GPU; none where networks run on the cores."""
+    if device() == "cpu":
+        return 0
+    return max(1, min(MOST_DECODE_THREADS, _cores() // model_workers()))
 
 
 def engine() -> Literal["loky", "dask"]:
@@ -80,6 +89,11 @@ def store_root() -> Path:
     given = os.environ.get("MULTIEMO_STORE")
     # Absolute: a cluster's workers start elsewhere.
     return Path(given).expanduser().absolute() if given else _project_root() / ".multiemo" / "store"
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _project_root() -> Path:
