@@ -151,6 +151,8 @@ class UntrainedTextEncoder(Section):
     """Transformer layers."""
     heads: Annotated[int, Field(ge=1)] = 4
     """Attention heads; must divide ``hidden_size``."""
+    dropout: Decay = 0.1
+    """Dropout rate of hidden states and attention (RoBERTa's); more where there is little to learn from."""
     vocabulary: Annotated[int, Field(ge=300)] = 2000
     """Most tokens of the byte-level BPE that is trained on the corpus's own training lines."""
 
@@ -180,6 +182,11 @@ class FinetuneParams(Section):
     """Share of all steps in which the rate climbs linearly; it falls linearly after."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """AdamW's decoupled weight decay."""
+    class_weight_exponent: Fraction = 0.0
+    """How much more a rare class counts in the loss: 0 not at all, 1 in inverse proportion to its
+    utterances (scikit-learn's ``balanced``), 0.5 by the square root of that."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """``bfloat16``: mixed precision, about twice as fast on GPUs since Ampere; slower on most CPUs."""
     seed: Seed = 0
     """Seed of the classifier head, of dropout and of the order of utterances."""
 

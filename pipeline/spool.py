@@ -13,19 +13,21 @@ from pipeline.h5 import Arrays, is_text
 
 
 def stack_on_disk(parts: Iterable[Arrays], empty: Arrays, folder: Path) -> dict[str, np.ndarray | Spool]:
-    """Arrays of all parts, one below the other: text in memory, numbers in ``folder``.
+    """Arrays of all parts, one below the other: vectors in ``folder``, single values and text in memory.
 
     ``empty`` has the names, types and row shapes.
     """
-    spools = {name: Spool(folder, array) for name, array in empty.items() if not is_text(array)}
-    texts = {name: [array] for name, array in empty.items() if is_text(array)}
+    spools = {
+        name: Spool(folder, array) for name, array in empty.items() if array.ndim > 1 and not is_text(array)
+    }
+    columns = {name: [array] for name, array in empty.items() if name not in spools}
     for part in parts:
         for name, spool in spools.items():
             spool.append(part[name])
-        for name, text in texts.items():
-            text.append(part[name])
+        for name, column in columns.items():
+            column.append(part[name])
     filled = {name: spool if spool.shape[0] else empty[name] for name, spool in spools.items()}
-    return {name: np.concatenate(text) for name, text in texts.items()} | filled
+    return {name: np.concatenate(column) for name, column in columns.items()} | filled
 
 
 class Spool:

@@ -51,6 +51,8 @@ class ExtractionStage(Generic[Row]):
     """Applied to all dialogues' arrays before they are put together."""
     extra: Arrays = field(default_factory=dict)
     """Arrays of the file that belong to no dialogue."""
+    figures: Callable[[Mapping[str, np.ndarray | Column]], Mapping[str, int]] = lambda arrays: {}
+    """What to count over all arrays, to be printed and told in the provenance."""
 
 
 def run_extraction(
@@ -85,7 +87,11 @@ def run_extraction(
     parts = extract(stage.name, items, stage.function, workers=stage.workers, failed=failed)
     arrays = stack_on_disk(stage.arrange(parts), stage.empty, Path("data", corpus))
     summarise(stage.name, stage.modality, np.asarray(arrays["reason"]), limit)
-    provenance = {**stage.about, "settings": stage.settings, "versions": versions}
+    figures = dict(stage.figures(arrays))
+    if figures:
+        print(f"{stage.name}: {', '.join(f'{count} {what}' for what, count in figures.items())}", flush=True)
+    told = {**stage.about, **({"figures": figures} if figures else {})}
+    provenance = {**told, "settings": stage.settings, "versions": versions}
     _write(corpus, stage.name, ids, items, {**arrays, **stage.extra}, provenance)
 
 

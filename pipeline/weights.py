@@ -16,6 +16,8 @@ from pipeline.params import UNTRAINED
 
 ORIGIN = "origin.json"
 """Beside the weights of an encoder that was made here: in words, how.  It is no part of the digest."""
+ITEM_KEY = "item_key"
+"""In there: the key under which the item store keeps it, if it does."""
 
 _MODEL_FILES = (".json", ".safetensors", ".txt", ".model")
 _WEIGHTS_FILES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar", ".pkl")
@@ -81,10 +83,18 @@ def _fetch(key: str, name: str, revision: str | None) -> Path:
             f" organisation/model, or {UNTRAINED!r} for random weights on purpose"
         )
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         patterns = [f"*{suffix}" for suffix in _MODEL_FILES]
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except LocalEntryNotFoundError as error:  # the hub is switched off, or out of reach
+        command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
+        raise UserError(
+            f"{key}: {name}{f' at revision {revision}' if revision else ''} is not in the local cache of the"
+            f" hub, and the hub cannot be asked; where there is a network run `{command}`, and copy its cache"
+            f" (~/.cache/huggingface) here, or give the folder of a model"
+        ) from error
     except Exception as error:  # the hub's client raises what its HTTP library raises
         reason = " ".join(str(error).split())[:200]
         raise UserError(
