@@ -21,6 +21,9 @@ lint: .venv/installed
 
 bench: .venv/installed
 	$(IN_VENV) python -m benchmarks.manifest
+	$(IN_VENV) python -m benchmarks.overhead
+	$(IN_VENV) python -m benchmarks.memory
+	$(IN_VENV) python -m benchmarks.noop
 	$(IN_VENV) python -m benchmarks.mtcnn
 	$(IN_VENV) python -m benchmarks.visual
 	$(IN_VENV) python -m benchmarks.decode
