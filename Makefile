@@ -9,11 +9,12 @@ IN_VENV := . .venv/bin/activate &&
 repro: .venv/installed
 	$(IN_VENV) dvc repro
 
+# Two files at a time: the tests that run DVC leave much of two cores idle.
 test: .venv/installed
-	$(IN_VENV) python -m pytest
+	$(IN_VENV) python -m pytest -n 2 --dist loadfile
 
 test-fast: .venv/installed
-	$(IN_VENV) python -m pytest -m "not e2e"
+	$(IN_VENV) python -m pytest -n 2 --dist loadfile -m "not e2e"
 
 lint: .venv/installed
 	$(IN_VENV) ruff check . && ruff format --check . && mypy

@@ -29,7 +29,7 @@ def content_digest(arrays: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -
     digest = hashlib.sha256()
     for name in sorted(arrays):
         array = np.asarray(arrays[name])
-        if array.dtype.kind == "U":  # its width is that of the longest text, and says nothing more
+        if is_text(array):
             text = "\0".join(array.ravel().tolist()).encode()
             digest.update(f"{name} text {array.shape} {len(text)}\n".encode() + text)
         else:
@@ -43,9 +43,9 @@ def content_digest(arrays: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -
 def write_h5(path: Path, arrays: Mapping[str, np.ndarray], attrs: Mapping[str, str | int]) -> None:
     """Write arrays and attributes so that ``path`` holds either all of them or what it held before.
 
-    Names may hold slashes (``text/features``).  Text arrays become fixed-length UTF-8, which every
-    HDF5 reader knows and which, unlike variable-length text, is covered by the checksum.  Raises
-    UserError where the file cannot be written.
+    Names may hold slashes (``text/features``).  Text arrays become variable-length UTF-8: one very long
+    line then costs its own length and not that of every row.  Raises UserError where the file cannot
+    be written.
     """
     # Built in memory and written by ordinary I/O: a full disk is then an ordinary error, where HDF5
     # would leave objects behind that crash the process at its end.
@@ -74,8 +74,9 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
 def read_h5(path: Path, names: Iterable[str] | None = None) -> tuple[Arrays, dict[str, Any]]:
     """The named arrays (all, if none are named) and the attributes of a file of ``write_h5``.
 
-    Raises FileNotFoundError, or DamagedFileError where HDF5 cannot read the file, an array is absent or,
-    when all arrays are read, their digest is not the one that was written with them.
+    Text comes as arrays of ``str`` objects.  Raises FileNotFoundError, or DamagedFileError where HDF5
+    cannot read the file, an array is absent or, when all arrays are read, their digest is not the one
+    that was written with them.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -98,19 +99,26 @@ def list_arrays(file: h5py.File) -> list[str]:
     return sorted(found)
 
 
+def is_text(array: np.ndarray) -> bool:
+    """Whether an array holds text: NumPy's own fixed-width kind, or Python's strings, as read from files."""
+    return array.dtype.kind in "UO"
+
+
 def _write_array(file: h5py.File, name: str, array: np.ndarray) -> None:
-    if array.dtype.kind == "U":
-        encoded = np.char.encode(array, "utf-8") if array.size else np.empty(array.shape, "S1")
-        array = encoded.astype(h5py.string_dtype("utf-8", max(1, encoded.dtype.itemsize)))
-    # Checksums need chunks, and chunks need at least one element; times would change the bytes.
-    dataset = file.create_dataset(name, data=array, track_times=False, fletcher32=bool(array.size) or None)
+    if is_text(array):
+        strings = array.astype(object)
+        dataset = file.create_dataset(name, data=strings, dtype=h5py.string_dtype(), track_times=False)
+    else:
+        # Checksums need chunks, and chunks need at least one element; times would change the bytes.
+        checksums = bool(array.size) or None
+        dataset = file.create_dataset(name, data=array, track_times=False, fletcher32=checksums)
     # Otherwise its place in the file, and so the bytes, depend on when Python lets go of the dataset.
     dataset.flush()
 
 
 def _read_array(dataset: h5py.Dataset) -> np.ndarray:
     if h5py.check_string_dtype(dataset.dtype):
-        return np.asarray(dataset.asstr()[()], dtype=str)
+        return np.asarray(dataset.asstr()[()], dtype=object)
     return np.asarray(dataset[()])
 
 

@@ -252,6 +252,9 @@ class TrainParams(Section):
     """[4.3]"""
     l2: Annotated[float, Field(ge=0)] = 1e-5
     """lambda of Eq. 22 [4.3]."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of matrix products and attention; ``bfloat16`` is faster on GPUs and on CPUs with AMX or
+    AVX512-BF16, far slower on other CPUs.  Weights, recurrences and losses stay float32."""
     seeds: Seeds = (0,)
     """One training run per seed; metrics give their mean and standard deviation."""
 
@@ -260,6 +263,16 @@ class TrainParams(Section):
         if self.hidden_size % self.heads:
             raise ValueError(f"heads: {self.heads} does not divide hidden_size: {self.hidden_size}")
         return self
+
+
+class ReportParams(Section):
+    """What report.html shows."""
+
+    study: CorpusName
+    """The entry whose reports compare this entry with others: entries with the same ``study`` stand in one
+    table, such as one per set of modalities.  By itself an entry names itself."""
+    contact_sheet: bool = False
+    """Show faces in the report.  They are personal data: whoever gets the page sees them."""
 
 
 class MaxUnobserved(Section):
@@ -290,6 +303,7 @@ class CorpusParams(Section):
     finetune: FinetuneParams
     text: TextParams
     train: TrainParams
+    report: ReportParams
 
     @property
     def folder(self) -> Path:

@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 STAGES = (
     *("params", "demo", "manifest"),
     *("faces", "visual", "audio", "finetune", "text", "features"),
-    *("train", "evaluate"),
+    *("train", "evaluate", "report"),
 )
 
 WITHOUT_CORPUS = ("params", "demo")

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import asdict, fields
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
-from pipeline.features import read_features
-from pipeline.params import MODALITIES, read_params
-from pipeline.runtime import device
-from train.data import Dialogues, fit_standardisation
-from train.loop import Epoch, TrainingRun, train_seed
+from pipeline.errors import UserError
+from pipeline.features import Features, read_features
+from pipeline.fingerprint import code_digest, library_versions, work_key
+from pipeline.params import MODALITIES, TrainParams, read_params
+from pipeline.runtime import device, store_root
+from train.data import Dialogues, Standardisation, fit_standardisation
+from train.loop import TrainingRun, TrainingStoppedError, train_seed
 from train.model import ModelCard, Selected, TrainedModel, save_model
+from train.trainer import Epoch
 
 
 def main(corpus: str) -> None:
-    """Train every seed on ``data/<corpus>/features.h5``; write ``model/`` and ``plots/curves.csv``."""
+    """Train every seed on ``data/<corpus>/features.h5``; write ``model/`` and ``plots/curves.csv``.
+
+    Where a run is stopped, the next one goes on: until it is done, the state of every seed lies in
+    the item store's folder, under a key of all that it depends on.
+    """
     params = read_params().corpus(corpus).train
     folder = Path("data") / corpus
     modalities = [name for name in MODALITIES if name in params.modalities]
     features = read_features(folder / "features.h5", modalities)
     standardisation = fit_standardisation(features, modalities)
     dialogues = Dialogues.from_features(features, standardisation).to(device())
+    states = store_root() / "train" / run_key(features, params)
 
     runs: dict[int, TrainingRun] = {}
     with tqdm(total=len(params.seeds) * params.epochs, desc="train", unit=" epochs") as bar:
@@ -34,32 +44,78 @@ def main(corpus: str) -> None:
             bar.update()
 
         for seed in params.seeds:
-            runs[seed] = train_seed(dialogues, params, seed, show)
+            try:
+                runs[seed] = train_seed(dialogues, params, seed, show, states / f"seed_{seed}.pt")
+            except TrainingStoppedError as error:
+                if error.run is None:
+                    raise
+                kept = states / "last_good_model"
+                save_model(kept, describe_model(corpus, features, params, standardisation, {seed: error.run}))
+                raise UserError(
+                    f"{error}; the best model until then, of epoch {error.run.selected.epoch},"
+                    f" is kept in {kept}"
+                ) from None
 
-    card = ModelCard(
-        corpus=corpus,
-        label_names=features.label_names,
-        dims={name: features.modalities[name].features.shape[1] for name in modalities},
-        train=params,
-        selected={
-            seed: Selected(epoch=run.selected.epoch, dev_weighted_f1=run.selected.dev_weighted_f1)
-            for seed, run in runs.items()
-        },
-        features_sha256=features.digest,
-        encoders={
-            name: description
-            for name, description in features.provenance.get("encoders", {}).items()
-            if name in modalities  # what the model does not see says nothing about it
-        },
-    )
-    weights = {seed: run.weights for seed, run in runs.items()}
-    save_model(folder / "model", TrainedModel(card, standardisation, weights))
+    save_model(folder / "model", describe_model(corpus, features, params, standardisation, runs))
     write_curves(folder / "plots" / "curves.csv", [epoch for run in runs.values() for epoch in run.epochs])
+    shutil.rmtree(states, ignore_errors=True)
     for seed, run in runs.items():
         print(
             f"train: seed {seed}: weighted F1 {100 * run.selected.dev_weighted_f1:.2f} on dev "
             f"at epoch {run.selected.epoch} of {params.epochs}"
         )
+
+
+def run_key(features: Features, params: TrainParams) -> str:
+    """Changes with whatever the weights depend on, but for the seed; so also with device and threads."""
+    where = torch.cuda.get_device_name() if device() != "cpu" else f"cpu, {torch.get_num_threads()} threads"
+    return work_key(
+        "train",
+        code=code_digest("stages.train"),
+        versions=library_versions("torch", "numpy"),
+        features=features.digest,
+        params=params.model_dump(mode="json", exclude={"seeds"}),
+        device=where,
+    )
+
+
+def describe_model(
+    corpus: str,
+    features: Features,
+    params: TrainParams,
+    standardisation: Standardisation,
+    runs: dict[int, TrainingRun],
+) -> TrainedModel:
+    """The models of all runs with the card that says how they came about."""
+    card = ModelCard(
+        corpus=corpus,
+        label_names=features.label_names,
+        dims={name: features.modalities[name].features.shape[1] for name in standardisation.mean},
+        train=params,
+        selected={seed: describe_run(run) for seed, run in runs.items()},
+        features_sha256=features.digest,
+        encoders={
+            name: description
+            for name, description in features.provenance.get("encoders", {}).items()
+            if name in standardisation.mean  # what the model does not see says nothing about it
+        },
+        settings={
+            name: source["settings"]
+            for name, source in features.provenance.get("sources", {}).items()
+            if name in standardisation.mean and "settings" in source
+        },
+    )
+    return TrainedModel(card, standardisation, {seed: run.weights for seed, run in runs.items()})
+
+
+def describe_run(run: TrainingRun) -> Selected:
+    """What the card says of one seed."""
+    return Selected(
+        epoch=run.selected.epoch,
+        dev_weighted_f1=run.selected.dev_weighted_f1,
+        best_test_epoch=run.test_best.epoch if run.test_best else None,
+        best_test_weighted_f1=run.test_best.weighted_f1 if run.test_best else None,
+    )
 
 
 def write_curves(path: Path, epochs: list[Epoch]) -> None:

@@ -6,45 +6,59 @@ Conversations", AAAI 2019, in both directions.
 
 from __future__ import annotations
 
-import math
-from typing import Literal
+from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.params import ContextParams
+from train.layout import Layout
 
-class ModalityContext(nn.Module):
-    """Features [B, T, D] of one modality to context vectors [B, T, hidden_size].
 
-    ``reduced_size`` puts a fully-connected layer first, as the paper does for audio.  Without a
+class Contexts(nn.Module):
+    """Features [n, D] of each modality to context vectors C^m [n, hidden_size].
+
+    ``reduced_sizes`` puts a fully-connected layer first, as the paper does for audio.  Without a
     DialogueRNN, a fully-connected layer makes the context vector from the utterance alone, zero
     where the modality was not observed.
     """
 
     def __init__(
         self,
-        input_size: int,
+        dims: Mapping[str, int],
         hidden_size: int,
-        kind: Literal["none", "dialogue_rnn"],
-        reduced_size: int | None = None,
+        kinds: ContextParams,
+        reduced_sizes: Mapping[str, int],
     ) -> None:
         super().__init__()
-        self.reduce = nn.Linear(input_size, reduced_size) if reduced_size else nn.Identity()
-        size = reduced_size or input_size
-        self.rnn = DialogueRNN(size, hidden_size) if kind == "dialogue_rnn" else None
-        self.fc = nn.Linear(size, hidden_size) if kind == "none" else None
+        sizes = {name: reduced_sizes.get(name, dim) for name, dim in dims.items()}
+        alone = [name for name in dims if getattr(kinds, name) == "none"]
+        recurrent = {name: size for name, size in sizes.items() if name not in alone}
+        self.names = tuple(dims)
+        self.reduce = nn.ModuleDict(
+            {name: nn.Linear(dims[name], size) for name, size in reduced_sizes.items() if name in dims}
+        )
+        self.fc = nn.ModuleDict({name: nn.Linear(sizes[name], hidden_size) for name in alone})
+        self.rnn = DialogueRNN(recurrent, hidden_size) if recurrent else None
 
-    def forward(self, features: Tensor, observed: Tensor, speaker: Tensor, speakers: int) -> Tensor:
+    def forward(
+        self, features: Mapping[str, Tensor], observed: Mapping[str, Tensor], speaker: Tensor, speakers: int,
+        layout: Layout,
+    ) -> dict[str, Tensor]:  # fmt: skip
         """Arguments as in DialogueRNN."""
-        reduced = self.reduce(features)
+        inputs = {
+            name: self.reduce[name](table) if name in self.reduce else table
+            for name, table in features.items()
+        }
+        contexts = {name: fc(inputs[name]) * observed[name].unsqueeze(-1) for name, fc in self.fc.items()}
         if self.rnn is not None:
-            return self.rnn(reduced, observed, speaker, speakers)
-        assert self.fc is not None
-        return self.fc(reduced) * observed.unsqueeze(-1)
+            contexts |= self.rnn(inputs, observed, speaker, speakers, layout)
+        return {name: contexts[name] for name in self.names}
 
 
 class DialogueRNN(nn.Module):
-    """Bidirectional DialogueRNN: [B, T, D] to [B, T, hidden_size], half of it per direction.
+    """Bidirectional DialogueRNN of each modality: [n, D] to [n, hidden_size], half of it per direction.
 
     In each direction, for utterance u_t of speaker s (the paper's Eq. 1-6):
 
@@ -56,98 +70,173 @@ class DialogueRNN(nn.Module):
     (here + is concatenation).  All states start at 0.  An utterance whose modality was not observed
     changes no state, and its output is the emotion state that stands there.
 
-    Both directions run in one loop over time: the two sets of weights are stacked along a leading
-    axis.  Each direction reads only the observed utterances, packed to the front in its own order.
-    So padding and gaps stand behind everything that is read, and no step needs a mask.
+    All modalities and both directions run in one loop over time.  They are its R readers (first
+    modality forward, backward, second modality forward, ...), whose weights and states are stacked
+    along a leading axis.  Each reads only what is observed, packed to the front in its own order: so
+    gaps stand behind everything that is read, and no step needs a mask.
     """
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(self, input_sizes: Mapping[str, int], hidden_size: int) -> None:
         super().__init__()
         state = hidden_size // 2
+        readers = 2 * len(input_sizes)
         self.state_size = state
-        self.global_gru = _TwoWayGRU(input_size + state, state)
-        self.party_gru = _TwoWayGRU(input_size + state, state)
-        self.emotion_gru = _TwoWayGRU(state, state)
-        bound = 1 / math.sqrt(input_size)
-        self.attention = nn.Parameter(torch.empty(2, input_size, state).uniform_(-bound, bound))
-
-    def forward(self, features: Tensor, observed: Tensor, speaker: Tensor, speakers: int) -> Tensor:
-        """Emotion states [B, T, hidden_size]: [:, :, :half] forward, [:, :, half:] backward.
-
-        features [B, T, D]; observed bool [B, T], False at padding; speaker int64 [B, T] below ``speakers``.
-        """
-        batch, steps, size = features.shape
-        order = _packed_order(observed)  # [2, B, T]
-        # All that depends on u_t alone, for every step at once: [2, B, T, 7 * state].
-        weights = torch.cat(
-            [self.global_gru.weight_input[:, :size], self.party_gru.weight_input[:, :size], self.attention],
-            dim=2,
+        self.global_gru = _GRU(readers, state)
+        self.party_gru = _GRU(readers, state)
+        self.emotion_gru = _GRU(readers, state)
+        # What of the gates and of attention depends on u_t alone; it is done for all steps at once.
+        self.utterance = nn.ParameterDict(
+            {
+                name: torch.cat(
+                    [
+                        _uniform(size, 2, 6 * state, bound=state**-0.5),
+                        _uniform(size, 2, state, bound=size**-0.5),
+                    ],
+                    dim=-1,
+                )
+                for name, size in input_sizes.items()
+            }
         )
-        projected = torch.einsum("btd,xdk->xbtk", features, weights)
-        projected = projected.gather(2, order.unsqueeze(-1).expand(-1, -1, -1, projected.shape[-1]))
+        """[D, 2, 7 * state] per modality: GRU_G's gates, GRU_P's gates, W."""
+
+    def forward(
+        self, features: Mapping[str, Tensor], observed: Mapping[str, Tensor], speaker: Tensor, speakers: int,
+        layout: Layout,
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """Emotion states [n, hidden_size]: [:, :half] forward, [:, half:] backward.
+
+        features [n, D] and observed bool [n] per modality; speaker int64 [n] below ``speakers``.
+        """
+        seen = torch.stack([observed[name] for name in self.utterance])
+        order, read_before = _reading_order(seen, layout)
+        projected = torch.cat(
+            [
+                (features[name] @ weight.flatten(1)).unflatten(1, (2, -1))
+                for name, weight in self.utterance.items()
+            ],
+            dim=1,
+        )  # [n, R, 7 * state]
+        reader = torch.arange(len(order), device=order.device)[:, None]
         gates = 3 * self.state_size
-        for_global, for_party, query = projected.split([gates, gates, self.state_size], dim=-1)
-        global_weight = self.global_gru.weight_input[:, size:]
-        party_weight = self.party_gru.weight_input[:, size:]
-        turns = speaker.expand(2, -1, -1).gather(2, order)
+        by_step = _take_rows(projected.flatten(0, 1), order * len(order) + reader).to(
+            self.party_gru.weight_state.dtype
+        )  # [R, n, 7 * state]
+        for_global, for_party, query = by_step.split([gates, gates, self.state_size], dim=-1)
+        turns = speaker[order]
 
-        g = e = c = features.new_zeros(2, batch, self.state_size)
-        party = features.new_zeros(2, batch, speakers, self.state_size)
-        history: list[Tensor] = []
-        emitted = [e]
-        for t in range(steps):
-            turn = turns[:, :, t, None, None].expand(-1, -1, 1, self.state_size)
+        # Many small steps one upon the other: little to gain from a lower precision, and much to lose.
+        with torch.autocast(query.device.type, enabled=False):
+            party_states = self._party_states(for_global, for_party, query, turns, speakers, layout)
+            emitted = self._emotion_states(party_states, layout)  # [R, n, state], by step
+        # An utterance gets the state after the last read step up to it; row 0 is the state at the start.
+        emitted = F.pad(emitted, (0, 0, 1, 0))
+        states = _take_rows(emitted.flatten(0, 1), reader * emitted.shape[1] + read_before)
+        return {
+            name: torch.cat([*states[2 * i : 2 * i + 2]], dim=-1) for i, name in enumerate(self.utterance)
+        }
+
+    def _party_states(
+        self,
+        for_global: Tensor,
+        for_party: Tensor,
+        query: Tensor,
+        turns: Tensor,
+        speakers: int,
+        layout: Layout,
+    ) -> Tensor:
+        """q_{s,t} of each step's speaker [R, n, state], sorted by step, as are the arguments [R, n, ...]."""
+        readers, _, size = query.shape
+        for_global = for_global + self.global_gru.bias_input
+        for_party = for_party + self.party_gru.bias_input
+        g = c = query.new_zeros(readers, layout.shape[0], size)
+        past = query.new_zeros(readers, layout.shape[0], 0, size)
+        party = query.new_zeros(readers, layout.shape[0], speakers, size)
+        spoken = []
+        counts = layout.dialogues_at_step
+        steps = zip(
+            *(each.split(counts, dim=1) for each in (for_global, for_party, query, turns)), strict=True
+        )
+        for count, (to_global, to_party, u, turn) in zip(counts, steps, strict=True):
+            if count < g.shape[1]:  # the shortest dialogues are over
+                g, c, past, party = g[:, :count], c[:, :count], past[:, :count], party[:, :count]
+            turn = turn[:, :, None, None].expand(-1, -1, 1, size)
             q = party.gather(2, turn).squeeze(2)
-            g = self.global_gru(for_global[:, :, t] + q @ global_weight, g)
-            if history:
-                past = torch.stack(history, dim=2)  # [2, B, t, state]
-                attention = torch.einsum("xbh,xbth->xbt", query[:, :, t], past).softmax(dim=-1)
-                c = torch.einsum("xbt,xbth->xbh", attention, past)
-            q = self.party_gru(for_party[:, :, t] + c @ party_weight, q)
+            g = self.global_gru(torch.baddbmm(to_global, q, self.global_gru.weight_input), g)
+            if past.shape[2]:
+                attention = (past @ u.unsqueeze(3)).softmax(dim=2)
+                c = (attention * past).sum(dim=2)
+            past = torch.cat([past, g.unsqueeze(2)], dim=2)
+            q = self.party_gru(torch.baddbmm(to_party, c, self.party_gru.weight_input), q)
             party = party.scatter(2, turn, q.unsqueeze(2))
-            e = self.emotion_gru(q @ self.emotion_gru.weight_input, e)
-            history.append(g)
+            spoken.append(q)
+        return torch.cat(spoken, dim=1)
+
+    def _emotion_states(self, party_states: Tensor, layout: Layout) -> Tensor:
+        """e_t from q_{s,t}, both [R, n, state] and sorted by step."""
+        gru = self.emotion_gru
+        gates = torch.baddbmm(gru.bias_input, party_states, gru.weight_input)
+        e = party_states.new_zeros(len(party_states), layout.shape[0], self.state_size)
+        emitted = []
+        for step in gates.split(layout.dialogues_at_step, dim=1):
+            e = gru(step, e[:, : step.shape[1]])
             emitted.append(e)
-
-        # Utterance t gets the state after the last observed step up to it, seen in each direction.
-        forward = observed.cumsum(1)
-        backward = observed.flip(1).cumsum(1).flip(1)
-        steps_read = torch.stack([forward, backward])[..., None].expand(-1, -1, -1, self.state_size)
-        return torch.cat(list(torch.stack(emitted, dim=2).gather(2, steps_read)), dim=-1)
+        return torch.cat(emitted, dim=1)
 
 
-class _TwoWayGRU(nn.Module):
-    """A GRU cell for each direction; torch's GRUCell with its weights transposed and stacked.
+class _GRU(nn.Module):
+    """R GRU cells of one size; torch's GRUCell with its weights transposed and stacked.
 
-    Gates lie in the order reset, update, new.  The caller multiplies the input by ``weight_input``,
-    because part of it can be done for all steps at once.
+    Gates lie in the order reset, update, new.  The caller multiplies the input by ``weight_input``
+    and adds ``bias_input``, because part of that can be done for all steps at once.
     """
 
-    def __init__(self, input_size: int, state_size: int) -> None:
+    def __init__(self, readers: int, size: int) -> None:
         super().__init__()
-        bound = 1 / math.sqrt(state_size)
+        bound = size**-0.5
+        self.weight_input = nn.Parameter(_uniform(readers, size, 3 * size, bound=bound))
+        self.weight_state = nn.Parameter(_uniform(readers, size, 3 * size, bound=bound))
+        self.bias_input = nn.Parameter(_uniform(readers, 1, 3 * size, bound=bound))
+        self.bias_state = nn.Parameter(_uniform(readers, 1, 3 * size, bound=bound))
 
-        def uniform(*shape: int) -> nn.Parameter:
-            return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound))
-
-        self.weight_input = uniform(2, input_size, 3 * state_size)
-        self.weight_state = uniform(2, state_size, 3 * state_size)
-        self.bias_input = uniform(2, 1, 3 * state_size)
-        self.bias_state = uniform(2, 1, 3 * state_size)
-
-    def forward(self, projected_input: Tensor, state: Tensor) -> Tensor:
-        """The next state [2, B, state] from input @ weight_input [2, B, 3 * state] and the state."""
-        reset_in, update_in, new_in = (projected_input + self.bias_input).chunk(3, dim=-1)
-        projected_state = torch.baddbmm(self.bias_state, state, self.weight_state)
-        reset_state, update_state, new_state = projected_state.chunk(3, dim=-1)
-        new = torch.tanh(new_in + torch.sigmoid(reset_in + reset_state) * new_state)
-        return torch.lerp(new, state, torch.sigmoid(update_in + update_state))
+    def forward(self, gates: Tensor, state: Tensor) -> Tensor:
+        """The next state [R, b, size] from what the input adds to the gates [R, b, 3 * size]."""
+        size = state.shape[-1]
+        gates_of_state = torch.baddbmm(self.bias_state, state, self.weight_state)
+        both = slice(0, 2 * size)
+        reset, update = torch.sigmoid(gates[..., both] + gates_of_state[..., both]).chunk(2, dim=-1)
+        new = torch.tanh(torch.addcmul(gates[..., 2 * size :], reset, gates_of_state[..., 2 * size :]))
+        return torch.lerp(new, state, update)
 
 
-def _packed_order(observed: Tensor) -> Tensor:
-    """int64 [2, B, T]: places of the observed utterances, first to last and last to first, then the rest."""
-    absent = (~observed).to(torch.uint8)
-    last = observed.shape[1] - 1
-    return torch.stack(
-        [absent.argsort(dim=1, stable=True), last - absent.flip(1).argsort(dim=1, stable=True)]
-    )
+def _uniform(*shape: int, bound: float) -> Tensor:
+    return torch.empty(*shape).uniform_(-bound, bound)
+
+
+def _take_rows(table: Tensor, index: Tensor) -> Tensor:
+    """Rows of a table [m, size] as [*index.shape, size]; table[index] has a far slower gradient."""
+    return table.index_select(0, index.flatten()).unflatten(0, index.shape)
+
+
+def _reading_order(observed: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+    """How the two readers of each modality go through the utterances; both int64 [2 * modalities, n].
+
+    First, which utterance is read at each place when sorted by step: a dialogue's observed ones from
+    first to last (or last to first), then the rest.  Second, for each utterance, 1 + the place of the
+    last step that its reader has made when it has passed the utterance; 0 where it has made none.
+    """
+    batch, steps = layout.shape
+    seen = layout.pad(observed.T).permute(2, 0, 1)  # [modalities, B, T]
+    seen = torch.stack([seen, seen.flip(-1)], dim=1).flatten(0, 1)  # each reader in its own direction
+    valid = torch.stack([layout.valid, layout.valid.flip(-1)]).repeat(len(observed), 1, 1)
+    rank = (~seen).to(torch.uint8) + (~valid).to(torch.uint8)  # observed, then unobserved, then padding
+    step = rank.argsort(dim=-1, stable=True)
+    step[1::2] = steps - 1 - step[1::2]
+    utterance = layout.valid.flatten().cumsum(0).unflatten(0, layout.shape) - 1
+    order = utterance.expand(len(step), -1, -1).gather(2, step).flatten(1)[:, layout.by_step]
+
+    made = seen.cumsum(-1)
+    made[1::2] = made[1::2].flip(-1)
+    first = torch.tensor([0, *layout.first_of_step], device=made.device)
+    dialogue = torch.arange(batch, device=made.device)[:, None]
+    place = torch.where(made > 0, first[made] + dialogue + 1, 0)
+    return order, place.flatten(1)[:, layout.places]

@@ -1,4 +1,4 @@
-"""Dialogues of a feature file as padded batches of tensors, standardised by the training split."""
+"""Dialogues of a feature file as batches of tensors, standardised by the training split."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from torch import Tensor
 
 from pipeline.errors import UserError
 from pipeline.features import Features
+from train.layout import Layout
 
 IGNORED_LABEL = -1
-"""Label of padding and of unlabelled utterances: no loss and no metric counts them."""
+"""Label of unlabelled utterances: no loss and no metric counts them."""
 
 CLIP_STD = 10.0
 """Standardised features are cut off here.  A functional that is all but constant in training can
@@ -70,22 +71,21 @@ def fit_standardisation(features: Features, modalities: Sequence[str]) -> Standa
 
 @dataclass(frozen=True)
 class Batch:
-    """B dialogues, padded to T utterances."""
+    """The n utterances of B dialogues, in the order of ``layout``."""
 
     features: dict[str, Tensor]
-    """float32 [B, T, D] per modality; 0 where not observed and at padding."""
+    """float32 [n, D] per modality; 0 where not observed."""
     observed: dict[str, Tensor]
-    """bool [B, T] per modality; False at padding."""
+    """bool [n] per modality."""
     speaker: Tensor
-    """int64 [B, T]: the dialogue's speakers, numbered from 0 by first appearance; 0 at padding."""
+    """int64 [n]: the dialogue's speakers, numbered from 0 by first appearance."""
     speakers: int
     """Most speakers of a dialogue of the corpus."""
     label: Tensor
-    """int64 [B, T]: index into the label names, or IGNORED_LABEL."""
-    valid: Tensor
-    """bool [B, T]: False at padding."""
+    """int64 [n]: index into the label names, or IGNORED_LABEL."""
     row: Tensor
-    """int64 [B, T]: row of the utterance in the feature file; 0 at padding."""
+    """int64 [n]: row of the utterance in the feature file."""
+    layout: Layout
 
 
 @dataclass(frozen=True)
@@ -144,22 +144,18 @@ class Dialogues:
         return [span for span in self.spans[split] if (label[span.start : span.stop] != IGNORED_LABEL).any()]
 
     def batch(self, dialogues: Sequence[range]) -> Batch:
-        """The dialogues (at least one) as one padded batch, in the order given."""
-        device = self.label.device
-        lengths = torch.tensor([len(span) for span in dialogues])
-        place = torch.arange(int(lengths.max()))
-        valid = place < lengths[:, None]
-        starts = torch.tensor([span.start for span in dialogues])
-        row = ((starts[:, None] + place) * valid).to(device)
-        valid = valid.to(device)
+        """The dialogues (at least one) as one batch."""
+        longest_first = sorted(dialogues, key=len, reverse=True)
+        row = torch.cat([torch.arange(span.start, span.stop) for span in longest_first])
+        row = row.to(self.label.device, non_blocking=True)
         return Batch(
-            features={name: table[row] * valid[:, :, None] for name, table in self.features.items()},
-            observed={name: table[row] & valid for name, table in self.observed.items()},
-            speaker=self.speaker[row] * valid,
+            features={name: table.index_select(0, row) for name, table in self.features.items()},
+            observed={name: table[row] for name, table in self.observed.items()},
+            speaker=self.speaker[row],
             speakers=self.speakers,
-            label=self.label[row].masked_fill(~valid, IGNORED_LABEL),
-            valid=valid,
+            label=self.label[row],
             row=row,
+            layout=Layout([len(span) for span in longest_first], row.device),
         )
 
     def batches(self, dialogues: Sequence[range], batch_dialogues: int) -> Iterator[Batch]:

@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.params import MODALITIES
-
-
-class Packing:
-    """Utterances without their padding: [B, T, size] to [n, size] and back.
-
-    Dialogues differ so much in length that most of a batch is padding (seven tenths on MELD), and
-    all of MultiAttn but the attention itself treats every utterance alone.
-    """
-
-    def __init__(self, valid: Tensor) -> None:
-        self.shape = valid.shape
-        self.places = valid.flatten().nonzero().squeeze(1)
-
-    def pack(self, padded: Tensor) -> Tensor:
-        """[B, T, size] to [n, size]."""
-        return padded.flatten(0, 1).index_select(0, self.places)
-
-    def pad(self, packed: Tensor) -> Tensor:
-        """[n, size] to [B, T, size], zero at padding."""
-        padded = packed.new_zeros(self.shape.numel(), packed.shape[-1])
-        return padded.index_copy_(0, self.places, packed).unflatten(0, self.shape)
+from train.layout import Layout
 
 
 class MultiAttn(nn.Module):
@@ -56,23 +38,38 @@ class MultiAttn(nn.Module):
         )
 
     def forward(
-        self, contexts: Mapping[str, Tensor], observed: Mapping[str, Tensor], valid: Tensor
+        self, contexts: Mapping[str, Tensor], observed: Mapping[str, Tensor], layout: Layout
     ) -> dict[str, Tensor]:
-        """Fused features [B, T, size] per modality, zero at padding.
-
-        contexts: C^m, [B, T, size] per modality.  observed: bool [B, T] per modality, False at
-        padding: an utterance is a key only where it was observed in the key's modality.
-        valid: bool [B, T], False at padding.
-        """
-        packing = Packing(valid)
-        packed = {name: packing.pack(context) for name, context in contexts.items()}
+        """Fused features [n, size] per modality from C^m [n, size] and observed, bool [n], per modality."""
+        keys = {name: Keys.of(context, observed[name], layout) for name, context in contexts.items()}
         fused = {}
         for name, layers in self.layers.items():
-            query = packed[name]
+            query = contexts[name]
             for layer in layers:  # type: ignore[attr-defined]
-                query = layer(query, packed, observed, packing)
-            fused[name] = packing.pad(query)
+                query = layer(query, keys, layout)
+            fused[name] = query
         return fused
+
+
+class Keys(NamedTuple):
+    """One modality as keys and values: an utterance is a key only where the modality was observed."""
+
+    context: Tensor
+    """[n, size]: C^m; 0 in dialogues that have no key at all."""
+    allowed: Tensor
+    """bool [B, 1, 1, T]: the keys of each dialogue; all, where it has none."""
+
+    @classmethod
+    def of(cls, context: Tensor, observed: Tensor, layout: Layout) -> Keys:
+        """A dialogue without any key attends to nothing.
+
+        Softmax needs something to normalise, so all its utterances become keys, and values of 0: the
+        projection of a context of 0, because it has no bias.
+        """
+        allowed = layout.pad(observed)
+        keyless = ~allowed.any(dim=1, keepdim=True)
+        has_key = layout.pack((~keyless).expand(layout.shape))
+        return cls(context * has_key.unsqueeze(1), (allowed | keyless)[:, None, None, :])
 
 
 class MultiAttnLayer(nn.Module):
@@ -83,12 +80,10 @@ class MultiAttnLayer(nn.Module):
         self.attend = nn.ModuleDict({name: CrossAttention(size, heads, dropout) for name in others})
         self.feed_forward = FeedForward(size, inner_size, dropout)
 
-    def forward(
-        self, query: Tensor, contexts: Mapping[str, Tensor], observed: Mapping[str, Tensor], packing: Packing
-    ) -> Tensor:
-        """The next F^m [n, size] from the last; contexts [n, size] and observed [B, T] per modality."""
+    def forward(self, query: Tensor, keys: Mapping[str, Keys], layout: Layout) -> Tensor:
+        """The next F^m [n, size] from the last."""
         for name, attend in self.attend.items():
-            query = attend(query, contexts[name], observed[name], packing)
+            query = attend(query, keys[name], layout)
         return self.feed_forward(query)
 
 
@@ -109,19 +104,26 @@ class CrossAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(size)
 
-    def forward(self, query: Tensor, context: Tensor, key_allowed: Tensor, packing: Packing) -> Tensor:
-        """[n, size] from queries and contexts [n, size]; key_allowed bool [B, T]."""
-        # A dialogue without any key attends to nothing.  Softmax needs something to normalise, so it
-        # gets all keys there, and what comes of it is multiplied by zero.
-        has_key = key_allowed.any(dim=1)
-        mask = key_allowed | ~has_key[:, None]
+    def forward(self, query: Tensor, keys: Keys, layout: Layout) -> Tensor:
+        """The query [n, size] with what it finds among the keys; the same shape."""
         q, k, v = (
-            packing.pad(rows).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, heads, T, size / heads]
-            for rows in (self.query(query), self.key(context), self.value(context))
+            self._split_heads(rows, layout)
+            for rows in (self.query(query), self.key(keys.context), self.value(keys.context))
         )
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
-        concatenated = attended.transpose(1, 2).flatten(2) * has_key[:, None, None]
-        return self.norm(query + self.dropout(self.output(packing.pack(concatenated))))
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=keys.allowed)  # Eq. 3
+        concatenated = layout.pack(attended.transpose(1, 2)).flatten(1)
+        return self.norm(query + self.dropout(self.output(concatenated)))  # Eq. 4-5
+
+    def weights(self, query: Tensor, keys: Keys, layout: Layout) -> Tensor:
+        """The softmax of Eq. 3, [B, heads, T, T]: forward has it inside torch's fused attention."""
+        q = self._split_heads(self.query(query), layout)
+        k = self._split_heads(self.key(keys.context), layout)
+        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+        return scores.masked_fill(~keys.allowed, -torch.inf).softmax(dim=-1)
+
+    def _split_heads(self, rows: Tensor, layout: Layout) -> Tensor:
+        """[n, size] to [B, heads, T, size / heads]."""
+        return layout.pad(rows).unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 class FeedForward(nn.Module):
@@ -143,7 +145,7 @@ class Concat(nn.Module):
     """No fusion but the concatenation of Eq. 13: the ablation "w/o MultiAttn" [5.3]."""
 
     def forward(
-        self, contexts: Mapping[str, Tensor], observed: Mapping[str, Tensor], valid: Tensor
+        self, contexts: Mapping[str, Tensor], observed: Mapping[str, Tensor], layout: Layout
     ) -> dict[str, Tensor]:
         """The contexts as they are: the network concatenates whatever fusion returns."""
         return dict(contexts)

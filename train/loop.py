@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,38 +13,43 @@ from torch import Tensor, nn
 
 from pipeline.errors import UserError
 from pipeline.params import TrainParams
+from train.checkpoint import Checkpoints
 from train.data import IGNORED_LABEL, Dialogues
-from train.losses import Losses, training_losses
+from train.determinism import deterministic
 from train.metrics import compute_metrics
-from train.model import MultiEmo
+from train.trainer import Epoch, LossNotFiniteError, Trainer
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """One line of the curves.  Losses are means over samples; F1 is a fraction from 0 to 1."""
+class BestTestEpoch:
+    """The epoch that the authors' rule picks by looking at the test split: to be reported, never used."""
 
-    seed: int
     epoch: int
     """From 1."""
-    train_loss: float
-    """The mixture of the next three (Eq. 22 without its L2 term), dropout on."""
-    train_swfc: float
-    train_soft_hgr: float
-    train_cross_entropy: float
-    dev_loss: float
-    """The same mixture on the validation split, dropout off."""
-    dev_weighted_f1: float
+    weighted_f1: float
+    """On the test split, from 0 to 1."""
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What training with one seed gives."""
+    """What training with one seed has given so far; all of it when ``train_seed`` returns it."""
 
     selected: Epoch
     """The epoch that the weights are of."""
     weights: dict[str, Tensor]
     """State dict, on the CPU."""
     epochs: list[Epoch]
+    test_best: BestTestEpoch | None
+    """None if the test split has no labelled utterance."""
+
+
+class TrainingStoppedError(UserError):
+    """Training ended before its last epoch."""
+
+    def __init__(self, message: str, run: TrainingRun | None) -> None:
+        super().__init__(message)
+        self.run = run
+        """What it gave before; None if that is not even one epoch."""
 
 
 @dataclass(frozen=True)
@@ -63,35 +67,24 @@ class Predictions:
         return self.probability.argmax(axis=1)
 
 
-@contextmanager
-def deterministic(seed: int) -> Iterator[None]:
-    """Same seed, machine and library versions: same bits.  Leaves torch's global state as it was."""
-    # cuBLAS reads this when its first handle is made; without it some products differ from run to run.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    enabled = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
-
-
 def train_seed(
     dialogues: Dialogues,
     params: TrainParams,
     seed: int,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    checkpoint: Path | None = None,
 ) -> TrainingRun:
     """Train on the device where the dialogues are, and keep the weights of the best epoch.
 
     Best is the highest weighted F1 on the validation split; among equals the lowest validation
-    loss, then the earliest.  The test split is never read.  UserError if the training or the
-    validation split has no labelled utterance, or if a loss is not finite.
+    loss, then the earliest.  The test split has no say in it: only which epoch it would have chosen
+    is noted.  ``on_epoch`` gets every epoch, first those that an earlier run has done.
+
+    ``checkpoint`` names a file in which a run that is stopped leaves where it was; it must be that of
+    these dialogues and params, this seed, code and device.  UserError if the training or the validation
+    split has no labelled utterance; TrainingStoppedError if a loss is not finite.
     """
-    train, dev = dialogues.labelled("train"), dialogues.labelled("dev")
+    train, dev, test = (dialogues.labelled(split) for split in ("train", "dev", "test"))
     if not train:
         raise UserError("the train split has no labelled utterance: there is nothing to train on")
     if not dev:
@@ -100,39 +93,25 @@ def train_seed(
             "give the corpus a labelled dev split"
         )
     with deterministic(seed):
-        dims = {name: table.shape[1] for name, table in dialogues.features.items()}
-        # Initialised on the CPU, so that every device starts from the same weights.
-        network = MultiEmo(params, dims, len(dialogues.label_names)).to(dialogues.label.device)
-        optimiser = torch.optim.Adam(
-            network.parameters(),
-            lr=params.learning_rate,
-            betas=params.adam_betas,
-            weight_decay=2 * params.l2,  # the gradient of lambda ||theta||^2 (Eq. 22) is 2 lambda theta
-        )
-        schedule = torch.optim.lr_scheduler.StepLR(
-            optimiser, step_size=params.decay_every_epochs, gamma=params.learning_rate_decay
-        )
-        # Of its own, so that a change to the network does not change the order of dialogues.
-        shuffle = torch.Generator().manual_seed(seed)
-        epochs: list[Epoch] = []
-        best: tuple[float, float] | None = None
-        for number in range(1, params.epochs + 1):
-            where = f"seed {seed}, epoch {number}"
-            order = torch.randperm(len(train), generator=shuffle).tolist()
-            spans = [train[place] for place in order]
-            total, swfc, soft_hgr, cross_entropy = _train_epoch(
-                network, optimiser, dialogues, spans, params, where
-            )
-            schedule.step()
-            dev_loss, dev_weighted_f1 = _validate(network, dialogues, dev, params, where)
-            epoch = Epoch(seed, number, total, swfc, soft_hgr, cross_entropy, dev_loss, dev_weighted_f1)
-            epochs.append(epoch)
-            score = (dev_weighted_f1, -dev_loss)
-            if best is None or score > best:
-                best, selected = score, epoch
-                weights = {name: tensor.cpu().clone() for name, tensor in network.state_dict().items()}
+        trainer = Trainer(dialogues, params, seed)
+        checkpoints = Checkpoints(checkpoint)
+        run = None
+        if (state := checkpoints.load()) is not None:
+            run = _run_from_state(state["run"])
+            trainer.restore(state["trainer"])
+            for epoch in run.epochs:
+                on_epoch(epoch)
+        for number in range(len(run.epochs) + 1 if run else 1, params.epochs + 1):
+            try:
+                epoch = trainer.run_epoch(number, train, dev)
+            except LossNotFiniteError as error:
+                raise TrainingStoppedError(str(error), run) from None
+            run = _with_epoch(run, epoch, trainer, test)
+            state = {"run": _state_of_run(run), "trainer": trainer.state()}
+            checkpoints.save(state, last=number == params.epochs)
             on_epoch(epoch)
-    return TrainingRun(selected, weights, epochs)
+    assert run is not None  # params.epochs is at least 1
+    return run
 
 
 def predict(
@@ -144,64 +123,54 @@ def predict(
     probabilities: list[Tensor] = []
     with torch.inference_mode():
         for batch in dialogues.batches(spans, batch_dialogues):
-            rows.append(batch.row[batch.valid].cpu())
-            probabilities.append(network(batch).logits[batch.valid].softmax(dim=-1).cpu())
+            rows.append(batch.row.cpu())
+            probabilities.append(network(batch).logits.softmax(dim=-1).cpu())
     if not rows:
         return Predictions(np.empty(0, np.int64), np.empty((0, len(dialogues.label_names)), np.float32))
-    return Predictions(torch.cat(rows).numpy(), torch.cat(probabilities).numpy())
+    row, order = torch.cat(rows).sort()
+    return Predictions(row.numpy(), torch.cat(probabilities)[order].numpy())
 
 
-def _train_epoch(
-    network: MultiEmo,
-    optimiser: torch.optim.Optimizer,
-    dialogues: Dialogues,
-    spans: Sequence[range],
-    params: TrainParams,
-    where: str,
-) -> list[float]:
-    """One pass over the spans in their order; the losses, in the order of Losses, as means over samples."""
-    network.train()
-    sums = np.zeros(len(Losses._fields))
-    samples = 0
-    for number, batch in enumerate(dialogues.batches(spans, params.batch_dialogues), start=1):
-        output = network(batch)
-        losses = training_losses(output.logits, output.z, output.fused, batch.label, params.loss)
-        values = _finite_values(losses, f"{where}, batch {number}")
-        optimiser.zero_grad()
-        losses.total.backward()
-        optimiser.step()
-        count = int((batch.label != IGNORED_LABEL).sum())
-        sums += values * count
-        samples += count
-    return (sums / samples).tolist()
+def _with_epoch(
+    run: TrainingRun | None, epoch: Epoch, trainer: Trainer, test: Sequence[range]
+) -> TrainingRun:
+    """The run after one more epoch, whose weights the trainer holds."""
+    test_best = run.test_best if run else None
+    if test:
+        weighted_f1 = _weighted_f1(trainer, test)
+        if test_best is None or weighted_f1 > test_best.weighted_f1:
+            test_best = BestTestEpoch(epoch.epoch, weighted_f1)
+    if run and not _is_better(epoch, run.selected):
+        return TrainingRun(run.selected, run.weights, [*run.epochs, epoch], test_best)
+    # A copy, because the trainer goes on to change its own.
+    weights = {name: tensor.cpu().clone() for name, tensor in trainer.network.state_dict().items()}
+    return TrainingRun(epoch, weights, [*(run.epochs if run else []), epoch], test_best)
 
 
-def _validate(
-    network: MultiEmo, dialogues: Dialogues, spans: Sequence[range], params: TrainParams, where: str
-) -> tuple[float, float]:
-    """Loss (mean over samples) and weighted F1 on the labelled utterances of the spans."""
-    network.eval()
-    loss, labels, predictions = 0.0, [], []
-    with torch.inference_mode():
-        for number, batch in enumerate(dialogues.batches(spans, params.batch_dialogues), start=1):
-            output = network(batch)
-            losses = training_losses(output.logits, output.z, output.fused, batch.label, params.loss)
-            values = _finite_values(losses, f"{where}, validation batch {number}")
-            sample = batch.label != IGNORED_LABEL
-            loss += float(values[0]) * int(sample.sum())
-            labels.append(batch.label[sample].cpu())
-            predictions.append(output.logits[sample].argmax(dim=-1).cpu())
-    label, prediction = torch.cat(labels).numpy(), torch.cat(predictions).numpy()
-    return loss / len(label), compute_metrics(label, prediction, dialogues.label_names).weighted_f1
+def _weighted_f1(trainer: Trainer, spans: Sequence[range]) -> float:
+    """On the labelled utterances of the spans."""
+    dialogues = trainer.dialogues
+    predictions = predict(trainer.network, dialogues, spans, trainer.params.batch_dialogues)
+    label = dialogues.label.cpu().numpy()[predictions.row]
+    labelled = label != IGNORED_LABEL
+    return compute_metrics(label[labelled], predictions.label[labelled], dialogues.label_names).weighted_f1
 
 
-def _finite_values(losses: Losses, where: str) -> np.ndarray:
-    """float64 [4]: the losses as numbers; UserError naming the one that is not finite."""
-    values = torch.stack(losses).detach().cpu().double().numpy()
-    for name, value in zip(Losses._fields[1:], values[1:], strict=True):
-        if not math.isfinite(value):
-            raise UserError(
-                f"training stopped at {where}: the {name} loss is {value}; "
-                "try a lower train.learning_rate, or a higher train.loss.temperature if it is swfc"
-            )
-    return values
+def _is_better(epoch: Epoch, other: Epoch) -> bool:
+    return (epoch.dev_weighted_f1, -epoch.dev_loss) > (other.dev_weighted_f1, -other.dev_loss)
+
+
+def _state_of_run(run: TrainingRun) -> dict[str, Any]:
+    """Plain values and tensors."""
+    return {
+        "selected": run.selected.epoch,
+        "weights": run.weights,
+        "epochs": [asdict(epoch) for epoch in run.epochs],
+        "test_best": asdict(run.test_best) if run.test_best else None,
+    }
+
+
+def _run_from_state(state: dict[str, Any]) -> TrainingRun:
+    epochs = [Epoch(**values) for values in state["epochs"]]
+    test_best = BestTestEpoch(**state["test_best"]) if state["test_best"] else None
+    return TrainingRun(epochs[state["selected"] - 1], state["weights"], epochs, test_best)

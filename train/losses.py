@@ -1,7 +1,7 @@
 """The training objective [3.6].
 
-A sample is a labelled utterance of the batch, and N is their number: padding and unlabelled
-utterances take no part.  Every loss here is finite, with finite gradients, for any number of
+A sample is a labelled utterance of the batch, and N is their number: unlabelled utterances take
+no part.  Every loss here is finite, with finite gradients, for any number of
 samples from one up.
 """
 
@@ -34,7 +34,7 @@ def training_losses(
 ) -> Losses:
     """Eq. 22 without its last term.
 
-    logits [B, T, classes]; z [B, T, D] of Eq. 14; fused [B, T, D] per modality; label int64 [B, T],
+    logits [n, classes]; z [n, D] of Eq. 14; fused [n, D] per modality; label int64 [n],
     IGNORED_LABEL where an utterance is no sample.  At least one must be.
 
     The last term, lambda ||theta||^2 over all parameters, has the gradient 2 lambda theta: Adam with

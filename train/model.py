@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import torch
 from pydantic import Field, ValidationError, model_validator
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from pipeline.errors import UserError
 from pipeline.features import Features
 from pipeline.params import MODALITIES, Section, TrainParams
-from train.context import ModalityContext
+from train.context import Contexts
 from train.data import Batch, Standardisation
 from train.fusion import Concat, MultiAttn
 
@@ -33,14 +33,14 @@ STANDARDISATION = "standardisation.safetensors"
 
 
 class Output(NamedTuple):
-    """What the network says of each utterance of a batch; rows of padding mean nothing."""
+    """What the network says of each utterance of a batch."""
 
     logits: Tensor
-    """[B, T, classes]: before the softmax of Eq. 16."""
+    """[n, classes]: before the softmax of Eq. 16."""
     z: Tensor
-    """[B, T, hidden_size]: Eq. 14, what the SWFC loss contrasts."""
+    """[n, hidden_size]: Eq. 14, what the SWFC loss contrasts."""
     fused: dict[str, Tensor]
-    """[B, T, hidden_size] per modality: what the Soft-HGR loss correlates."""
+    """[n, hidden_size] per modality: what the Soft-HGR loss correlates."""
 
 
 class MultiEmo(nn.Module):
@@ -53,17 +53,10 @@ class MultiEmo(nn.Module):
     def __init__(self, params: TrainParams, dims: Mapping[str, int], classes: int) -> None:
         super().__init__()
         size = params.hidden_size
+        self.in_bfloat16 = params.precision == "bfloat16"
         names = [name for name in MODALITIES if name in params.modalities]
-        self.context = nn.ModuleDict(
-            {
-                name: ModalityContext(
-                    dims[name],
-                    size,
-                    getattr(params.context, name),
-                    reduced_size=params.audio_size if name == "audio" else None,
-                )
-                for name in names
-            }
+        self.contexts = Contexts(
+            {name: dims[name] for name in names}, size, params.context, {"audio": params.audio_size}
         )
         self.fusion: nn.Module = (
             MultiAttn(names, params.layers, size, params.heads, params.feedforward_size, params.dropout)
@@ -76,15 +69,22 @@ class MultiEmo(nn.Module):
         self.fc_p = nn.Linear(size, classes)  # Eq. 16
 
     def forward(self, batch: Batch) -> Output:
-        """Logits, z and fused features of every utterance."""
-        contexts = {}
-        for name, context in self.context.items():
-            c = context(batch.features[name], batch.observed[name], batch.speaker, batch.speakers)
-            contexts[name] = self.dropout(c)
-        fused = self.fusion(contexts, batch.observed, batch.valid)
+        """Logits, z and fused features of every utterance, in float32."""
+        with torch.autocast(batch.label.device.type, torch.bfloat16, enabled=self.in_bfloat16):
+            logits, z, fused = self._forward(batch)
+        return Output(logits.float(), z.float(), {name: features.float() for name, features in fused.items()})
+
+    def _forward(self, batch: Batch) -> Output:
+        contexts = self.context_vectors(batch)
+        fused = self.fusion(contexts, batch.observed, batch.layout)
         z = self.fc_z(torch.cat([fused[name] for name in contexts], dim=-1))  # Eq. 13-14
         hidden = self.dropout(torch.relu(self.fc_l(z)))
         return Output(self.fc_p(hidden), z, fused)
+
+    def context_vectors(self, batch: Batch) -> dict[str, Tensor]:
+        """C^m, [n, hidden_size] per modality, as fusion gets them."""
+        contexts = self.contexts(batch.features, batch.observed, batch.speaker, batch.speakers, batch.layout)
+        return {name: self.dropout(context) for name, context in contexts.items()}
 
 
 class Selected(Section):
@@ -94,12 +94,17 @@ class Selected(Section):
     """From 1."""
     dev_weighted_f1: float
     """From 0 to 1."""
+    best_test_epoch: int | None = None
+    """The epoch that the authors' rule would have picked, by looking at the test split; from 1.
+    None if the test split had no labels."""
+    best_test_weighted_f1: float | None = None
+    """On the test split at that epoch, from 0 to 1."""
 
 
 class ModelCard(Section):
     """Content of model.json."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     corpus: str
     label_names: Annotated[tuple[str, ...], Field(strict=False)]
     dims: dict[str, int]
@@ -111,6 +116,9 @@ class ModelCard(Section):
     """Content digest of the feature file that the model was trained on."""
     encoders: dict[str, str]
     """What made those features, in words, as the feature file's provenance has it."""
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """What defines those features, by modality, as the feature file's provenance has it: the params of
+    extraction and digests of the encoders' weights."""
 
     @model_validator(mode="after")
     def _dims_of_the_modalities(self) -> Self:

@@ -24,9 +24,9 @@ DATA = Path("data")
 AGE_UNITS_S = {"d": DAY_S, "w": 7 * DAY_S, "y": 365 * DAY_S}
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Add ``store`` and its own subcommands."""
-    parser = commands.add_parser("store", help="look after the item store", description=__doc__)
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments and the subcommands of ``multiemo store``."""
+    parser.description = "What the item store holds, whether it is sound, and what may go."
     parser.add_argument(
         "--store", type=Path, help="its folder (default: MULTIEMO_STORE or the project's own)"
     )

@@ -5,24 +5,32 @@ from __future__ import annotations
 import pytest
 import torch
 
-from train.context import DialogueRNN, ModalityContext
+from pipeline.params import ContextParams
+from train.context import Contexts, DialogueRNN
+from train.layout import Layout
+
+CPU = torch.device("cpu")
 
 
-def gru_cell(weights, direction):
-    """torch's own GRUCell with the weights of one direction."""
-    state = weights.weight_state.shape[1]
-    cell = torch.nn.GRUCell(weights.weight_input.shape[1], state, dtype=torch.float64)
+def gru_cell(weights, reader, of_utterance):
+    """torch's own GRUCell with the weights of one reader; of_utterance [D, 3 * state] may be empty."""
+    weight_input = torch.cat([of_utterance, weights.weight_input[reader]])
+    cell = torch.nn.GRUCell(*weight_input.shape[:1], weights.weight_state.shape[1], dtype=torch.float64)
     with torch.no_grad():
-        cell.weight_ih.copy_(weights.weight_input[direction].T)
-        cell.weight_hh.copy_(weights.weight_state[direction].T)
-        cell.bias_ih.copy_(weights.bias_input[direction, 0])
-        cell.bias_hh.copy_(weights.bias_state[direction, 0])
+        cell.weight_ih.copy_(weight_input.T)
+        cell.weight_hh.copy_(weights.weight_state[reader].T)
+        cell.bias_ih.copy_(weights.bias_input[reader, 0])
+        cell.bias_hh.copy_(weights.bias_state[reader, 0])
     return lambda x, h: cell(x[None], h[None])[0]
 
 
-def one_direction_written_out(rnn, direction, utterances, speakers):
+def one_direction_written_out(rnn, name, direction, utterances, speakers):
     """Emotion state after each utterance: Majumder et al. (2019), Eq. 1-6."""
-    gru_g, gru_p, gru_e = (gru_cell(w, direction) for w in (rnn.global_gru, rnn.party_gru, rnn.emotion_gru))
+    reader = 2 * list(rnn.utterance).index(name) + direction
+    gates = 3 * rnn.state_size
+    for_g, for_p, w = rnn.utterance[name][:, direction].split([gates, gates, rnn.state_size], dim=1)
+    gru_g, gru_p = gru_cell(rnn.global_gru, reader, for_g), gru_cell(rnn.party_gru, reader, for_p)
+    gru_e = gru_cell(rnn.emotion_gru, reader, for_g[:0])
     zero = torch.zeros(rnn.state_size, dtype=torch.float64)
     party = dict.fromkeys(speakers, zero)
     past, g, e, emotions = [], zero, zero, []
@@ -30,7 +38,7 @@ def one_direction_written_out(rnn, direction, utterances, speakers):
         g = gru_g(torch.cat([u, party[speaker]]), g)
         c = zero
         if past:
-            scores = torch.stack([u @ rnn.attention[direction] @ p for p in past]).softmax(0)
+            scores = torch.stack([u @ w @ p for p in past]).softmax(0)
             c = sum(a * p for a, p in zip(scores, past, strict=True))
         party[speaker] = gru_p(torch.cat([u, c]), party[speaker])
         e = gru_e(party[speaker], e)
@@ -39,7 +47,7 @@ def one_direction_written_out(rnn, direction, utterances, speakers):
     return emotions
 
 
-def dialogue_written_out(rnn, utterances, speakers, observed):
+def dialogue_written_out(rnn, name, utterances, speakers, observed):
     """Both directions of one dialogue; an unobserved utterance repeats the emotion state that stands."""
     halves = []
     for direction in (0, 1):
@@ -48,7 +56,7 @@ def dialogue_written_out(rnn, utterances, speakers, observed):
         if direction == 1:
             places, walk = places[::-1], walk[::-1]
         seen, who = [utterances[t] for t in places], [speakers[t] for t in places]
-        emotions = dict(zip(places, one_direction_written_out(rnn, direction, seen, who), strict=True))
+        emotions = dict(zip(places, one_direction_written_out(rnn, name, direction, seen, who), strict=True))
         state = torch.zeros(rnn.state_size, dtype=torch.float64)
         half = [None] * len(utterances)
         for t in walk:
@@ -60,53 +68,89 @@ def dialogue_written_out(rnn, utterances, speakers, observed):
 @pytest.fixture
 def rnn():
     torch.manual_seed(0)
-    return DialogueRNN(input_size=5, hidden_size=6).double()
+    return DialogueRNN({"audio": 5, "visual": 4}, hidden_size=6).double()
 
 
 @pytest.fixture
 def dialogues():
-    """Four dialogues of 7, 1, 4 and 3 utterances, some of them unobserved, one of them wholly."""
+    """Dialogues of 7, 4, 3 and 1 utterances; some are unobserved, in the third all of audio's."""
     generator = torch.Generator().manual_seed(1)
-    features = torch.randn(4, 7, 5, generator=generator, dtype=torch.float64)
-    speaker = torch.tensor([[0, 1, 0, 2, 2, 1, 0], [0] * 7, [0, 0, 1, 0, 0, 0, 0], [0, 1, 2, 0, 0, 0, 0]])
-    observed = torch.tensor([[1, 1, 0, 1, 1, 0, 1], [1] + 6 * [0], [0, 1, 1] + 4 * [0], 7 * [0]])
-    return features, observed.bool(), speaker, [7, 1, 4, 3]
+    layout = Layout([7, 4, 3, 1], CPU)
+    features = {
+        name: torch.randn(15, size, generator=generator, dtype=torch.float64)
+        for name, size in (("audio", 5), ("visual", 4))
+    }
+    speaker = torch.tensor([0, 1, 0, 2, 2, 1, 0, 0, 0, 1, 0, 0, 1, 2, 0])
+    observed = {
+        "audio": torch.tensor([1, 1, 0, 1, 1, 0, 1, 0, 1, 1, 0, 0, 0, 0, 1]).bool(),
+        "visual": torch.tensor([0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0, 1, 1, 0]).bool(),
+    }
+    return features, observed, speaker, layout
 
 
-def test_dialogue_rnn_is_majumder_et_al(rnn, dialogues):
-    features, observed, speaker, lengths = dialogues
-    output = rnn(features, observed, speaker, speakers=3)
-    for b, length in enumerate(lengths):
-        one = features[b, :length], speaker[b, :length].tolist(), observed[b, :length]
-        expected = dialogue_written_out(rnn, *one)
-        torch.testing.assert_close(output[b, :length], expected, rtol=1e-12, atol=1e-12)
+def test_dialogue_rnn_is_majumder_et_al_in_every_modality_and_direction(rnn, dialogues):
+    features, observed, speaker, layout = dialogues
+    output = rnn(features, observed, speaker, 3, layout)
+    for name in ("audio", "visual"):
+        for rows in torch.arange(15).split([7, 4, 3, 1]):
+            one = features[name][rows], speaker[rows].tolist(), observed[name][rows]
+            expected = dialogue_written_out(rnn, name, *one)
+            torch.testing.assert_close(output[name][rows], expected, rtol=1e-12, atol=1e-12)
 
 
 def test_the_future_reaches_only_the_backward_half(rnn, dialogues):
-    features, observed, speaker, _ = dialogues
-    changed = features.clone()
-    changed[0, 6] += 1
-    before, after = rnn(features, observed, speaker, 3)[0], rnn(changed, observed, speaker, 3)[0]
+    features, observed, speaker, layout = dialogues
+    changed = {"audio": features["audio"].clone(), "visual": features["visual"]}
+    changed["audio"][6] += 1
+    before, after = (rnn(f, observed, speaker, 3, layout)["audio"] for f in (features, changed))
     assert torch.equal(before[:6, :3], after[:6, :3])
     assert not torch.isclose(before[:6, 3:], after[:6, 3:]).all(dim=1).any()
+    assert torch.equal(before[7:], after[7:])
 
 
 def test_who_speaks_matters_and_how_speakers_are_numbered_does_not(rnn, dialogues):
-    features, observed, speaker, _ = dialogues
-    output = rnn(features, observed, speaker, 3)[0]
-    torch.testing.assert_close(rnn(features, observed, (speaker + 5) % 8, 8)[0], output)
-    assert not torch.allclose(rnn(features, observed, torch.zeros_like(speaker), 3)[0], output)
+    features, observed, speaker, layout = dialogues
+    output = rnn(features, observed, speaker, 3, layout)["audio"]
+    renumbered = rnn(features, observed, (speaker + 5) % 8, 8, layout)["audio"]
+    torch.testing.assert_close(renumbered, output)
+    alone = rnn(features, observed, torch.zeros_like(speaker), 3, layout)["audio"]
+    assert not torch.allclose(alone, output)
 
 
 def test_gradients_of_dialogue_rnn_are_exact(rnn, dialogues):
-    features, observed, speaker, _ = dialogues
-    part = features[:, :4].clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: rnn(x, observed[:, :4], speaker[:, :4], 3), part)
+    features, observed, speaker, layout = dialogues
+    audio = features["audio"].requires_grad_()
+
+    def states(audio):
+        output = rnn({"audio": audio, "visual": features["visual"]}, observed, speaker, 3, layout)
+        return output["audio"], output["visual"]
+
+    assert torch.autograd.gradcheck(states, audio, fast_mode=True)
 
 
 def test_context_none_is_zero_where_not_observed(dialogues):
-    features, observed, speaker, _ = dialogues
-    context = ModalityContext(5, 6, "none").double()
-    output = context(features, observed, speaker, 3)
-    assert not output[~observed].any()
-    torch.testing.assert_close(output[observed], context.fc(features[observed]))
+    features, observed, speaker, layout = dialogues
+    kinds = ContextParams(audio="none", visual="none")
+    contexts = Contexts({"audio": 5, "visual": 4}, 6, kinds, {"audio": 3}).double()
+    output = contexts(features, observed, speaker, 3, layout)
+    assert list(output) == ["audio", "visual"]
+    seen = observed["audio"]
+    assert not output["audio"][~seen].any()
+    expected = contexts.fc["audio"](contexts.reduce["audio"](features["audio"][seen]))
+    torch.testing.assert_close(output["audio"][seen], expected)
+
+
+@pytest.mark.parametrize("name", ["text", "audio", "visual"])
+def test_the_context_of_each_modality_can_be_chosen(dialogues, name):
+    _, observed, speaker, layout = dialogues
+    kinds = ContextParams(text="none", audio="none", visual="none").model_copy(update={name: "dialogue_rnn"})
+    dims = {"text": 4, "audio": 5, "visual": 4}
+    contexts = Contexts(dims, 6, kinds, {"audio": 3}).double()
+    features = {m: torch.randn(15, dim, dtype=torch.float64) for m, dim in dims.items()}
+    seen = dict.fromkeys(dims, observed["audio"])
+    before = contexts(features, seen, speaker, 3, layout)
+    after = contexts(
+        {m: f.index_fill(0, torch.tensor(0), 1.0) for m, f in features.items()}, seen, speaker, 3, layout
+    )
+    for m in dims:  # a change of the first utterance is felt by the others where there is a recurrence
+        assert torch.equal(before[m][1:], after[m][1:]) == (m != name)

@@ -10,7 +10,7 @@ import torch
 
 from pipeline.errors import UserError
 from pipeline.features import ModalityFeatures
-from train.data import CLIP_STD, IGNORED_LABEL, Dialogues, fit_standardisation
+from train.data import CLIP_STD, Dialogues, fit_standardisation
 
 
 def with_values(features, values, observed=None):
@@ -86,7 +86,7 @@ def test_a_modality_that_training_never_saw_is_an_error(make_features):
         fit_standardisation(blind, ["text", "audio"])
 
 
-def test_a_batch_holds_its_dialogues_and_padding(make_features):
+def test_a_batch_holds_its_dialogues_the_longest_first(make_features):
     features = make_features()
     statistics = fit_standardisation(features, ["text", "audio"])
     dialogues = Dialogues.from_features(features, statistics)
@@ -94,20 +94,16 @@ def test_a_batch_holds_its_dialogues_and_padding(make_features):
     assert len({len(span) for span in spans}) > 1
     batch = dialogues.batch(spans)
     assert sorted(batch.features) == ["audio", "text"]
-    for b, span in enumerate(spans):
-        rows, n = slice(span.start, span.stop), len(span)
-        assert set(features.dialogue[rows]) == {features.dialogue[span.start]}
-        assert batch.row[b, :n].tolist() == list(span)
-        assert batch.label[b, :n].tolist() == features.label[rows].tolist()
-        assert batch.observed["audio"][b, :n].tolist() == features.modalities["audio"].observed[rows].tolist()
-        assert batch.valid[b].tolist() == [True] * n + [False] * (batch.valid.shape[1] - n)
-        first_seen = list(dict.fromkeys(features.speaker[rows]))
-        assert batch.speaker[b, :n].tolist() == [first_seen.index(s) for s in features.speaker[rows]]
-        assert torch.equal(batch.features["text"][b, :n], dialogues.features["text"][rows])
-    padding = ~batch.valid
-    assert (batch.label[padding] == IGNORED_LABEL).all()
-    assert not batch.observed["text"][padding].any()
-    assert not batch.features["text"][padding].any()
+    expected = [row for span in sorted(spans, key=len, reverse=True) for row in span]
+    assert batch.row.tolist() == expected
+    assert batch.label.tolist() == features.label[expected].tolist()
+    assert batch.observed["audio"].tolist() == features.modalities["audio"].observed[expected].tolist()
+    assert torch.equal(batch.features["text"], dialogues.features["text"][expected])
+    of_dialogue = batch.speaker.split(sorted(map(len, spans), reverse=True))
+    for span, numbers in zip(sorted(spans, key=len, reverse=True), of_dialogue, strict=True):
+        speakers = features.speaker[span.start : span.stop]
+        first_seen = list(dict.fromkeys(speakers))
+        assert numbers.tolist() == [first_seen.index(name) for name in speakers]
 
 
 def test_dialogues_of_a_split_are_all_there_once(make_features):

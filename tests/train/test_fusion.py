@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from train.fusion import MultiAttn, MultiAttnLayer, Packing
+from train.fusion import MultiAttn, MultiAttnLayer
+from train.layout import Layout
 
 SIZE, HEADS, INNER = 6, 2, 10
 ORDER = {"text": ("audio", "visual"), "audio": ("text", "visual"), "visual": ("text", "audio")}
@@ -46,26 +47,25 @@ def layer_written_out(layer, query, contexts, observed, others):
 def dialogues():
     """Contexts of three dialogues of 5, 3 and 1 utterances; the second has no observed audio at all."""
     generator = torch.Generator().manual_seed(2)
-    valid = torch.arange(5) < torch.tensor([5, 3, 1])[:, None]
-    contexts = {m: torch.randn(3, 5, SIZE, generator=generator, dtype=torch.float64) for m in ORDER}
-    observed = {m: valid & (torch.rand(3, 5, generator=generator) > 0.3) for m in ORDER}
-    observed["audio"][1] = False
-    return contexts, observed, valid
+    contexts = {m: torch.randn(9, SIZE, generator=generator, dtype=torch.float64) for m in ORDER}
+    observed = {m: torch.rand(9, generator=generator) > 0.3 for m in ORDER}
+    observed["audio"][5:8] = False
+    return contexts, observed, Layout([5, 3, 1], torch.device("cpu"))
 
 
 def test_multiattn_is_eq_2_to_12(dialogues):
-    contexts, observed, valid = dialogues
+    contexts, observed, layout = dialogues
     torch.manual_seed(0)
     fusion = MultiAttn(list(ORDER), layers=3, size=SIZE, heads=HEADS, inner_size=INNER, dropout=0.0).double()
-    fused = fusion(contexts, observed, valid)
+    fused = fusion(contexts, observed, layout)
     for name, others in ORDER.items():
-        for b, length in enumerate(valid.sum(1).tolist()):
-            one = {m: c[b, :length] for m, c in contexts.items()}
-            seen = {m: o[b, :length] for m, o in observed.items()}
+        for rows in torch.arange(9).split([5, 3, 1]):
+            one = {m: c[rows] for m, c in contexts.items()}
+            seen = {m: o[rows] for m, o in observed.items()}
             expected = one[name]
             for layer in fusion.layers[name]:
                 expected = layer_written_out(layer, expected, one, seen, others)
-            torch.testing.assert_close(fused[name][b, :length], expected, rtol=1e-10, atol=1e-10)
+            torch.testing.assert_close(fused[name][rows], expected, rtol=1e-10, atol=1e-10)
 
 
 def test_attention_projections_have_no_bias():
@@ -76,32 +76,29 @@ def test_attention_projections_have_no_bias():
 
 
 def test_what_is_no_key_does_not_matter(dialogues):
-    contexts, observed, valid = dialogues
-    layer = MultiAttnLayer(["audio", "visual"], SIZE, HEADS, INNER, 0.0).double()
-    changed = {m: torch.where(observed[m][..., None], c, 1e6) for m, c in contexts.items()}
-    packing = Packing(valid)
-    before, after = (
-        layer(packing.pack(given["text"]), {m: packing.pack(c) for m, c in given.items()}, observed, packing)
-        for given in (contexts, changed | {"text": contexts["text"]})
-    )
+    contexts, observed, layout = dialogues
+    fusion = MultiAttn(list(ORDER), layers=1, size=SIZE, heads=HEADS, inner_size=INNER, dropout=0.0).double()
+    keys_only = {m: torch.where(observed[m][:, None], c, 1e6) for m, c in contexts.items()}
+    before = fusion(contexts, observed, layout)["text"]
+    after = fusion(keys_only | {"text": contexts["text"]}, observed, layout)["text"]
     torch.testing.assert_close(after, before, rtol=1e-12, atol=1e-12)
 
 
 def test_a_dialogue_without_keys_has_finite_gradients(dialogues):
-    contexts, observed, valid = dialogues
+    contexts, observed, layout = dialogues
     nothing = {m: torch.zeros_like(o) for m, o in observed.items()}
     leaves = {m: c.clone().requires_grad_() for m, c in contexts.items()}
     fusion = MultiAttn(list(ORDER), layers=2, size=SIZE, heads=HEADS, inner_size=INNER, dropout=0.0).double()
-    fused = fusion(leaves, nothing, valid)
+    fused = fusion(leaves, nothing, layout)
     sum((f**2).sum() for f in fused.values()).backward()
     assert all(torch.isfinite(leaf.grad).all() for leaf in leaves.values())
 
 
 @pytest.mark.parametrize("names", [["text"], ["visual", "audio"], ["text", "visual"]])
 def test_fewer_modalities_have_fewer_cross_attentions(dialogues, names):
-    contexts, observed, valid = dialogues
+    contexts, observed, layout = dialogues
     fusion = MultiAttn(names, layers=2, size=SIZE, heads=HEADS, inner_size=INNER, dropout=0.0).double()
-    fused = fusion({m: contexts[m] for m in names}, {m: observed[m] for m in names}, valid)
+    fused = fusion({m: contexts[m] for m in names}, {m: observed[m] for m in names}, layout)
     assert sorted(fused) == sorted(names)
     for name in names:
         assert [list(layer.attend) for layer in fusion.layers[name]] == [[m for m in names if m != name]] * 2

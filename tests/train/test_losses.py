@@ -96,11 +96,11 @@ def test_soft_hgr_of_a_single_modality_is_zero():
 
 def test_total_is_eq_22_and_ignores_what_is_no_sample():
     generator = torch.Generator().manual_seed(7)
-    logits, z, *fused = (torch.randn(3, 6, 4, generator=generator, dtype=torch.float64) for _ in range(5))
-    label = torch.randint(4, (3, 6), generator=generator)
-    label[0, 4:] = IGNORED_LABEL
-    label[2, 1] = IGNORED_LABEL
-    logits[0, 5] = z[0, 5] = torch.nan  # padding may hold anything
+    logits, z, *fused = (torch.randn(18, 4, generator=generator, dtype=torch.float64) for _ in range(5))
+    label = torch.randint(4, (18,), generator=generator)
+    label[4:6] = IGNORED_LABEL
+    label[13] = IGNORED_LABEL
+    logits[5] = z[5] = torch.nan  # what is no sample may hold anything
     losses = training_losses(logits, z, dict(zip("tav", fused, strict=True)), label, LossParams())
 
     sample = label != IGNORED_LABEL
@@ -119,10 +119,10 @@ def test_total_is_eq_22_and_ignores_what_is_no_sample():
 @pytest.mark.parametrize("focus", [0.0, 0.5, 2.0])
 def test_losses_and_gradients_are_finite_for_few_samples_and_extreme_values(label, scale, focus):
     generator = torch.Generator().manual_seed(8)
-    logits, z, *fused = (scale * torch.randn(1, len(label), 6, generator=generator) for _ in range(5))
+    logits, z, *fused = (scale * torch.randn(len(label), 6, generator=generator) for _ in range(5))
     leaves = [tensor.requires_grad_() for tensor in (logits, z, *fused)]
     modalities = dict(zip("tav", fused, strict=True))
-    losses = training_losses(logits, z, modalities, torch.tensor([label]), LossParams(focus=focus))
+    losses = training_losses(logits, z, modalities, torch.tensor(label), LossParams(focus=focus))
     losses.total.backward()
     assert all(torch.isfinite(loss) for loss in losses)
     assert all(torch.isfinite(leaf.grad).all() for leaf in leaves)
@@ -138,8 +138,8 @@ def test_a_label_of_one_sample_adds_nothing_to_swfc_but_repels():
 
 def test_normalised_z_makes_swfc_blind_to_length():
     generator = torch.Generator().manual_seed(9)
-    logits, z, fused = (torch.randn(2, 4, 3, generator=generator) for _ in range(3))
-    label = torch.randint(2, (2, 4), generator=generator)
+    logits, z, fused = (torch.randn(8, 3, generator=generator) for _ in range(3))
+    label = torch.randint(2, (8,), generator=generator)
     params = LossParams(normalise_z=True)
     short, long = (training_losses(logits, k * z, {"text": fused}, label, params).swfc for k in (0.1, 10))
     torch.testing.assert_close(short, long)

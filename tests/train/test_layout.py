@@ -1,0 +1,33 @@
+"""Packing to padding and back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from train.layout import Layout
+
+CPU = torch.device("cpu")
+
+
+def test_padding_and_packing_undo_each_other():
+    layout = Layout([3, 3, 1], CPU)
+    rows = torch.arange(1, 15).unflatten(0, (7, 2))
+    padded = layout.pad(rows)
+    assert padded[..., 0].tolist() == [[1, 3, 5], [7, 9, 11], [13, 0, 0]]
+    assert torch.equal(layout.pack(padded), rows)
+
+
+def test_steps_are_first_utterances_then_second_ones():
+    layout = Layout([4, 2, 1], CPU)
+    dialogue = layout.pack(torch.tensor([[0] * 4, [1] * 4, [2] * 4]))
+    assert dialogue.tolist() == [0, 0, 0, 0, 1, 1, 2]
+    assert layout.dialogues_at_step == [3, 2, 1, 1]
+    assert layout.first_of_step == [0, 3, 5, 6]
+    assert (layout.by_step // 4).tolist() == [0, 1, 2, 0, 1, 0, 0]
+    assert (layout.by_step % 4).tolist() == [0, 0, 0, 1, 1, 2, 3]
+
+
+def test_dialogues_out_of_order_are_refused():
+    with pytest.raises(ValueError, match="falling order"):
+        Layout([1, 2], CPU)

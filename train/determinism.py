@@ -1,0 +1,35 @@
+"""Same seed, same machine, same bits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+
+@contextmanager
+def deterministic(seed: int) -> Iterator[None]:
+    """Seeds torch and lets it run only what gives the same bits on every run on one device.
+
+    On the CPU that holds for one number of threads (``torch.get_num_threads``).  RuntimeError, from
+    torch, if an operation has no such form.  Leaves torch's global state as it was.
+    """
+    # cuBLAS reads this when its first handle is made; without it some products differ from run to run.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    # Filling fresh memory with NaN helps to find reads of what was never written; here it costs time.
+    settings: Any = torch.utils.deterministic
+    fill = settings.fill_uninitialized_memory
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        torch.use_deterministic_algorithms(True)
+        settings.fill_uninitialized_memory = False
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+            settings.fill_uninitialized_memory = fill
