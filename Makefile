@@ -21,6 +21,13 @@ lint: .venv/installed
 
 bench: .venv/installed
 	$(IN_VENV) python -m benchmarks.manifest
+	$(IN_VENV) python -m benchmarks.overhead
+	$(IN_VENV) python -m benchmarks.memory
+	$(IN_VENV) python -m benchmarks.noop
+	$(IN_VENV) python -m benchmarks.mtcnn
+	$(IN_VENV) python -m benchmarks.visual
+	$(IN_VENV) python -m benchmarks.decode
+	$(IN_VENV) python -m benchmarks.audio
 
 # uv installs the same packages as pip several times faster, which matters with torch's gigabytes.
 .venv/installed: pyproject.toml constraints.txt

@@ -86,12 +86,24 @@ class FacesParams(Section):
 class VisualParams(Section):
     """From faces to one vector per utterance [3.3.3]."""
 
-    architecture: Literal["resnet101"] = "resnet101"
-    """Face encoder: bottleneck blocks 3-4-23-3, a 1000-dimensional head."""
+    architecture: Literal["resnet101", "resnet50", "senet50"] = "resnet101"
+    """Face encoder, which ``weights`` must fit: the paper's ResNet-101, or one of those that were
+    published for VGGFace2, ResNet-50 and SE-ResNet-50."""
     weights: Name
-    """A transformers model folder or hub id, or ``untrained`` to build random weights on purpose."""
+    """A file (.safetensors, .pt, .pth), a transformers model folder or hub id, or ``untrained`` to build
+    random weights on purpose.  docs/checkpoints.md shows what is recognised."""
+    layout: Literal["auto", "torchvision", "authors", "transformers", "vggface2"] = "auto"
+    """How the weights name their tensors and what they want as input; ``auto`` tells by the names."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Digest that the weights file must have.  DVC sees it change, as it does not see a file replaced."""
     seed: Seed = 0
     """Seed of the weights when they are ``untrained``; without effect otherwise."""
+    output: Literal["head", "penultimate"] = "head"
+    """Which layer gives the feature: the classification head (the paper, 1000 values; as many as the
+    head has), or the one below it (2048)."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the network's arithmetic.  ``bfloat16`` is faster where the hardware has it (GPUs since Ampere,
+    CPUs with AMX), much slower elsewhere, and changes the features by about half a percent."""
     crop_size_px: Annotated[int, Field(ge=32)] = 224
     """Side of the square that each face is resized to."""
     crop_margin: Annotated[float, Field(ge=0, le=1)] = 0.2
@@ -105,7 +117,10 @@ class AudioParams(Section):
     """openSMILE's settings [3.3.2]."""
 
     feature_set: Literal["ComParE_2016", "eGeMAPSv02", "GeMAPSv01b"] = "ComParE_2016"
-    """openSMILE feature set; ComParE_2016 has 6373 functionals."""
+    """openSMILE feature set; ComParE_2016 has 6373 functionals, eGeMAPSv02 88, GeMAPSv01b 62."""
+    level: Literal["functionals", "lld_mean_std"] = "functionals"
+    """``functionals``: openSMILE's statistics over the utterance (the paper); ``lld_mean_std``: mean and
+    standard deviation over time of each low-level descriptor, 130 values for ComParE_2016."""
     sample_rate_hz: Literal[16000] = 16000
     """Rate of the mono sound that openSMILE gets."""
     silence_dbfs: Annotated[float, Field(le=0)] = -70.0

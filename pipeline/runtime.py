@@ -20,6 +20,8 @@ from pipeline.errors import UserError
 
 # Set by the engine for each of its processes: 0, 1, ...
 WORKER_INDEX = "MULTIEMO_WORKER_INDEX"
+# Each holds the sampled frames of one file: 55 MB for 20 of 720p.
+MOST_DECODE_THREADS = 8
 
 
 def device() -> str:
@@ -43,8 +45,7 @@ def device() -> str:
 
 def workers() -> int:
     """Number of worker processes for work that runs on the CPU."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return _count("MULTIEMO_WORKERS", cores)
+    return _count("MULTIEMO_WORKERS", _cores())
 
 
 def finetune_processes() -> int:
@@ -70,6 +71,13 @@ def model_workers() -> int:
     return 1 if ":" in os.environ.get("MULTIEMO_DEVICE", "") else torch.cuda.device_count()
 
 
+def decode_threads() -> int:
+    """Number of threads that decode ahead of a network on a GPU; none where networks run on the cores."""
+    if device() == "cpu":
+        return 0
+    return max(1, min(MOST_DECODE_THREADS, _cores() // model_workers()))
+
+
 def engine() -> Literal["loky", "dask"]:
     """What runs worker processes."""
     given = os.environ.get("MULTIEMO_ENGINE", "loky")
@@ -93,6 +101,11 @@ def store_root() -> Path:
     given = os.environ.get("MULTIEMO_STORE")
     # Absolute: a cluster's workers start elsewhere.
     return Path(given).expanduser().absolute() if given else _project_root() / ".multiemo" / "store"
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def checkpoint_root() -> Path:

@@ -20,16 +20,17 @@ ITEM_KEY = "item_key"
 """In there: the key under which the item store keeps it, if it does."""
 
 _MODEL_FILES = (".json", ".safetensors", ".txt", ".model")
+_WEIGHTS_FILES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar", ".pkl")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A transformers model on disk."""
+    """A model on disk: a folder as transformers writes it, or a file of weights alone."""
 
     path: Path
     digest: dict[str, str]
-    """SHA-256 of each of its files, by name."""
+    """SHA-256 of each of its files, by name; of a single file, whose name says nothing, ``weights``."""
 
 
 def find_model(key: str, name: str, revision: str | None = None) -> ModelFolder:
@@ -52,6 +53,27 @@ def find_model(key: str, name: str, revision: str | None = None) -> ModelFolder:
             f"{key}: {folder} holds no .safetensors weights; convert the model with save_pretrained()"
         )
     return ModelFolder(folder, {path.name: file_digest(path) for path in files})
+
+
+def find_weights(key: str, name: str, sha256: str | None = None) -> ModelFolder:
+    """The weights that a param names: a file, a model folder by its path, or a hub id.
+
+    UserError where there are none, or where ``sha256`` is not that of the file, or of the folder's
+    model.safetensors.
+    """
+    path = Path(name).expanduser().absolute()
+    if path.is_file():
+        found, digest = ModelFolder(path, {"weights": file_digest(path)}), "weights"
+    elif path.suffix in _WEIGHTS_FILES:
+        raise UserError(f"{key}: no weights file {name}")
+    else:
+        found, digest = find_model(key, name), "model.safetensors"
+    if sha256 not in (None, found.digest.get(digest)):
+        raise UserError(
+            f"{key}: {found.path} has the SHA-256 {found.digest.get(digest)}, and not {sha256};"
+            " fetch the file again, or correct the param sha256"
+        )
+    return found
 
 
 def _fetch(key: str, name: str, revision: str | None) -> Path:

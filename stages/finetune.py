@@ -23,7 +23,6 @@ from transformers.utils import logging
 
 from pipeline import finetuning, runtime, torchrun
 from pipeline.encoders import describe_encoder, load_encoder, weights_digest
-from pipeline.engine import stopped_by_signals
 from pipeline.errors import UserError
 from pipeline.finetuning import Epoch, Row
 from pipeline.fingerprint import code_digest, library_versions, work_key
@@ -124,7 +123,7 @@ def _finetune(
             f" corpora.{corpus}.finetune.batch_utterances: {params.finetune.batch_utterances}"
         )
     folder = runtime.checkpoint_root() / key
-    with stopped_by_signals(), torchrun.only_run(folder) as lock:
+    with torchrun.only_run(folder) as lock:
         stored = store.get(key)  # the run that had the folder before may have finished it
         if stored is None:
             if not (folder / "best").is_dir():

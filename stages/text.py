@@ -7,7 +7,7 @@ did not fit into the windows: cut bool [N], context_dropped int32 [N] (utterance
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from pipeline import runtime
 from pipeline.errors import UserError
-from pipeline.h5 import Arrays
+from pipeline.h5 import Arrays, Column
 from pipeline.manifest import Utterance, by_dialogue, read_utterances
 from pipeline.networks import load_pretrained, prepare_torch
 from pipeline.params import WindowParams, read_params
@@ -62,11 +62,11 @@ def main(corpus: str) -> None:
     run_extraction(corpus, stage, by_dialogue(utterances), ids, params.max_unobserved.text)
 
 
-def count_losses(arrays: Arrays) -> dict[str, int]:
+def count_losses(arrays: Mapping[str, np.ndarray | Column]) -> dict[str, int]:
     """How many windows hold less than they should."""
     return {
-        "windows with the utterance itself cut": int(arrays["cut"].sum()),
-        "windows without all of their context": int((arrays["context_dropped"] > 0).sum()),
+        "windows with the utterance itself cut": int(np.asarray(arrays["cut"]).sum()),
+        "windows without all of their context": int((np.asarray(arrays["context_dropped"]) > 0).sum()),
     }
 
 

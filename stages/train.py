@@ -44,16 +44,19 @@ def main(corpus: str) -> None:
             bar.update()
 
         for seed in params.seeds:
+            state = states / f"seed_{seed}.pt"
+            if state.exists():
+                bar.write(f"train: seed {seed}: going on where an earlier run was stopped")
             try:
-                runs[seed] = train_seed(dialogues, params, seed, show, states / f"seed_{seed}.pt")
+                runs[seed] = train_seed(dialogues, params, seed, show, state)
             except TrainingStoppedError as error:
                 if error.run is None:
                     raise
                 kept = states / "last_good_model"
                 save_model(kept, describe_model(corpus, features, params, standardisation, {seed: error.run}))
+                epoch = error.run.selected.epoch
                 raise UserError(
-                    f"{error}; the best model until then, of epoch {error.run.selected.epoch},"
-                    f" is kept in {kept}"
+                    f"{error}; the best model so far, of epoch {epoch}, is kept in {kept}"
                 ) from None
 
     save_model(folder / "model", describe_model(corpus, features, params, standardisation, runs))

@@ -6,7 +6,6 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -25,12 +24,12 @@ class Checkpoints:
 
     def load(self) -> dict[str, Any] | None:
         """The state, its tensors on the CPU; None if there is none or it cannot be read."""
-        if self.path is None:
+        if self.path is None or not self.path.exists():
             return None
         try:
             # weights_only: reads tensors and plain values, and never runs what a file says.
             return torch.load(self.path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, UnpicklingError):
+        except Exception:  # a damaged file can raise anything; training from the start mends it
             return None
 
     def save(self, state: dict[str, Any], *, last: bool) -> None:

@@ -146,6 +146,7 @@ def draw_counts(
         )  # fmt: skip
         axes.set_title(title)
         axes.set_xlabel(label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
         if len(values_by_split) > 1:
             axes.legend(loc="best")

@@ -10,7 +10,7 @@ import torch
 
 from pipeline.errors import UserError
 from train.data import Dialogues, fit_standardisation
-from train.loop import predict, train_seed
+from train.loop import BestTestEpoch, predict, train_seed
 from train.losses import training_losses
 from train.metrics import compute_metrics
 from train.model import MultiEmo
@@ -107,6 +107,20 @@ def test_l2_is_the_gradient_of_lambda_times_the_squared_norm(make_features, smal
         torch.testing.assert_close(run.weights[name][clear], tensor[clear], rtol=0, atol=1e-5)
         moved += int(clear.sum())
     assert moved > 1000
+
+
+def test_the_best_test_epoch_is_noted_and_changes_nothing(make_features, small_params, without_labels):
+    params = small_params.model_copy(update={"epochs": 6, "learning_rate": 1e-2})
+    features = make_features(train=8, dev=8, test=8, noise=3.0)
+    run = train_seed(dialogues_of(features, params), params, seed=0)
+    as_validation = np.select(
+        [features.split == "dev", features.split == "test"], ["test", "dev"], features.split
+    )
+    swapped = dialogues_of(replace(features, split=as_validation), params)
+    by_test = train_seed(swapped, params, seed=0)  # here the test split chooses the epoch
+    best = max(by_test.epochs, key=lambda epoch: (epoch.dev_weighted_f1, -epoch.epoch))
+    assert run.test_best == BestTestEpoch(best.epoch, best.dev_weighted_f1)
+    assert train_seed(dialogues_of(without_labels(features, "test"), params), params, 0).test_best is None
 
 
 @pytest.mark.parametrize("split", ["train", "dev"])

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from dataclasses import replace
 
@@ -16,8 +22,11 @@ import stages.evaluate
 import stages.train
 from pipeline.errors import UserError
 from pipeline.features import read_features, write_features
+from pipeline.fingerprint import PROJECT
 from pipeline.params import MODALITIES
 from pipeline.report.results import read_results
+from train.loop import train_seed
+from train.model import load_model
 
 SMALL = {
     "hidden_size": 16, "audio_size": 8, "feedforward_size": 24, "layers": 1, "heads": 2, "epochs": 3,
@@ -128,3 +137,56 @@ def test_a_model_is_not_evaluated_on_other_features_than_it_was_trained_on(proje
     )
     with pytest.raises(UserError, match="trained on other features"):
         stages.evaluate.main("small")
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_same_model(project, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MULTIEMO_STORE", str(tmp_path / "store"))
+    stages.train.main("small")
+    undisturbed = {path.name: path.read_bytes() for path in project.glob("model/*")}
+    shutil.rmtree(project / "model")
+    states = tmp_path / "store" / "train"
+    assert not list(states.iterdir())  # nothing stays of a run that is done
+
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}  # as many as here
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "stages", "train", "small"], env=environment, stderr=subprocess.DEVNULL
+    )
+    while killed.poll() is None and not list(states.glob("*/seed_0.pt")):
+        time.sleep(0.001)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert not (project / "model").exists()
+
+    stages.train.main("small")
+    assert "train: seed 0: going on where an earlier run was stopped" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in project.glob("model/*")} == undisturbed
+    assert not list(states.iterdir())
+
+
+def test_the_last_good_model_is_kept_when_a_loss_is_not_finite(project, tmp_path, monkeypatch):
+    def poisoned(dialogues, params, seed, on_epoch, checkpoint):
+        def then_poison(epoch):
+            on_epoch(epoch)
+            dialogues.features["text"].fill_(np.inf)
+
+        return train_seed(dialogues, params, seed, then_poison, checkpoint)
+
+    monkeypatch.setattr(stages.train, "train_seed", poisoned)
+    monkeypatch.setenv("MULTIEMO_STORE", str(tmp_path / "store"))
+    with pytest.raises(
+        UserError, match=r"epoch 2, batch 1: .* the best model so far, of epoch 1, is kept in"
+    ):
+        stages.train.main("small")
+    (kept,) = tmp_path.glob("store/train/*/last_good_model")
+    assert load_model(kept).card.selected[0].epoch == 1
+
+
+def test_the_card_says_which_epoch_the_authors_rule_would_have_picked(project, without_labels):
+    stages.train.main("small")
+    card = load_model(project / "model").card
+    assert all(1 <= selected.best_test_epoch <= 3 for selected in card.selected.values())
+    assert all(0 <= selected.best_test_weighted_f1 <= 1 for selected in card.selected.values())
+    features = read_features(project / "features.h5")
+    write_features(project / "features.h5", without_labels(features, "test"))
+    stages.train.main("small")
+    assert {s.best_test_epoch for s in load_model(project / "model").card.selected.values()} == {None}

@@ -1,0 +1,105 @@
+"""Runs that are killed, and runs that cannot go on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from train.checkpoint import Checkpoints
+from train.data import Dialogues, fit_standardisation
+from train.loop import TrainingStoppedError, train_seed
+
+
+class StopError(Exception):
+    pass
+
+
+def dialogues_of(features, params):
+    return Dialogues.from_features(features, fit_standardisation(features, params.modalities))
+
+
+def stop_after(number):
+    def on_epoch(epoch):
+        if epoch.epoch == number:
+            raise StopError
+
+    return on_epoch
+
+
+def assert_same_run(run, other):
+    assert (run.selected, run.epochs, run.test_best) == (other.selected, other.epochs, other.test_best)
+    assert run.weights.keys() == other.weights.keys()
+    assert all(torch.equal(run.weights[name], other.weights[name]) for name in run.weights)
+
+
+@pytest.mark.parametrize("stopped_after", [1, 3, 5])
+def test_a_resumed_run_ends_with_the_bits_of_an_undisturbed_one(
+    make_features, small_params, tmp_path, monkeypatch, stopped_after
+):
+    monkeypatch.setattr("train.checkpoint.SHARE_OF_TIME", 1e9)  # every epoch
+    changes = {"epochs": 5, "dropout": 0.2, "decay_every_epochs": 2}
+    params = small_params.model_copy(update=changes)
+    dialogues = dialogues_of(make_features(), params)
+    undisturbed = train_seed(dialogues, params, seed=3)
+    path = tmp_path / "state.pt"
+    with pytest.raises(StopError):
+        train_seed(dialogues, params, 3, stop_after(stopped_after), path)
+    shown = []
+    resumed = train_seed(dialogues, params, 3, shown.append, path)
+    assert_same_run(resumed, undisturbed)
+    assert shown == undisturbed.epochs
+
+
+def test_a_resumed_run_does_not_repeat_what_is_done(make_features, small_params, tmp_path, monkeypatch):
+    monkeypatch.setattr("train.checkpoint.SHARE_OF_TIME", 1e9)
+    params = small_params.model_copy(update={"epochs": 3})
+    dialogues = dialogues_of(make_features(), params)
+    path = tmp_path / "state.pt"
+    with pytest.raises(StopError):
+        train_seed(dialogues, params, 0, stop_after(2), path)
+    state = torch.load(path, weights_only=True)
+    state["run"]["epochs"][1]["train_loss"] = 123.0  # would not be there if it were computed again
+    torch.save(state, path)
+    resumed = train_seed(dialogues, params, 0, checkpoint=path)
+    assert [epoch.epoch for epoch in resumed.epochs] == [1, 2, 3]
+    assert resumed.epochs[1].train_loss == 123.0
+
+
+def test_a_state_that_cannot_be_read_is_as_good_as_none(make_features, small_params, tmp_path):
+    dialogues = dialogues_of(make_features(), small_params)
+    path = tmp_path / "state.pt"
+    path.write_bytes(b"half a file")
+    assert_same_run(
+        train_seed(dialogues, small_params, 0, checkpoint=path), train_seed(dialogues, small_params, 0)
+    )
+
+
+def test_saving_takes_a_small_share_of_the_time_and_the_last_state_is_always_saved(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "state.pt")
+    for number in range(100):
+        checkpoints.save({"number": torch.tensor(number)}, last=False)
+    assert checkpoints.load() == {"number": 0}
+    checkpoints.save({"number": torch.tensor(100)}, last=True)
+    assert checkpoints.load() == {"number": 100}
+    assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_the_best_run_so_far_is_handed_on_when_a_loss_is_not_finite(make_features, small_params):
+    params = small_params.model_copy(update={"epochs": 4})
+    dialogues = dialogues_of(make_features(), params)
+    undisturbed = train_seed(dialogues, small_params, 0)
+
+    def poison(epoch):
+        if epoch.epoch == 2:
+            dialogues.features["text"].fill_(torch.inf)
+
+    with pytest.raises(TrainingStoppedError, match=r"seed 0, epoch 3, batch 1: the \w+ loss is") as error:
+        train_seed(dialogues, params, 0, poison)
+    assert_same_run(error.value.run, undisturbed)
+
+
+def test_a_run_that_stops_at_once_has_nothing_to_keep(make_features, small_params):
+    params = small_params.model_copy(update={"learning_rate": 1e30, "batch_dialogues": 3})
+    with pytest.raises(TrainingStoppedError, match=r"epoch 1, batch \d: the \w+ loss is") as error:
+        train_seed(dialogues_of(make_features(), params), params, seed=5)
+    assert error.value.run is None
