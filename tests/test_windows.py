@@ -131,7 +131,7 @@ def test_a_window_is_what_the_tokenizer_itself_makes_of_two_texts(kind: str) -> 
     assert window.token_ids == tokenizer(" JOE: Oh my God!", " JOE: See, it's number 3.")["input_ids"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("kind", TOKENIZERS)
 def test_a_window_holds_the_current_utterance_and_the_nearest_that_fit(
@@ -150,10 +150,11 @@ def test_a_window_holds_the_current_utterance_and_the_nearest_that_fit(
         len(tokenizer(f" {turn_text(turn, params.speaker_names)}", add_special_tokens=False)["input_ids"])
         for turn in turns
     ]
-    special = build_windows(dialogue([""]), tokenizer, params)[0].token_ids
+    blank = len(tokenizer(" ", add_special_tokens=False)["input_ids"])
+    special = len(build_windows(dialogue([""]), tokenizer, params)[0].token_ids) - blank
     for current, window in enumerate(build_windows(turns, tokenizer, params)):
-        used = len(window.token_ids) - len(special)
-        room = params.max_tokens - len(special)
+        used = len(window.token_ids) - special
+        room = params.max_tokens - special
         context = [*lengths[current - window.past : current]], lengths[current + 1 :][: window.future]
         assert used == min(lengths[current], room) + sum(map(sum, context))
         assert used <= room
