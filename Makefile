@@ -9,17 +9,25 @@ IN_VENV := . .venv/bin/activate &&
 repro: .venv/installed
 	$(IN_VENV) dvc repro
 
+# Two files at a time: the tests that run DVC leave much of two cores idle.
 test: .venv/installed
-	$(IN_VENV) python -m pytest
+	$(IN_VENV) python -m pytest -n 2 --dist loadfile
 
 test-fast: .venv/installed
-	$(IN_VENV) python -m pytest -m "not e2e"
+	$(IN_VENV) python -m pytest -n 2 --dist loadfile -m "not e2e"
 
 lint: .venv/installed
 	$(IN_VENV) ruff check . && ruff format --check . && mypy
 
 bench: .venv/installed
 	$(IN_VENV) python -m benchmarks.manifest
+	$(IN_VENV) python -m benchmarks.overhead
+	$(IN_VENV) python -m benchmarks.memory
+	$(IN_VENV) python -m benchmarks.noop
+	$(IN_VENV) python -m benchmarks.mtcnn
+	$(IN_VENV) python -m benchmarks.visual
+	$(IN_VENV) python -m benchmarks.decode
+	$(IN_VENV) python -m benchmarks.audio
 
 # uv installs the same packages as pip several times faster, which matters with torch's gigabytes.
 .venv/installed: pyproject.toml constraints.txt

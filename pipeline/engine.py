@@ -11,24 +11,23 @@ it starts no process at all for one job, and with Dask it waits for ever for an 
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from queue import Empty, Queue
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
 from pipeline import runtime
 from pipeline.errors import UserError
 from pipeline.fingerprint import library_versions, source_digest
+from pipeline.lifetime import end_with_parent
 
 # The order of sums, and so a result, must not depend on how many cores are idle.
 ONE_THREAD = dict.fromkeys(
@@ -47,23 +46,59 @@ LIBRARIES = (
     *("av", "facenet-pytorch", "numpy", "opensmile", "pillow"),
     *("tokenizers", "torch", "transformers"),
 )
+# What a cluster that was started before a change says.
+OTHER_CODE = (
+    "this Dask cluster has other code or other library versions than the stage (was it started before a"
+    " change?); restart its scheduler and workers"
+)
 
 Task = Any
-Function = Callable[[Task], None]
+Function = Callable[[Task], Any]
 
 
 class WorkerDied(Exception):  # noqa: N818 - it is what happened
     """The process that ran a task is gone."""
 
 
+class Ended(NamedTuple):
+    """A task that is over: what its function returned or, where its process died, how."""
+
+    task: Task
+    result: Any = None
+    death: WorkerDied | None = None
+
+
+def run_all(
+    function: Function,
+    tasks: Sequence[Task],
+    *,
+    workers: int,
+    module: str,
+    on_death: Callable[[Task, WorkerDied], None],
+) -> Iterator[Ended]:
+    """Run the function on all tasks, and yield each as it ends; what the function raises is raised here.
+
+    A task whose process dies is tried once more, after all others, alone; ``on_death`` is told, and the
+    second death stands in what is yielded.  ``workers`` and ``module`` are those of ``open_engine``.
+    """
+    suspects = []
+    with open_engine(min(workers, len(tasks)), module) as engine:
+        for ended in engine.run(function, tasks):
+            if ended.death is None:
+                yield ended
+            else:
+                suspects.append(ended.task)
+                on_death(ended.task, ended.death)
+    for suspect in suspects:
+        with open_engine(1, module) as engine:
+            yield from engine.run(function, [suspect])
+
+
 class Engine(Protocol):
     """What both engines do."""
 
-    def run(self, function: Function, tasks: Iterable[Task]) -> Iterator[tuple[Task, WorkerDied | None]]:
-        """Run the function on all tasks; yield each, as it ends, with the death of its process, if it died.
-
-        What the function raises is raised here.
-        """
+    def run(self, function: Function, tasks: Iterable[Task]) -> Iterator[Ended]:
+        """Run the function on all tasks; yield each as it ends.  What the function raises is raised here."""
         ...
 
 
@@ -90,7 +125,7 @@ class _LocalProcesses:
     def __init__(self, workers: int) -> None:
         self._processes = [_Process(index) for index in range(workers)]
 
-    def run(self, function: Function, tasks: Iterable[Task]) -> Iterator[tuple[Task, WorkerDied | None]]:
+    def run(self, function: Function, tasks: Iterable[Task]) -> Iterator[Ended]:
         waiting = deque(tasks)
         while True:
             # Breadth first: no process gets a second task while another has none.
@@ -105,12 +140,12 @@ class _LocalProcesses:
                 while process.given and process.given[0][1].done():
                     task, future = process.given.popleft()
                     try:
-                        future.result()
+                        result = future.result()
                     except TerminatedWorkerError as error:
                         waiting.extendleft(process.replace())
-                        yield task, WorkerDied(_exit_code(error))
+                        yield Ended(task, death=WorkerDied(_exit_code(error)))
                     else:
-                        yield task, None
+                        yield Ended(task, result)
 
     def close(self) -> None:
         for process in self._processes:
@@ -130,7 +165,7 @@ class _Process:
             self._pool = ProcessPoolExecutor(
                 max_workers=1,
                 env={**ONE_THREAD, runtime.WORKER_INDEX: str(self._index)},
-                initializer=_start_process,
+                initializer=end_with_parent,
                 initargs=(os.getpid(),),
             )
         self.given.append((task, self._pool.submit(function, task)))
@@ -146,38 +181,6 @@ class _Process:
         if self._pool is not None:
             self._pool.shutdown(wait=True, kill_workers=True)
             self._pool = None
-
-
-def _start_process(parent: int) -> None:
-    # Ctrl-C reaches the whole group; the parent answers it, and ends its processes.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch, args=(parent, partial(os._exit, 1)), daemon=True).start()
-
-
-def _watch(parent: int, then: Callable[[], object]) -> None:
-    """Wait for the parent's end, of which a process whose parent is killed hears nothing."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    then()
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """Let SIGTERM, and the end of the DVC that runs this process, do what Ctrl-C does.
-
-    A stage that outlived a killed DVC would get in the way of the next one.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    if "DVC_STAGE" in os.environ:
-        stop = partial(os.kill, os.getpid(), signal.SIGTERM)
-        threading.Thread(target=_watch, args=(os.getppid(), stop), daemon=True).start()
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _exit_code(error: TerminatedWorkerError) -> str:
@@ -200,7 +203,7 @@ class _DaskCluster:
             raise UserError(f"MULTIEMO_SCHEDULER={address}: no Dask scheduler answers ({error})") from error
         self._address, self._module = address, module
 
-    def run(self, function: Function, tasks: Iterable[Task]) -> Iterator[tuple[Task, WorkerDied | None]]:
+    def run(self, function: Function, tasks: Iterable[Task]) -> Iterator[Ended]:
         from distributed import KilledWorker
 
         place = {"folder": Path.cwd(), "module": self._module, "made_for": _code_and_versions(self._module)}
@@ -215,15 +218,20 @@ class _DaskCluster:
             while task_of:
                 future = self._next(ended)
                 try:
-                    future.result()
+                    result = future.result()
                 except KilledWorker as error:
-                    yield task_of.pop(future), WorkerDied(f"killed on {error.last_worker.address}")
+                    death = WorkerDied(f"killed on {error.last_worker.address}")
+                    yield Ended(task_of.pop(future), death=death)
+                except RuntimeError as error:
+                    if "deserialization" not in str(error):
+                        raise
+                    raise UserError(f"{self._address}: {OTHER_CODE}") from error
                 except CancelledError:
                     raise UserError(
                         "the Dask scheduler went away; finished dialogues are kept, run dvc repro again"
                     ) from None
                 else:
-                    yield task_of.pop(future), None
+                    yield Ended(task_of.pop(future), result)
         finally:
             self._client.cancel(list(task_of))
 
@@ -251,7 +259,7 @@ _one_at_a_time = threading.Lock()
 
 def _run_on_cluster(
     function: Function, task: Task, *, folder: Path, module: str, made_for: tuple[str, dict[str, str]]
-) -> None:
+) -> Any:
     """Run a function in a Dask worker, once it is sure that the result belongs under the item's key."""
     # A worker with several threads would run several items in one process.
     with _one_at_a_time:
@@ -260,8 +268,5 @@ def _run_on_cluster(
         except OSError as error:
             raise UserError(f"{socket.gethostname()}: no folder {folder}; see docs/cluster.md") from error
         if _code_and_versions(module) != made_for:
-            raise UserError(
-                f"{socket.gethostname()}: this Dask worker has other code or other library versions than"
-                f" the stage (was it started before a change?); restart the cluster's workers"
-            )
-        function(task)
+            raise UserError(f"{socket.gethostname()}: {OTHER_CODE}")
+        return function(task)

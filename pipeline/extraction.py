@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import runtime
-from pipeline.engine import open_engine, stopped_by_signals
+from pipeline.engine import WorkerDied, run_all
 from pipeline.errors import UserError
 from pipeline.h5 import Arrays
 from pipeline.itemstore import ItemStore
@@ -54,49 +54,53 @@ def extract(
     pending = [item for item in items if store.get(item.key) is None]
     stored = len(items) - len(pending)
     print(f"{stage}: {len(pending)} of {len(items)} dialogues to do, {stored} stored", flush=True)
-    died = _compute(stage, pending, function, store, workers) if pending else {}
+    waiting = {item.key for item in pending}
+    died: dict[str, str] = {}
+    computing = _compute(stage, pending, function, store, workers)
+    for item in items:
+        # What is done is handed on while the rest is computed.
+        while item.key in waiting:
+            ended, death = next(computing)
+            waiting.discard(ended.key)
+            if death is not None:
+                died[ended.key] = f"worker died twice: {death}"
+            if not waiting:
+                next(computing, None)  # ends the workers
+        if item.key not in died:
+            yield _stored(item, store)
+        elif failed is not None:
+            yield failed(item.work, died[item.key])
     if died and failed is None:
         dialogues = ", ".join(item.dialogue for item in items if item.key in died)
         raise UserError(f"{next(iter(died.values()))}, at {dialogues}; all other dialogues are kept")
-    for item in items:
-        if failed is not None and item.key in died:
-            yield failed(item.work, died[item.key])
-            continue
-        arrays = store.get(item.key)
-        if arrays is None:
-            raise UserError(
-                f"item store: {store.path(item.key)} vanished during the run; run dvc repro again"
-            )
-        yield arrays
+
+
+def _stored(item: Item, store: ItemStore) -> Arrays:
+    arrays = store.get(item.key)
+    if arrays is None:
+        raise UserError(f"item store: {store.path(item.key)} vanished during the run; run dvc repro again")
+    return arrays
 
 
 def _compute(
     stage: str, items: Sequence[Item], function: Callable[[Any], Arrays], store: ItemStore, workers: int
-) -> dict[str, str]:
-    """Compute and store all items; key -> reason of those whose worker died twice."""
+) -> Iterator[tuple[Item, WorkerDied | None]]:
+    """Compute and store all items; each as it ends, with its worker's second death."""
     # loky replaces a worker whose memory has grown; no work is lost, and nothing need be done.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
     task = partial(_compute_and_store, function=function, store=store)
     module = (function.func if isinstance(function, partial) else function).__module__
     # Longest first, so that no worker is left alone with a long dialogue at the end.
     queue = sorted(items, key=lambda item: item.utterances, reverse=True)
-    suspects: list[Item] = []
-    died: dict[str, str] = {}
-    with stopped_by_signals(), Progress(stage, len(items), sum(i.utterances for i in items)) as progress:
-        with open_engine(min(workers, len(items)), module) as engine:
-            for item, death in engine.run(task, queue):
-                if death is None:
-                    progress.advance(item.utterances)
-                else:
-                    suspects.append(item)
-                    progress.say(f"a worker died at {item.dialogue} ({death}); it will be tried again alone")
-        for suspect in suspects:
-            with open_engine(1, module) as engine:
-                for item, death in engine.run(task, [suspect]):
-                    if death is not None:
-                        died[item.key] = f"worker died twice: {death}"
-                    progress.advance(item.utterances)
-    return died
+    utterances = sum(item.utterances for item in items)
+    with Progress(stage, dialogues=len(items), utterances=utterances) as progress:
+
+        def say(item: Item, death: WorkerDied) -> None:
+            progress.say(f"a worker died at {item.dialogue} ({death}); it will be tried again alone")
+
+        for item, _, death in run_all(task, queue, workers=workers, module=module, on_death=say):
+            progress.advance(dialogues=1, utterances=item.utterances)
+            yield item, death
 
 
 def _compute_and_store(item: Item, function: Callable[[Any], Arrays], store: ItemStore) -> None:

@@ -25,6 +25,7 @@ MACHINERY = frozenset(
     for name in (
         *("errors", "params", "runtime", "manifest", "digest", "weights"),
         *("fingerprint", "h5", "itemstore", "extraction", "engine", "progress", "stagefile", "features"),
+        "torchrun",
     )
 )
 

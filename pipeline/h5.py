@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -18,64 +20,89 @@ from pipeline.errors import UserError
 Arrays = dict[str, np.ndarray]
 
 CONTENT_SHA256 = "content_sha256"
+BLOCK_ROWS = 1000
 
 
 class DamagedFileError(Exception):
     """A file whose content is not what was written."""
 
 
-def content_digest(arrays: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -> str:
+class Column(Protocol):
+    """Rows that need not lie in memory all at once."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of their values; no text."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows first; there is at least one."""
+        ...
+
+    def blocks(self, rows: int) -> Iterator[np.ndarray]:
+        """All rows in order, so many at a time."""
+        ...
+
+
+def content_digest(arrays: Mapping[str, np.ndarray | Column], attrs: Mapping[str, Any]) -> str:
     """SHA-256 over names, types, shapes and values: what a file says, however it is laid out."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
-        array = np.asarray(arrays[name])
-        if array.dtype.kind == "U":  # its width is that of the longest text, and says nothing more
+        array = arrays[name]
+        if isinstance(array, np.ndarray) and is_text(array):
             text = "\0".join(array.ravel().tolist()).encode()
             digest.update(f"{name} text {array.shape} {len(text)}\n".encode() + text)
         else:
             digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-            digest.update(np.ascontiguousarray(array).reshape(-1).data)
+            for block in [array] if isinstance(array, np.ndarray) else array.blocks(BLOCK_ROWS):
+                digest.update(np.ascontiguousarray(block).reshape(-1).data)
     for name in sorted(set(attrs) - {CONTENT_SHA256}):
         digest.update(f"{name}={attrs[name]}\n".encode())
     return digest.hexdigest()
 
 
-def write_h5(path: Path, arrays: Mapping[str, np.ndarray], attrs: Mapping[str, str | int]) -> None:
+def write_h5(
+    path: Path,
+    arrays: Mapping[str, np.ndarray | Column],
+    attrs: Mapping[str, str | int],
+    *,
+    lasting: bool = True,
+) -> None:
     """Write arrays and attributes so that ``path`` holds either all of them or what it held before.
 
-    Names may hold slashes (``text/features``).  Text arrays become fixed-length UTF-8, which every
-    HDF5 reader knows and which, unlike variable-length text, is covered by the checksum.  Raises
-    UserError where the file cannot be written.
+    Names may hold slashes (``text/features``).  Text arrays become variable-length UTF-8: one very long
+    line then costs its own length and not that of every row.  Raises UserError where the file cannot
+    be written.
+
+    A ``lasting`` file is safe from a power cut once it is written, and HDF5 verifies each part of it that
+    is read alone.  One that is not, and which is only ever read whole, is written several times faster; a
+    power cut may leave it damaged under its final name, which ``read_h5`` tells.
     """
-    # Built in memory and written by ordinary I/O: a full disk is then an ordinary error, where HDF5
-    # would leave objects behind that crash the process at its end.
-    image = io.BytesIO()
-    with h5py.File(image, "w") as file:
-        for array_name in sorted(arrays):
-            _write_array(file, array_name, np.asarray(arrays[array_name]))
-        for attr_name in sorted(attrs):
-            file.attrs[attr_name] = attrs[attr_name]
-        file.attrs[CONTENT_SHA256] = content_digest(arrays, attrs)
-    write_atomically(path, image.getbuffer())
+    with _replacement(path, lasting) as raw:
+        image = _Image(raw)
+        with h5py.File(image, "w") as file:
+            for array_name in sorted(arrays):
+                _write_array(file, array_name, arrays[array_name], checksums=lasting)
+            for attr_name in sorted(attrs):
+                file.attrs[attr_name] = attrs[attr_name]
+            file.attrs[CONTENT_SHA256] = content_digest(arrays, attrs)
+        if image.error is not None:
+            raise image.error
 
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:
     """Write a file so that others see all of it or what was there before; UserError if that fails."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_and_rename(path, content)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror or error});"
-            f" free space or mend its folder's permissions"
-        ) from error
+    with _replacement(path) as raw:
+        _write_all(raw, content)
 
 
 def read_h5(path: Path, names: Iterable[str] | None = None) -> tuple[Arrays, dict[str, Any]]:
     """The named arrays (all, if none are named) and the attributes of a file of ``write_h5``.
 
-    Raises FileNotFoundError, or DamagedFileError where HDF5 cannot read the file, an array is absent or,
-    when all arrays are read, their digest is not the one that was written with them.
+    Text comes as arrays of ``str`` objects.  Raises FileNotFoundError, or DamagedFileError where HDF5
+    cannot read the file, an array is absent or, when all arrays are read, their digest is not the one
+    that was written with them.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -98,35 +125,96 @@ def list_arrays(file: h5py.File) -> list[str]:
     return sorted(found)
 
 
-def _write_array(file: h5py.File, name: str, array: np.ndarray) -> None:
-    if array.dtype.kind == "U":
-        encoded = np.char.encode(array, "utf-8") if array.size else np.empty(array.shape, "S1")
-        array = encoded.astype(h5py.string_dtype("utf-8", max(1, encoded.dtype.itemsize)))
-    # Checksums need chunks, and chunks need at least one element; times would change the bytes.
-    dataset = file.create_dataset(name, data=array, track_times=False, fletcher32=bool(array.size) or None)
+def is_text(array: np.ndarray) -> bool:
+    """Whether an array holds text: NumPy's own fixed-width kind, or Python's strings, as read from files."""
+    return array.dtype.kind in "UO"
+
+
+def _write_array(file: h5py.File, name: str, array: np.ndarray | Column, checksums: bool) -> None:
+    if not isinstance(array, np.ndarray):
+        dataset = file.create_dataset(
+            name, array.shape, array.dtype, chunks=True, track_times=False, fletcher32=checksums
+        )
+        start = 0
+        # Whole chunks: HDF5 would write one that is filled bit by bit over and over again.
+        for block in array.blocks(dataset.chunks[0]):
+            dataset[start : start + len(block)] = block
+            start += len(block)
+    elif is_text(array):
+        strings = array.astype(object)
+        dataset = file.create_dataset(name, data=strings, dtype=h5py.string_dtype(), track_times=False)
+    else:
+        # Checksums need chunks, and chunks need at least one element; times would change the bytes.
+        summed = (checksums and bool(array.size)) or None
+        dataset = file.create_dataset(name, data=array, track_times=False, fletcher32=summed)
     # Otherwise its place in the file, and so the bytes, depend on when Python lets go of the dataset.
     dataset.flush()
 
 
 def _read_array(dataset: h5py.Dataset) -> np.ndarray:
     if h5py.check_string_dtype(dataset.dtype):
-        return np.asarray(dataset.asstr()[()], dtype=str)
+        return np.asarray(dataset.asstr()[()], dtype=object)
     return np.asarray(dataset[()])
 
 
-def _write_and_rename(path: Path, content: bytes | memoryview) -> None:
-    # A unique name in the same folder: a rename is atomic only within a file system, and two writers
-    # of one file must not share a temporary one.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
+class _Image:
+    """The file that HDF5 writes to, to which writing never fails: the first error is kept for later.
+
+    HDF5 leaves objects behind when its file fails it, which crash the process at its end.
+    """
+
+    def __init__(self, raw: FileIO) -> None:
+        self._raw = raw
+        self.read, self.readinto, self.seek, self.tell = raw.read, raw.readinto, raw.seek, raw.tell
+        self.error: OSError | None = None
+
+    def write(self, content: memoryview) -> int:
+        self._try(partial(_write_all, self._raw, content))
+        return len(content)
+
+    def truncate(self, size: int) -> int:
+        self._try(partial(self._raw.truncate, size))
+        return size
+
+    def flush(self) -> None:
+        pass
+
+    def _try(self, write: Callable[[], object]) -> None:
+        if self.error is None:
+            try:
+                write()
+            except OSError as error:
+                self.error = error
+
+
+def _write_all(raw: FileIO, content: bytes | memoryview) -> None:
+    left = memoryview(content).cast("B")
+    while left:
+        left = left[raw.write(left) :]
+
+
+@contextmanager
+def _replacement(path: Path, lasting: bool = True) -> Iterator[FileIO]:
+    """A new file that takes the place of ``path`` when the context is left without an error."""
     try:
-        with open(handle, "wb") as file:  # noqa: PTH123 (a descriptor has no path)
-            file.write(content)
-            file.flush()
-            os.fsync(handle)
-        # mkstemp makes private files; who may use the folder may use the file.
-        temporary.chmod(path.parent.stat().st_mode & 0o666)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A unique name in the same folder: a rename is atomic only within a file system, and two writers
+        # of one file must not share a temporary one.
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        try:
+            with FileIO(handle, "w+") as raw:
+                yield raw
+                if lasting:
+                    os.fsync(handle)
+            # mkstemp makes private files; who may use the folder may use the file.
+            temporary.chmod(path.parent.stat().st_mode & 0o666)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error});"
+            f" free space or mend its folder's permissions"
+        ) from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from pathlib import Path
 
 from pipeline.h5 import DamagedFileError, read_h5
 from pipeline.itemstore import DAY_S, ItemStore
+from pipeline.weights import ITEM_KEY, ORIGIN
 
 _ITEM = re.compile(r"(?P<key>[0-9a-f]{64})\.h5")
 _LEFTOVER = re.compile(r"\.[0-9a-f]{64}\.h5\.\w+")
@@ -43,16 +46,35 @@ def list_files(root: Path) -> Iterator[StoredFile]:
         yield StoredFile(path, path.parent.parent.name, key, stat.st_size, now - stat.st_mtime)
 
 
+def list_checkpoints(root: Path) -> Iterator[StoredFile]:
+    """Folders of trainings that were not finished, below ``runtime.checkpoint_root()``, as leftovers."""
+    now = time.time()
+    for folder in sorted(path for path in root.glob("*") if path.is_dir()):
+        stats = [path.stat() for path in [folder, *folder.rglob("*")]]
+        size_bytes = sum(stat.st_size for stat in stats)
+        yield StoredFile(folder, "finetune", "", size_bytes, now - max(stat.st_mtime for stat in stats))
+
+
+def delete(file: StoredFile) -> None:
+    """Delete an item or a leftover; OSError where that is not allowed."""
+    if file.path.is_dir():
+        shutil.rmtree(file.path)
+    else:
+        file.path.unlink(missing_ok=True)
+
+
 def used_keys(data: Path) -> set[str]:
-    """Keys of the items that a project's outputs (``data/<corpus>/<stage>.h5``) were made of."""
+    """Keys of the items that a project's outputs were made of: data/<corpus>/<stage>.h5, text_encoder."""
     keys: set[str] = set()
+    for path in data.glob(f"*/*/{ORIGIN}"):
+        keys.add(json.loads(path.read_text(encoding="utf-8")).get(ITEM_KEY, ""))
     for path in data.glob("*/*.h5"):
         try:
             arrays, _ = read_h5(path, ["item_key"])
         except (DamagedFileError, FileNotFoundError):  # a feature file has none
             continue
         keys.update(arrays["item_key"].tolist())
-    return keys
+    return keys - {""}
 
 
 def find_damaged(root: Path, files: Iterable[StoredFile]) -> Iterator[StoredFile]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers.utils import logging
 
 from pipeline.errors import UserError
 
@@ -19,7 +18,6 @@ def prepare_torch() -> None:
     # float32 means float32: a GPU's TF32 has ten bits of mantissa, and would share keys with the CPU.
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
-    logging.disable_progress_bar()  # transformers has one for every file it reads or writes
 
 
 def load_pretrained(kind: Any, folder: Path, key: str, optional: Iterable[str] = (), **options: Any) -> Any:
@@ -28,6 +26,10 @@ def load_pretrained(kind: Any, folder: Path, key: str, optional: Iterable[str] =
     transformers makes up what a folder lacks and only logs it.  Here a missing or misshapen weight
     is a UserError that names the param ``key``, unless its name holds one of ``optional``.
     """
+    # Only who loads a model of transformers has to wait seconds for its import, in every worker.
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # it has one for every file it reads
     try:
         network, report = kind.from_pretrained(folder, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError) as error:

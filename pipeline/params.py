@@ -86,12 +86,24 @@ class FacesParams(Section):
 class VisualParams(Section):
     """From faces to one vector per utterance [3.3.3]."""
 
-    architecture: Literal["resnet101"] = "resnet101"
-    """Face encoder: bottleneck blocks 3-4-23-3, a 1000-dimensional head."""
+    architecture: Literal["resnet101", "resnet50", "senet50"] = "resnet101"
+    """Face encoder, which ``weights`` must fit: the paper's ResNet-101, or one of those that were
+    published for VGGFace2, ResNet-50 and SE-ResNet-50."""
     weights: Name
-    """A transformers model folder or hub id, or ``untrained`` to build random weights on purpose."""
+    """A file (.safetensors, .pt, .pth), a transformers model folder or hub id, or ``untrained`` to build
+    random weights on purpose.  docs/checkpoints.md shows what is recognised."""
+    layout: Literal["auto", "torchvision", "authors", "transformers", "vggface2"] = "auto"
+    """How the weights name their tensors and what they want as input; ``auto`` tells by the names."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Digest that the weights file must have.  DVC sees it change, as it does not see a file replaced."""
     seed: Seed = 0
     """Seed of the weights when they are ``untrained``; without effect otherwise."""
+    output: Literal["head", "penultimate"] = "head"
+    """Which layer gives the feature: the classification head (the paper, 1000 values; as many as the
+    head has), or the one below it (2048)."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the network's arithmetic.  ``bfloat16`` is faster where the hardware has it (GPUs since Ampere,
+    CPUs with AMX), much slower elsewhere, and changes the features by about half a percent."""
     crop_size_px: Annotated[int, Field(ge=32)] = 224
     """Side of the square that each face is resized to."""
     crop_margin: Annotated[float, Field(ge=0, le=1)] = 0.2
@@ -105,7 +117,10 @@ class AudioParams(Section):
     """openSMILE's settings [3.3.2]."""
 
     feature_set: Literal["ComParE_2016", "eGeMAPSv02", "GeMAPSv01b"] = "ComParE_2016"
-    """openSMILE feature set; ComParE_2016 has 6373 functionals."""
+    """openSMILE feature set; ComParE_2016 has 6373 functionals, eGeMAPSv02 88, GeMAPSv01b 62."""
+    level: Literal["functionals", "lld_mean_std"] = "functionals"
+    """``functionals``: openSMILE's statistics over the utterance (the paper); ``lld_mean_std``: mean and
+    standard deviation over time of each low-level descriptor, 130 values for ComParE_2016."""
     sample_rate_hz: Literal[16000] = 16000
     """Rate of the mono sound that openSMILE gets."""
     silence_dbfs: Annotated[float, Field(le=0)] = -70.0
@@ -136,6 +151,8 @@ class UntrainedTextEncoder(Section):
     """Transformer layers."""
     heads: Annotated[int, Field(ge=1)] = 4
     """Attention heads; must divide ``hidden_size``."""
+    dropout: Decay = 0.1
+    """Dropout rate of hidden states and attention (RoBERTa's); more where there is little to learn from."""
     vocabulary: Annotated[int, Field(ge=300)] = 2000
     """Most tokens of the byte-level BPE that is trained on the corpus's own training lines."""
 
@@ -165,6 +182,11 @@ class FinetuneParams(Section):
     """Share of all steps in which the rate climbs linearly; it falls linearly after."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """AdamW's decoupled weight decay."""
+    class_weight_exponent: Fraction = 0.0
+    """How much more a rare class counts in the loss: 0 not at all, 1 in inverse proportion to its
+    utterances (scikit-learn's ``balanced``), 0.5 by the square root of that."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """``bfloat16``: mixed precision, about twice as fast on GPUs since Ampere; slower on most CPUs."""
     seed: Seed = 0
     """Seed of the classifier head, of dropout and of the order of utterances."""
 
@@ -258,6 +280,16 @@ class TrainParams(Section):
         return self
 
 
+class ReportParams(Section):
+    """What report.html shows."""
+
+    study: CorpusName
+    """The entry whose reports compare this entry with others: entries with the same ``study`` stand in one
+    table, such as one per set of modalities.  By itself an entry names itself."""
+    contact_sheet: bool = False
+    """Show faces in the report.  They are personal data: whoever gets the page sees them."""
+
+
 class MaxUnobserved(Section):
     """Largest share of utterances, per modality, that may lack it before the run stops."""
 
@@ -286,6 +318,7 @@ class CorpusParams(Section):
     finetune: FinetuneParams
     text: TextParams
     train: TrainParams
+    report: ReportParams
 
     @property
     def folder(self) -> Path:

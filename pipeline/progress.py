@@ -13,20 +13,25 @@ LINE_EVERY_S = 30.0
 
 
 class Progress:
-    """Counts dialogues and utterances done and says what time remains; a context manager."""
+    """Counts what is done and says what time remains; a context manager.
 
-    def __init__(self, stage: str, dialogues: int, utterances: int) -> None:
+    ``Progress("faces", dialogues=16, utterances=80)``: totals by their unit, of which the last measures
+    the work best; the remaining time is reckoned by it.
+    """
+
+    def __init__(self, stage: str, **totals: int) -> None:
         self._stage = stage
-        self._dialogues, self._dialogues_done = dialogues, 0
-        self._utterances, self._utterances_done = utterances, 0
+        self._totals = totals
+        self._done = dict.fromkeys(totals, 0)
+        self._measure = list(totals)[-1]
         self._started = self._said = time.monotonic()
         # A log file shows every redrawing of a bar, control characters and all.
         self._bar: tqdm | None = None
         if sys.stdout.isatty():
             self._bar = tqdm(
-                total=utterances,
+                total=totals[self._measure],
                 desc=stage,
-                unit=" utterances",
+                unit=f" {self._measure}",
                 file=sys.stdout,
                 dynamic_ncols=True,
                 smoothing=0,  # the longest dialogues come first: the latest speed says little
@@ -40,31 +45,30 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
-        elif self._dialogues_done:
+        elif any(self._done.values()):
             elapsed = tqdm.format_interval(time.monotonic() - self._started)
-            self.say(f"{self._counts()}, {elapsed} elapsed")
+            self.say(f"{', '.join(self._counts())}, {elapsed} elapsed")
 
-    def advance(self, utterances: int) -> None:
-        """One dialogue of so many utterances is done."""
-        self._dialogues_done += 1
-        self._utterances_done += utterances
+    def advance(self, **done: int) -> None:
+        """So much more is done, by unit."""
+        for unit, count in done.items():
+            self._done[unit] += count
         now = time.monotonic()
         if self._bar is not None:
-            self._bar.set_postfix_str(f"{self._dialogues_done}/{self._dialogues} dialogues", refresh=False)
-            self._bar.update(utterances)
-        elif now - self._said > LINE_EVERY_S and self._utterances_done < self._utterances:
+            self._bar.set_postfix_str(", ".join(self._counts()[:-1]), refresh=False)
+            self._bar.update(done[self._measure])
+        elif now - self._said > LINE_EVERY_S and (left := self._left()):
             self._said = now
-            left = self._utterances - self._utterances_done
-            remaining_s = (now - self._started) / self._utterances_done * left
-            self.say(f"{self._counts()}, {tqdm.format_interval(remaining_s)} left")
+            remaining_s = (now - self._started) / self._done[self._measure] * left
+            self.say(f"{', '.join(self._counts())}, {tqdm.format_interval(remaining_s)} left")
 
     def say(self, line: str) -> None:
         """Print a line without tearing the bar."""
         tqdm.write(f"{self._stage}: {line}", file=sys.stdout)
         sys.stdout.flush()
 
-    def _counts(self) -> str:
-        return (
-            f"{self._dialogues_done}/{self._dialogues} dialogues,"
-            f" {self._utterances_done}/{self._utterances} utterances"
-        )
+    def _left(self) -> int:
+        return self._totals[self._measure] - self._done[self._measure]
+
+    def _counts(self) -> list[str]:
+        return [f"{self._done[unit]}/{total} {unit}" for unit, total in self._totals.items()]

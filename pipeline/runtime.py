@@ -5,6 +5,9 @@ MULTIEMO_WORKERS     worker processes (default: all cores; with GPUs, one on eac
 MULTIEMO_STORE       folder of the item store (default: .multiemo/store in the project)
 MULTIEMO_ENGINE      loky (default: processes of this machine) or dask (workers of a cluster)
 MULTIEMO_SCHEDULER   address of the cluster's Dask scheduler, such as tcp://host:8786
+
+MULTIEMO_FINETUNE_PROCESSES   processes that fine-tune the text encoder together, one on each GPU
+                              (default: 1); they must divide ``finetune.batch_utterances``
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from pipeline.errors import UserError
 
 # Set by the engine for each of its processes: 0, 1, ...
 WORKER_INDEX = "MULTIEMO_WORKER_INDEX"
+# Each holds the sampled frames of one file: 55 MB for 20 of 720p.
+MOST_DECODE_THREADS = 8
 
 
 def device() -> str:
@@ -40,11 +45,20 @@ def device() -> str:
 
 def workers() -> int:
     """Number of worker processes for work that runs on the CPU."""
-    given = os.environ.get("MULTIEMO_WORKERS")
+    return _count("MULTIEMO_WORKERS", _cores())
+
+
+def finetune_processes() -> int:
+    """Number of processes that fine-tune the text encoder together."""
+    return _count("MULTIEMO_FINETUNE_PROCESSES", 1)
+
+
+def _count(variable: str, default: int) -> int:
+    given = os.environ.get(variable)
     if given is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return default
     if not given.isdigit() or int(given) == 0:
-        raise UserError(f"MULTIEMO_WORKERS={given}: give a whole number, at least 1")
+        raise UserError(f"{variable}={given}: give a whole number, at least 1")
     return int(given)
 
 
@@ -55,6 +69,13 @@ def model_workers() -> int:
     import torch
 
     return 1 if ":" in os.environ.get("MULTIEMO_DEVICE", "") else torch.cuda.device_count()
+
+
+def decode_threads() -> int:
+    """Number of threads that decode ahead of a network on a GPU; none where networks run on the cores."""
+    if device() == "cpu":
+        return 0
+    return max(1, min(MOST_DECODE_THREADS, _cores() // model_workers()))
 
 
 def engine() -> Literal["loky", "dask"]:
@@ -80,6 +101,16 @@ def store_root() -> Path:
     given = os.environ.get("MULTIEMO_STORE")
     # Absolute: a cluster's workers start elsewhere.
     return Path(given).expanduser().absolute() if given else _project_root() / ".multiemo" / "store"
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def checkpoint_root() -> Path:
+    """Folder of what is unfinished; the project's own, as no two clones can go on with one training."""
+    return _project_root() / ".multiemo" / "checkpoints"
 
 
 def _project_root() -> Path:

@@ -16,9 +16,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.extraction import Item, extract, stack, summarise
+from pipeline.extraction import Item, extract, summarise
 from pipeline.fingerprint import code_digest, library_versions, work_key
-from pipeline.h5 import Arrays, DamagedFileError, read_h5, write_h5
+from pipeline.h5 import Arrays, Column, DamagedFileError, read_h5, write_h5
+from pipeline.spool import stack_on_disk
 
 Row = TypeVar("Row")
 
@@ -50,6 +51,8 @@ class ExtractionStage(Generic[Row]):
     """Applied to all dialogues' arrays before they are put together."""
     extra: Arrays = field(default_factory=dict)
     """Arrays of the file that belong to no dialogue."""
+    figures: Callable[[Mapping[str, np.ndarray | Column]], Mapping[str, int]] = lambda arrays: {}
+    """What to count over all arrays, to be printed and told in the provenance."""
 
 
 def run_extraction(
@@ -82,9 +85,13 @@ def run_extraction(
     ]
     failed = partial(nothing_observed, stage=stage)
     parts = extract(stage.name, items, stage.function, workers=stage.workers, failed=failed)
-    arrays = stack(stage.arrange(parts), stage.empty)
-    summarise(stage.name, stage.modality, arrays["reason"], limit)
-    provenance = {**stage.about, "settings": stage.settings, "versions": versions}
+    arrays = stack_on_disk(stage.arrange(parts), stage.empty, Path("data", corpus))
+    summarise(stage.name, stage.modality, np.asarray(arrays["reason"]), limit)
+    figures = dict(stage.figures(arrays))
+    if figures:
+        print(f"{stage.name}: {', '.join(f'{count} {what}' for what, count in figures.items())}", flush=True)
+    told = {**stage.about, **({"figures": figures} if figures else {})}
+    provenance = {**told, "settings": stage.settings, "versions": versions}
     _write(corpus, stage.name, ids, items, {**arrays, **stage.extra}, provenance)
 
 
@@ -108,7 +115,7 @@ def _write(
     stage: str,
     ids: Sequence[str],
     items: Sequence[Item],
-    arrays: Mapping[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray | Column],
     provenance: Mapping[str, Any],
 ) -> None:
     head = {

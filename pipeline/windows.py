@@ -8,11 +8,12 @@ tokens are those of the model's own tokenizer, so that any encoder of transforme
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from pipeline.errors import UserError
 from pipeline.manifest import Utterance
 from pipeline.params import WindowParams
 
@@ -26,6 +27,8 @@ class Window:
     """Utterances before the current one that fitted in."""
     future: int
     """Utterances after the current one that fitted in."""
+    dropped: int
+    """Utterances of the dialogue within reach of the params that did not fit in."""
     cut: bool
     """Whether the current utterance alone was too long and lost its end."""
 
@@ -53,13 +56,19 @@ def build_windows(dialogue: Sequence[Utterance], tokenizer: Any, params: WindowP
     Where a window is too long, the farthest utterances are dropped first, evenly on both sides, and
     never the current one.
     """
-    turns = [
-        # The space keeps a byte-level tokenizer's words the same wherever an utterance stands.
-        tokenizer(f" {turn_text(utterance, params.speaker_names)}", add_special_tokens=False)["input_ids"]
-        for utterance in dialogue
-    ]
+    # The space keeps a byte-level tokenizer's words the same wherever an utterance stands.
+    texts = [f" {turn_text(utterance, params.speaker_names)}" for utterance in dialogue]
+    # Not verbose: it would warn of every text that is longer than the model reads.
+    turns = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
     special = _special_tokens(tokenizer)
     return [_build_window(turns, current, special, params) for current in range(len(turns))]
+
+
+def describe_losses(windows: Iterable[Window]) -> str:
+    """In words, what did not fit into the windows."""
+    built = list(windows)
+    cut, short = sum(window.cut for window in built), sum(window.dropped > 0 for window in built)
+    return f"{len(built)} windows, {cut} with the utterance itself cut, {short} without all of their context"
 
 
 def _build_window(
@@ -70,28 +79,29 @@ def _build_window(
     room = params.max_tokens - len(special.before) - len(special.after) - sum(sides) * len(special.between)
     centre = turns[current][:room]
     room -= len(centre)
+    reach_past = min(current, params.past_utterances)
+    reach_future = min(len(turns) - 1 - current, params.future_utterances)
     past = future = 0
-    open_past, open_future = sides
+    open_past = open_future = True
     while open_past or open_future:
+        open_past = open_past and past < reach_past and len(turns[current - past - 1]) <= room
         if open_past:
-            index = current - past - 1
-            open_past = index >= 0 and past < params.past_utterances and len(turns[index]) <= room
-            if open_past:
-                past, room = past + 1, room - len(turns[index])
+            past, room = past + 1, room - len(turns[current - past - 1])
+        open_future = open_future and future < reach_future and len(turns[current + future + 1]) <= room
         if open_future:
-            index = current + future + 1
-            open_future = (
-                index < len(turns) and future < params.future_utterances and len(turns[index]) <= room
-            )
-            if open_future:
-                future, room = future + 1, room - len(turns[index])
+            future, room = future + 1, room - len(turns[current + future + 1])
     segments = [
         *([[*chain(*turns[current - past : current]), *special.between]] if sides[0] else []),
         centre,
         *([[*special.between, *chain(*turns[current + 1 : current + 1 + future])]] if sides[1] else []),
     ]
-    token_ids = [*special.before, *chain(*segments), *special.after]
-    return Window(token_ids, past, future, cut=len(centre) < len(turns[current]))
+    return Window(
+        token_ids=[*special.before, *chain(*segments), *special.after],
+        past=past,
+        future=future,
+        dropped=reach_past - past + reach_future - future,
+        cut=len(centre) < len(turns[current]),
+    )
 
 
 def _special_tokens(tokenizer: Any) -> _SpecialTokens:
@@ -99,6 +109,11 @@ def _special_tokens(tokenizer: Any) -> _SpecialTokens:
     encoded = tokenizer("a", "a", return_special_tokens_mask=True)
     ids, mask = encoded["input_ids"], encoded["special_tokens_mask"]
     words = [index for index, is_special in enumerate(mask) if not is_special]
-    gap = next(index for index in range(words[0], words[-1]) if mask[index])
+    gap = next((index for index in range(words[0], words[-1]) if mask[index]), None)
+    if gap is None:
+        raise UserError(
+            f"{type(tokenizer).__name__} puts nothing between two texts, so an utterance could not be told"
+            f" from its context; choose an encoder such as RoBERTa or BERT"
+        )
     resume = next(index for index in range(gap, words[-1] + 1) if not mask[index])
     return _SpecialTokens(ids[: words[0]], ids[gap:resume], ids[words[-1] + 1 :])

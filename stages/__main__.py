@@ -10,11 +10,12 @@ import importlib
 import sys
 
 from pipeline.errors import UserError
+from pipeline.lifetime import stopped_by_signals
 
 STAGES = (
     *("params", "demo", "manifest"),
     *("faces", "visual", "audio", "finetune", "text", "features"),
-    *("train", "evaluate"),
+    *("train", "evaluate", "report"),
 )
 
 WITHOUT_CORPUS = ("params", "demo")
@@ -28,7 +29,8 @@ def main(arguments: list[str]) -> int:
         print(f"({' and '.join(WITHOUT_CORPUS)} take no corpus)", file=sys.stderr)
         return 2
     try:
-        importlib.import_module(f"stages.{stage}").main(*rest)
+        with stopped_by_signals():
+            importlib.import_module(f"stages.{stage}").main(*rest)
     except UserError as error:
         print(f"{stage}: error: {error}", file=sys.stderr)
         return 1

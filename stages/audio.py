@@ -1,10 +1,12 @@
-"""Clips -> one openSMILE vector per utterance: functionals of mono sound at 16 kHz [3.3.2].
+"""Clips -> one openSMILE vector per utterance, of mono sound at 16 kHz [3.3.2].
 
-Writes audio.h5: features float32 [N, 6373] for ComParE_2016, in openSMILE's order, with their names.
+Writes audio.h5: features float32 [N, D], in openSMILE's order, and their names, feature_name [D];
+D is 6373 for the functionals of ComParE_2016.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -22,6 +24,13 @@ from pipeline.stagefile import ExtractionStage, no_vectors, run_extraction, writ
 
 # Nothing as long as this was ever seen to be too short.
 SHORTEST_S = 0.2
+# openSMILE works on 16 bits, and what lies above the largest of them would wrap around to the smallest.
+LARGEST = 1 - 2.0**-15
+
+LEVELS = {
+    "functionals": opensmile.FeatureLevel.Functionals,
+    "lld_mean_std": opensmile.FeatureLevel.LowLevelDescriptors,
+}
 
 
 def main(corpus: str) -> None:
@@ -30,7 +39,7 @@ def main(corpus: str) -> None:
     if "audio" not in params.modalities:
         return write_unused("audio", corpus)
     media = read_media(Path("data", corpus, "media.csv"))
-    names = _load_smile(params.audio).feature_names
+    names = feature_names(params.audio)
     stage = ExtractionStage(
         name="audio",
         modality="audio",
@@ -39,7 +48,7 @@ def main(corpus: str) -> None:
         settings=params.audio.model_dump(mode="json"),
         libraries=("opensmile", "av", "numpy"),
         empty=no_vectors(len(names)),
-        about={"encoder": f"openSMILE {params.audio.feature_set} functionals"},
+        about={"encoder": f"openSMILE {params.audio.feature_set} {params.audio.level}"},
         workers=runtime.workers(),
         extra={"feature_name": np.array(names)},
     )
@@ -50,7 +59,7 @@ def main(corpus: str) -> None:
 
 def describe_sound_of_dialogue(clips: Sequence[Medium], root: Path, params: AudioParams) -> Arrays:
     """Features and reasons of all clips of a dialogue."""
-    features = np.zeros((len(clips), len(_load_smile(params).feature_names)), np.float32)
+    features = np.zeros((len(clips), len(feature_names(params))), np.float32)
     reasons = [""] * len(clips)
     for place, samples in iterate_sounds(clips, root, params.sample_rate_hz):
         try:
@@ -63,27 +72,44 @@ def describe_sound_of_dialogue(clips: Sequence[Medium], root: Path, params: Audi
 
 
 def describe_sound(samples: np.ndarray, params: AudioParams) -> np.ndarray:
-    """openSMILE's functionals, float32 [D], of mono samples in [-1, 1].
+    """One vector, float32 [D], of mono samples; what goes beyond [-1, 1] is clipped.
+
+    Functionals equal ``opensmile.Smile.process_file`` of a mono wav file at 16 kHz to the last bit.
+    A vector has no room for the series that low-level descriptors are, so their mean and standard
+    deviation over time stand for them.
 
     Raises MediaError for sound that openSMILE cannot describe: silent, or too short.
     """
     loudest = float(np.abs(samples).max(initial=0.0))
     if loudest < 10 ** (params.silence_dbfs / 20):
         raise MediaError("silent")
-    features = _load_smile(params).process_signal(samples, params.sample_rate_hz).to_numpy(np.float32)[0]
-    if not np.isfinite(features).all():
+    smile = _load_smile(params)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Segment too short")  # it becomes the reason
+        series = smile.process_signal(np.clip(samples, -1, LARGEST), params.sample_rate_hz)
+    rows = series.to_numpy(np.float32)
+    if not np.isfinite(rows).all():
         # openSMILE fills with NaN where the sound is shorter than its longest window.
         duration_s = len(samples) / params.sample_rate_hz
         if duration_s < SHORTEST_S:
             raise MediaError(f"too short for openSMILE ({duration_s:.2f} s)")
-        name = _load_smile(params).feature_names[int(np.argmin(np.isfinite(features)))]
+        name = smile.feature_names[int(np.argmin(np.isfinite(rows).all(axis=0)))]
         raise MediaError(f"openSMILE gives a value that is not finite ({name})")
-    return features
+    if params.level == "functionals":
+        return rows[0]
+    moments = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+    return np.concatenate(moments).astype(np.float32)
+
+
+def feature_names(params: AudioParams) -> list[str]:
+    """Names of the D features, openSMILE's own."""
+    names = _load_smile(params).feature_names
+    if params.level == "functionals":
+        return names
+    return [f"{name}_{moment}" for moment in ("mean", "std") for name in names]
 
 
 @cache
 def _load_smile(params: AudioParams) -> opensmile.Smile:
     """One openSMILE per process and setting."""
-    return opensmile.Smile(
-        feature_set=opensmile.FeatureSet[params.feature_set], feature_level=opensmile.FeatureLevel.Functionals
-    )
+    return opensmile.Smile(opensmile.FeatureSet[params.feature_set], LEVELS[params.level])

@@ -1,4 +1,10 @@
-"""Stage evaluate: trained models on the validation and test splits -> metrics, predictions, confusion."""
+"""Stage evaluate: trained models on the validation and test splits -> metrics, predictions, confusion.
+
+metrics.json                  the figures that one quotes, for ``dvc metrics`` and ``dvc exp show``
+<study>/results/<entry>.json  all of them: by seed, by class, with the confusion matrices
+predictions.csv               every utterance, by seed, with the probability of each class
+plots/                        confusion matrix and curves, as tables for DVC and as pictures
+"""
 
 from __future__ import annotations
 
@@ -8,21 +14,33 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline.errors import UserError
 from pipeline.features import UNLABELLED, Features, read_features
+from pipeline.params import read_params
+from pipeline.report.charts import draw_confusion, draw_curves, read_curves, save_png
+from pipeline.report.results import (
+    BestTestEpoch,
+    BootstrapInterval,
+    Results,
+    SeedScores,
+    SplitScores,
+    write_results,
+)
 from pipeline.runtime import device
 from train.data import Dialogues
 from train.loop import Predictions, predict
-from train.metrics import Metrics, compute_metrics
-from train.model import load_model
+from train.metrics import bootstrap_interval, compute_metrics
+from train.model import TrainedModel, load_model
 
 SPLITS = ("dev", "test")
-UNTRAINED = "UNTRAINED"  # how provenance begins the description of an encoder with random weights
 
 
 def main(corpus: str) -> None:
-    """Write ``metrics.json``, ``predictions.csv`` and ``plots/confusion.csv``, and print the metrics."""
-    folder = Path("data") / corpus
+    """Write all of the above in ``data/<corpus>``, and print the metrics."""
+    folder = Path("data", corpus)
+    study = read_params().corpus(corpus).report.study
     features_path = folder / "features.h5"
     model = load_model(folder / "model")
     features = read_features(features_path, list(model.card.dims))
@@ -32,61 +50,131 @@ def main(corpus: str) -> None:
         raise UserError(
             f"{features_path}: {folder / 'model'} was trained on other features; run dvc repro train@{corpus}"
         )
+    predictions = predict_splits(model, features)
+    results = collect(model, features, predictions, corpus)
+    write_results(Path("data", study, "results", f"{corpus}.json"), results)
+    text = json.dumps(headline(results), indent=2, ensure_ascii=False) + "\n"
+    (folder / "metrics.json").write_text(text, encoding="utf-8")
+    write_predictions(folder / "predictions.csv", features, predictions)
+    write_confusion(folder / "plots" / "confusion.csv", features, predictions["test"])
+    draw(folder / "plots", results)
+
+    seeds = ", ".join(map(str, model.weights))
+    print(f"\n{corpus}: {' + '.join(model.card.dims)}, fusion {model.card.train.fusion}, seeds {seeds}")
+    for split in reversed(SPLITS):
+        print()
+        print(describe(split, getattr(results, split)))
+    print()
+    if results.test_best_epoch:
+        best = f"{results.test_best_epoch_weighted_f1:.2f}"
+        print(
+            f"test_best_epoch: weighted F1 {best} on test, were the epoch chosen on test (the authors' rule)"
+        )
+    if results.untrained:
+        encoders = "; ".join(f"{name}: {results.encoders[name]}" for name in results.untrained)
+        print(f"These figures say nothing about the method: {encoders}")
+    print(f"feature file: {features_path}")
+
+
+def predict_splits(model: TrainedModel, features: Features) -> dict[str, dict[int, Predictions]]:
+    """Predictions by split and seed."""
     where = device()
     dialogues = Dialogues.from_features(features, model.standardisation).to(where)
-
     predictions: dict[str, dict[int, Predictions]] = {split: {} for split in SPLITS}
     for seed in model.weights:
         network = model.network(seed).to(where)
         for split in SPLITS:
             spans = dialogues.spans[split]
             predictions[split][seed] = predict(network, dialogues, spans, model.card.train.batch_dialogues)
-    metrics = {split: score(features, list(runs.values())) for split, runs in predictions.items()}
+    return predictions
 
-    encoders = model.card.encoders
-    report = {"encoders": encoders} | {split: summarise(runs) for split, runs in metrics.items() if runs}
-    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
-    (folder / "metrics.json").write_text(text, encoding="utf-8")
-    write_predictions(folder / "predictions.csv", features, predictions)
-    write_confusion(folder / "plots" / "confusion.csv", features, predictions["test"])
 
-    seeds = ", ".join(map(str, model.weights))
-    print(f"\n{corpus}: {' + '.join(model.card.dims)}, fusion {model.card.train.fusion}, seeds {seeds}")
+def collect(
+    model: TrainedModel, features: Features, predictions: dict[str, dict[int, Predictions]], corpus: str
+) -> Results:
+    """All figures of all seeds."""
+    card = model.card
+    return Results(
+        corpus=corpus,
+        label_names=features.label_names,
+        modalities=tuple(card.dims),
+        train=card.train,
+        encoders=card.encoders,
+        selected_epochs={seed: selected.epoch for seed, selected in card.selected.items()},
+        test_best_epoch={
+            seed: BestTestEpoch(
+                epoch=selected.best_test_epoch, weighted_f1=_percent(selected.best_test_weighted_f1)
+            )
+            for seed, selected in card.selected.items()
+            if selected.best_test_epoch is not None and selected.best_test_weighted_f1 is not None
+        },
+        dev=score(features, predictions["dev"]),
+        test=score(features, predictions["test"]),
+    )
+
+
+def score(features: Features, runs: dict[int, Predictions]) -> SplitScores | None:
+    """Scores on the labelled utterances of a split; None if there are no such utterances."""
+    rows = next(iter(runs.values())).row  # of every seed the same, in the same order
+    labelled = features.label[rows] != UNLABELLED
+    if not labelled.any():
+        return None
+    label, dialogue = features.label[rows][labelled], features.dialogue[rows][labelled]
+    predicted = {seed: run.label[labelled] for seed, run in runs.items()}
+    metrics = [compute_metrics(label, found, features.label_names) for found in predicted.values()]
+    interval = bootstrap_interval(label, list(predicted.values()), dialogue, len(features.label_names))
+    confusion = np.sum([run.confusion for run in metrics], axis=0)
+    return SplitScores(
+        utterances=len(label),
+        dialogues=len(np.unique(dialogue)),
+        weighted_f1=_mean([run.weighted_f1 for run in metrics]),
+        weighted_f1_std=(
+            _percent(statistics.stdev([run.weighted_f1 for run in metrics])) if len(metrics) > 1 else None
+        ),
+        weighted_f1_interval=(
+            BootstrapInterval(low=_percent(interval.low), high=_percent(interval.high)) if interval else None
+        ),
+        macro_f1=_mean([run.macro_f1 for run in metrics]),
+        accuracy=_mean([run.accuracy for run in metrics]),
+        f1={name: _mean([run.f1[name] for run in metrics]) for name in features.label_names},
+        support=metrics[0].support,
+        confusion=confusion.tolist(),
+        seeds={
+            seed: SeedScores(
+                weighted_f1=_percent(run.weighted_f1),
+                macro_f1=_percent(run.macro_f1),
+                accuracy=_percent(run.accuracy),
+            )
+            for seed, run in zip(predicted, metrics, strict=True)
+        },
+    )
+
+
+def headline(results: Results) -> dict[str, Any]:
+    """What ``dvc metrics`` shows; splits without labels are left out."""
+    shown: dict[str, Any] = {"untrained": ", ".join(results.untrained) or "nothing"}
     for split in reversed(SPLITS):
-        print()
-        print(describe(split, metrics[split]))
-    print()
-    untrained = [f"{name}: {text}" for name, text in encoders.items() if text.startswith(UNTRAINED)]
-    if untrained:
-        print(f"These figures say nothing about the method: {'; '.join(untrained)}")
-    print(f"feature file: {features_path}")
+        scores: SplitScores | None = getattr(results, split)
+        if scores is None:
+            continue
+        shown[split] = {"weighted_f1": scores.weighted_f1}
+        if split == "test":
+            shown[split] |= _spread(scores)
+        shown[split] |= {"macro_f1": scores.macro_f1, "accuracy": scores.accuracy}
+        if split == "test":
+            shown[split] |= {"f1": scores.f1}
+    if results.test_best_epoch:
+        shown["test_best_epoch"] = {"weighted_f1": results.test_best_epoch_weighted_f1}
+    return shown
 
 
-def score(features: Features, runs: list[Predictions]) -> list[Metrics]:
-    """Metrics of each seed on the labelled utterances of a split; none if there are no such utterances."""
-    scored = []
-    for run in runs:
-        label = features.label[run.row]
-        labelled = label != UNLABELLED
-        if labelled.any():
-            scored.append(compute_metrics(label[labelled], run.label[labelled], features.label_names))
-    return scored
-
-
-def summarise(runs: list[Metrics]) -> dict[str, Any]:
-    """Means over seeds, in percent with two decimals; ``_std`` is the sample standard deviation."""
-
-    def mean(values: list[float]) -> float:
-        return round(100 * statistics.fmean(values), 2)
-
-    weighted_f1 = [run.weighted_f1 for run in runs]
-    return {
-        "weighted_f1": mean(weighted_f1),
-        "weighted_f1_std": round(100 * statistics.stdev(weighted_f1), 2) if len(runs) > 1 else 0.0,
-        "macro_f1": mean([run.macro_f1 for run in runs]),
-        "accuracy": mean([run.accuracy for run in runs]),
-        "f1": {name: mean([run.f1[name] for run in runs]) for name in runs[0].f1},
-    }
+def _spread(scores: SplitScores) -> dict[str, float]:
+    """How sure weighted F1 is, as far as seeds and dialogues tell."""
+    spread = {"weighted_f1_std": scores.weighted_f1_std}
+    if scores.weighted_f1_interval is not None:
+        low, high = scores.weighted_f1_interval.low, scores.weighted_f1_interval.high
+        spread |= {"weighted_f1_low": low, "weighted_f1_high": high}
+    return {name: value for name, value in spread.items() if value is not None}
 
 
 def write_predictions(path: Path, features: Features, predictions: dict[str, dict[int, Predictions]]) -> None:
@@ -116,18 +204,39 @@ def write_confusion(path: Path, features: Features, runs: dict[int, Predictions]
                     writer.writerow([features.label_names[label], features.label_names[predicted]])
 
 
-def describe(split: str, runs: list[Metrics]) -> str:
-    """The metrics of a split as lines of text."""
-    if not runs:
+def draw(folder: Path, results: Results) -> None:
+    """Write ``curves.png`` and ``confusion.png``; without test labels the matrix is of validation."""
+    curves = read_curves(folder / "curves.csv")
+    save_png(draw_curves(curves, results.selected_epochs), folder / "curves.png")
+    split = "test" if results.test else "dev"
+    scores: SplitScores | None = getattr(results, split)
+    assert scores is not None, "a model is only trained where dev is labelled"
+    save_png(draw_confusion(scores.confusion, results.label_names, split), folder / "confusion.png")
+
+
+def describe(split: str, scores: SplitScores | None) -> str:
+    """The scores of a split as lines of text."""
+    if scores is None:
         return f"{split}: no labelled utterance, so no metrics; the predictions are in predictions.csv"
-    summary, support = summarise(runs), runs[0].support
-    width = max(map(len, [*support, "weighted F1"]))
+    width = max(map(len, [*scores.support, "weighted F1"]))
     lines = [f"{split:<{width}}      F1  utterances"]
-    lines += [f"{name:<{width}}  {f1:6.2f}  {support[name]:10}" for name, f1 in summary["f1"].items()]
-    spread = f" +- {summary['weighted_f1_std']:.2f} over seeds" if len(runs) > 1 else ""
+    lines += [f"{name:<{width}}  {f1:6.2f}  {scores.support[name]:10}" for name, f1 in scores.f1.items()]
+    spread = "" if scores.weighted_f1_std is None else f" +- {scores.weighted_f1_std:.2f} over seeds"
     lines += [
-        f"{'weighted F1':<{width}}  {summary['weighted_f1']:6.2f}  {sum(support.values()):10}{spread}",
-        f"{'macro F1':<{width}}  {summary['macro_f1']:6.2f}",
-        f"{'accuracy':<{width}}  {summary['accuracy']:6.2f}",
+        f"{'weighted F1':<{width}}  {scores.weighted_f1:6.2f}  {scores.utterances:10}{spread}",
+        f"{'macro F1':<{width}}  {scores.macro_f1:6.2f}",
+        f"{'accuracy':<{width}}  {scores.accuracy:6.2f}",
     ]
+    if scores.weighted_f1_interval is not None:
+        low, high = scores.weighted_f1_interval.low, scores.weighted_f1_interval.high
+        dialogues = f"bootstrap over {scores.dialogues} dialogues"
+        lines.append(f"95 % interval of weighted F1: {low:.2f} to {high:.2f} ({dialogues})")
     return "\n".join(lines)
+
+
+def _mean(fractions: list[float]) -> float:
+    return _percent(statistics.fmean(fractions))
+
+
+def _percent(fraction: float) -> float:
+    return round(100 * fraction, 2)

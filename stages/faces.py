@@ -1,8 +1,8 @@
 """Clips -> faces: sample frames evenly and find every face in them with MTCNN [3.3.3].
 
 Writes faces.h5: per utterance how many frames were looked at; per face its utterance (row), frame,
-box, probability and five landmarks, in pixels of the original picture, largest face first in each
-frame.  Pixels are not kept: decoding again costs little, and faces are personal data.
+box, probability and five landmarks, in pixels of the original picture; in each frame the largest face
+first.  Pixels are not kept: decoding again costs little, and faces are personal data.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-import torch
-from facenet_pytorch import MTCNN
 
 from pipeline import runtime
 from pipeline.clips import iterate_frames
@@ -21,6 +19,7 @@ from pipeline.extraction import stack
 from pipeline.h5 import Arrays
 from pipeline.manifest import Medium, by_dialogue, read_media
 from pipeline.media import MediaError, SampledFrames
+from pipeline.mtcnn import FaceDetector
 from pipeline.networks import prepare_torch
 from pipeline.params import FacesParams, read_params
 from pipeline.stagefile import ExtractionStage, run_extraction, write_unused
@@ -62,7 +61,8 @@ def main(corpus: str) -> None:
 def find_faces_of_dialogue(clips: Sequence[Medium], root: Path, params: FacesParams) -> Arrays:
     """Faces of all clips of a dialogue, ``face_utterance`` counting from its first clip."""
     parts: list[Arrays] = [{}] * len(clips)
-    for place, frames in iterate_frames(clips, root, params.frames_per_utterance):
+    threads = runtime.decode_threads()
+    for place, frames in iterate_frames(clips, root, params.frames_per_utterance, threads):
         if isinstance(frames, MediaError):
             faces, sampled, reason = NO_FACES, 0, str(frames)
         else:
@@ -79,14 +79,20 @@ def find_faces_of_dialogue(clips: Sequence[Medium], root: Path, params: FacesPar
 
 def _find_faces(frames: SampledFrames, crop: str, params: FacesParams) -> Arrays:
     """Faces in one part of the sampled frames, in the frames' own numbers and coordinates."""
-    height, width = frames.images[0].shape[:2]
-    left, top, right, bottom = crop_box_px(crop, width, height)
-    faces = detect_faces([image[top:bottom, left:right] for image in frames.images], params)
+    # A picture's size may change in the middle of a stream, and the part's corner with it.
+    parts = [crop_box_px(crop, image.shape[1], image.shape[0]) for image in frames.images]
+    found = _load_detector(params).detect(
+        [
+            image[top:bottom, left:right]
+            for image, (left, top, right, bottom) in zip(frames.images, parts, strict=True)
+        ]
+    )
+    corner = np.array([part[:2] for part in parts], np.float32)[found.image]
     return {
-        **faces,
-        "frame_index": np.array(frames.indices)[faces["frame_index"]],
-        "box_px": faces["box_px"] + np.array([left, top, left, top], np.float32),
-        "landmarks_px": faces["landmarks_px"] + np.array([left, top], np.float32),
+        "frame_index": np.array(frames.indices)[found.image],
+        "box_px": found.box_px + np.tile(corner, 2),
+        "probability": found.probability,
+        "landmarks_px": found.landmarks_px + corner[:, None],
     }
 
 
@@ -101,26 +107,6 @@ def crop_box_px(crop: str, width: int, height: int) -> tuple[int, int, int, int]
     return round(left * width), round(top * height), round(right * width), round(bottom * height)
 
 
-def detect_faces(images: Sequence[np.ndarray], params: FacesParams) -> Arrays:
-    """Faces in RGB pictures [height, width, 3] of one size; ``frame_index`` counts these pictures."""
-    if min(images[0].shape[:2]) < params.min_face_size_px:
-        return NO_FACES.copy()
-    boxes, probabilities, landmarks = _load_detector(params).detect(np.stack(images), landmarks=True)
-    counts = [0 if found is None else len(found) for found in boxes]
-    if not any(counts):
-        return NO_FACES.copy()
-    return {
-        "frame_index": np.repeat(np.arange(len(images)), counts),
-        "box_px": np.concatenate([found for found in boxes if found is not None]).astype(np.float32),
-        "probability": np.concatenate(
-            [found for found, count in zip(probabilities, counts, strict=True) if count]
-        ).astype(np.float32),
-        "landmarks_px": np.concatenate([found for found in landmarks if found is not None]).astype(
-            np.float32
-        ),
-    }
-
-
 def _number_rows(parts: Iterable[Arrays]) -> Iterator[Arrays]:
     """The parts with ``face_utterance`` counting from the corpus's first utterance."""
     first_row = 0
@@ -130,13 +116,12 @@ def _number_rows(parts: Iterable[Arrays]) -> Iterator[Arrays]:
 
 
 @cache
-def _load_detector(params: FacesParams) -> MTCNN:
+def _load_detector(params: FacesParams) -> FaceDetector:
     """One detector per process and setting."""
     prepare_torch()
-    return MTCNN(
-        min_face_size=params.min_face_size_px,
-        thresholds=list(params.thresholds),
-        factor=params.scale_factor,
-        keep_all=True,
-        device=torch.device(runtime.device()),
-    ).eval()
+    return FaceDetector(
+        min_face_size_px=params.min_face_size_px,
+        thresholds=params.thresholds,
+        scale_factor=params.scale_factor,
+        device=runtime.device(),
+    )

@@ -39,7 +39,9 @@ def _assemble(corpus: str, params: CorpusParams, folder: Path) -> Features:
     for name in params.modalities:
         arrays, source = read_stage_file(folder / f"{name}.h5", ids)
         observed = arrays["reason"] == ""
-        modalities[name] = ModalityFeatures(arrays["features"], observed, arrays["reason"])
+        modalities[name] = ModalityFeatures(
+            arrays["features"], observed, arrays["reason"], feature_name=arrays.get("feature_name")
+        )
         keys = "\n".join(arrays["item_key"].tolist())
         sources[name] = source | {"items_sha256": hashlib.sha256(keys.encode()).hexdigest()}
     labels = read_labels(folder / "labels.json")
@@ -66,7 +68,9 @@ def _assemble(corpus: str, params: CorpusParams, folder: Path) -> Features:
 
 
 def _columns(utterances: list[Utterance]) -> dict[str, Any]:
-    return {name: np.array([getattr(row, name) for row in utterances]) for name in Utterance.__annotations__}
+    # Text as objects: a fixed-width array would give every row the width of the longest line.
+    columns = {name: [getattr(row, name) for row in utterances] for name in Utterance.__annotations__}
+    return {name: np.array(c, dtype=int if name == "position" else object) for name, c in columns.items()}
 
 
 def _write_quarantine(path: Path, features: Features) -> int:

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-
-from joblib import Parallel, delayed
-from tqdm import tqdm
 
 from pipeline import runtime
 from pipeline.corpora.formats import expected_content, read_corpus
 from pipeline.corpora.labels import label_names
 from pipeline.corpora.layout import Annotation
+from pipeline.engine import WorkerDied, run_all
 from pipeline.errors import UserError
 from pipeline.manifest import Medium, Utterance, write_labels, write_table
 from pipeline.media import Probe
 from pipeline.params import read_params
 from pipeline.probes import ProbeCache, Probed, examine_file
+from pipeline.progress import Progress
 from pipeline.summary import write_summary
 
 # A span may end this much after its file does: annotations are rounded, and codecs pad.
@@ -65,17 +65,35 @@ def examine(root: Path, files: Sequence[str]) -> dict[str, Probed]:
         f"manifest: {len(stale)} of {len(files)} files to read, {len(files) - len(stale)} unchanged",
         flush=True,
     )
+    unreadable: dict[str, Probed] = {}
     if stale:
-        with Parallel(n_jobs=min(runtime.workers(), len(stale)), return_as="generator") as parallel:
-            results = parallel(delayed(examine_file)(root / name) for name in stale)
+        examine_one = partial(_examine_below, root)
+        with Progress("manifest", files=len(stale)) as progress:
+
+            def say(name: str, death: WorkerDied) -> None:
+                progress.say(f"a worker died at {name} ({death}); it will be tried again alone")
+
             try:
-                for name, result in zip(
-                    stale, tqdm(results, "manifest", len(stale), unit=" files"), strict=True
+                for name, found, death in run_all(
+                    examine_one, stale, workers=runtime.workers(), module="stages.manifest", on_death=say
                 ):
-                    cache.put(name, result)
+                    if death is None:
+                        cache.put(name, found)
+                    else:  # not kept, so that the next run tries again
+                        unreadable[name] = Probed(probe=_unusable(f"worker died twice: {death}"))
+                    progress.advance(files=1)
             finally:
                 cache.save()  # a run that is stopped goes on where it was
-    return {"": NO_FILE} | {name: found for name in files if (found := cache.get(name)) is not None}
+    known = {name: found for name in files if (found := cache.get(name)) is not None}
+    return {"": NO_FILE} | known | unreadable
+
+
+def _examine_below(root: Path, name: str) -> Probed:
+    return examine_file(root / name)
+
+
+def _unusable(problem: str) -> Probe:
+    return Probe(picture_problem=problem, sound_problem=problem)
 
 
 def describe(annotation: Annotation, probed: dict[str, Probed]) -> Medium:

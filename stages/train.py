@@ -13,6 +13,7 @@ from tqdm import tqdm
 from pipeline.errors import UserError
 from pipeline.features import Features, read_features
 from pipeline.fingerprint import code_digest, library_versions, work_key
+from pipeline.itemstore import make_shared_folder
 from pipeline.params import MODALITIES, TrainParams, read_params
 from pipeline.runtime import device, store_root
 from train.data import Dialogues, Standardisation, fit_standardisation
@@ -33,7 +34,7 @@ def main(corpus: str) -> None:
     features = read_features(folder / "features.h5", modalities)
     standardisation = fit_standardisation(features, modalities)
     dialogues = Dialogues.from_features(features, standardisation).to(device())
-    states = store_root() / "train" / run_key(features, params)
+    states = make_shared_folder(store_root() / "train", store_root()) / run_key(features, params)
 
     runs: dict[int, TrainingRun] = {}
     with tqdm(total=len(params.seeds) * params.epochs, desc="train", unit=" epochs") as bar:
@@ -101,6 +102,11 @@ def describe_model(
             name: description
             for name, description in features.provenance.get("encoders", {}).items()
             if name in standardisation.mean  # what the model does not see says nothing about it
+        },
+        settings={
+            name: source["settings"]
+            for name, source in features.provenance.get("sources", {}).items()
+            if name in standardisation.mean and "settings" in source
         },
     )
     return TrainedModel(card, standardisation, {seed: run.weights for seed, run in runs.items()})

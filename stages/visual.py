@@ -1,6 +1,6 @@
-"""Faces -> one vector per utterance: cut out every face, embed it with ResNet-101, pool [3.3.3].
+"""Faces -> one vector per utterance: cut out every face, embed it with a ResNet, pool [3.3.3].
 
-Writes visual.h5: features float32 [N, 1000].
+Writes visual.h5: features float32 [N, D]; D is 1000 for the head of the paper's ResNet-101.
 """
 
 from __future__ import annotations
@@ -10,35 +10,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from transformers import ResNetConfig, ResNetForImageClassification
 
 from pipeline import runtime
+from pipeline.checkpoints import load_checkpoint
+from pipeline.errors import UserError
 from pipeline.h5 import Arrays
+from pipeline.layouts import IMAGENET, Normalisation
 from pipeline.manifest import Medium, by_dialogue, read_media
 from pipeline.media import MediaError, frames_at
-from pipeline.networks import load_pretrained, prepare_torch
+from pipeline.networks import prepare_torch
 from pipeline.params import UNTRAINED, VisualParams, read_params
+from pipeline.resnet import ARCHITECTURES, Architecture, ResNet, build_untrained, fold_batch_norms
 from pipeline.stagefile import ExtractionStage, no_vectors, read_stage_file, run_extraction, write_unused
-from pipeline.weights import find_model
+from pipeline.weights import find_weights
 
-# Mean and spread of ImageNet's RGB values in [0, 1], with which the encoder's training normalised.
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 BATCH_FACES = 20
-
-# He et al. 2016, Table 1: four groups of 3, 4, 23 and 3 bottleneck blocks.
-RESNET_101: dict[str, Any] = {
-    "embedding_size": 64,
-    "hidden_sizes": [256, 512, 1024, 2048],
-    "depths": [3, 4, 23, 3],
-    "layer_type": "bottleneck",
-    "num_labels": 1000,
-}
+UNTRAINED_HEAD = 1000
 
 
 @dataclass(frozen=True)
@@ -55,23 +46,27 @@ class ClipFaces:
     """float32 [F, 4]: left, top, right, bottom; the largest face of a frame first."""
 
     def largest(self) -> ClipFaces:
-        """The same clip with one face per frame."""
-        _, first_of_frame = np.unique(self.frame_index, return_index=True)
-        return replace(self, frame_index=self.frame_index[first_of_frame], box_px=self.box_px[first_of_frame])
+        """The same clip with the largest face of each frame."""
+        left, top, right, bottom = self.box_px.T
+        by_frame_and_size = np.lexsort((-(right - left) * (bottom - top), self.frame_index))
+        _, first_of_frame = np.unique(self.frame_index[by_frame_and_size], return_index=True)
+        kept = by_frame_and_size[first_of_frame]
+        return replace(self, frame_index=self.frame_index[kept], box_px=self.box_px[kept])
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """Which network embeds the faces."""
+    """Which network embeds the faces, and which of its layers is the embedding."""
 
-    folder: Path | None
-    """A transformers model; None for untrained weights."""
-    seed: int
-    """Of untrained weights."""
+    path: Path | None
+    """Weights that ``load_checkpoint`` reads; None for untrained ones."""
+    architecture: Architecture
+    params: VisualParams
     dimension: int
     """D, of its embeddings."""
     description: str
     """In plain words."""
+    normalisation: Normalisation
     digest: dict[str, str]
     """What defines its weights."""
 
@@ -95,12 +90,16 @@ def main(corpus: str) -> None:
         inputs=lambda dialogue, clips: face_keys[dialogue],
         settings={
             # Weights count by their content, wherever they lie.
-            "params": params.visual.model_dump(mode="json", exclude={"weights", "seed"}),
+            "params": params.visual.model_dump(mode="json", exclude={"weights", "sha256", "seed"}),
             "weights": encoder.digest,
         },
-        libraries=("torch", "transformers", "pillow", "numpy", "av"),
+        libraries=("torch", "pillow", "numpy", "av"),
         empty=no_vectors(encoder.dimension),
-        about={"encoder": encoder.description, "faces": detection},
+        about={
+            "encoder": encoder.description,
+            "normalisation": encoder.normalisation.name,
+            "faces": detection,
+        },
         workers=runtime.model_workers(),
     )
     dialogues = {name: [clips[row.id] for row in rows] for name, rows in by_dialogue(media).items()}
@@ -168,15 +167,17 @@ def crop_face(image: np.ndarray, box_px: np.ndarray, margin: float, size_px: int
 
 def embed_faces(crops: np.ndarray, encoder: Encoder) -> np.ndarray:
     """Embeddings float32 [F, D] of faces [F, size, size, 3]."""
-    network = _load_network(encoder.folder, encoder.seed)
-    pixels = torch.from_numpy(crops).to(network.device).permute(0, 3, 1, 2).float() / 255
-    mean, std = (pixels.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
-    normalised = ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+    network = _load_network(encoder.path, encoder.architecture, encoder.params)
+    weight = next(network.parameters())
+    pixels = torch.from_numpy(crops).to(weight.device).permute(0, 3, 1, 2)
+    penultimate = encoder.params.output == "penultimate"
+    embeddings = []
     with torch.inference_mode():
-        batches = [
-            network(pixel_values=faces).logits.float().cpu() for faces in normalised.split(BATCH_FACES)
-        ]
-    return torch.cat(batches).numpy()
+        for faces in pixels.split(BATCH_FACES):
+            given = encoder.normalisation.apply(faces).to(weight.dtype)
+            given = given.contiguous(memory_format=torch.channels_last)
+            embeddings.append(network(given, penultimate).float().cpu())
+    return torch.cat(embeddings).numpy()
 
 
 def _faces_by_clip(media: Sequence[Medium], faces: Arrays) -> dict[str, ClipFaces]:
@@ -185,7 +186,7 @@ def _faces_by_clip(media: Sequence[Medium], faces: Arrays) -> dict[str, ClipFace
     return {
         clip.id: ClipFaces(
             path=clip.path,
-            reason=faces["reason"][row].item(),
+            reason=str(faces["reason"][row]),
             frame_index=faces["frame_index"][edges[row] : edges[row + 1]],
             box_px=faces["box_px"][edges[row] : edges[row + 1]],
         )
@@ -194,34 +195,45 @@ def _faces_by_clip(media: Sequence[Medium], faces: Arrays) -> dict[str, ClipFace
 
 
 def find_encoder(key: str, params: VisualParams) -> Encoder:
-    """The encoder that the params name; UserError, naming ``key``, where there is no such model."""
+    """The encoder that the params name, checked whole; UserError, naming ``key``, if it cannot be used."""
+    architecture = ARCHITECTURES[params.architecture]
     if params.weights == UNTRAINED:
         return Encoder(
-            folder=None,
-            seed=params.seed,
-            dimension=RESNET_101["num_labels"],
-            description=f"UNTRAINED ResNet-101 (random weights, seed {params.seed})",
-            digest={UNTRAINED: f"{params.architecture}, seed {params.seed}"},
+            path=None,
+            architecture=architecture,
+            params=params,
+            dimension=architecture.embedding_size if params.output == "penultimate" else UNTRAINED_HEAD,
+            description=f"UNTRAINED {architecture.name} (random weights, seed {params.seed})",
+            normalisation=IMAGENET,
+            digest={UNTRAINED: f"{architecture.name}, seed {params.seed}"},
         )
-    model = find_model(key, params.weights)
-    config = ResNetConfig.from_pretrained(model.path)
-    blocks = "-".join(map(str, config.depths or ()))
+    weights = find_weights(key, params.weights, params.sha256)
+    found = load_checkpoint(key, weights.path, architecture, params.layout)
+    if params.output == "head" and not found.head_size:
+        raise UserError(f"{key}: {weights.path} holds no classification head; set output: penultimate")
     return Encoder(
-        folder=model.path,
-        seed=params.seed,
-        dimension=int(config.num_labels or 0),
-        description=f"ResNet of {config.layer_type} blocks {blocks} from {params.weights}",
-        digest=model.digest,
+        path=weights.path,
+        architecture=architecture,
+        params=params,
+        dimension=architecture.embedding_size if params.output == "penultimate" else found.head_size,
+        description=(
+            f"{architecture.name} in the layout of {found.layout.name} from {params.weights}"
+            f" (head of {found.head_size}, {params.output} layer; input: {found.layout.normalisation.name})"
+        ),
+        normalisation=found.layout.normalisation,
+        digest=weights.digest,
     )
 
 
 @cache
-def _load_network(folder: Path | None, seed: int) -> ResNetForImageClassification:
+def _load_network(path: Path | None, architecture: Architecture, params: VisualParams) -> ResNet:
     """One network per process."""
     prepare_torch()
-    if folder is not None:
-        network = load_pretrained(ResNetForImageClassification, folder, "visual.weights")
+    if path is None:
+        network = build_untrained(architecture, UNTRAINED_HEAD, params.seed)
     else:
-        torch.manual_seed(seed)
-        network = ResNetForImageClassification(ResNetConfig(**RESNET_101))
-    return network.eval().to(runtime.device(), memory_format=torch.channels_last)
+        network = load_checkpoint("visual.weights", path, architecture, params.layout).network
+    dtype = torch.bfloat16 if params.precision == "bfloat16" else torch.float32
+    network = fold_batch_norms(network).to(runtime.device(), dtype)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # missing in torch's stubs
+    return network

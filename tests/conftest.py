@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from pipeline.corpora.demo import build_demo_corpus
 from pipeline.corpora.meld import read_meld
@@ -15,9 +17,17 @@ from stages.manifest import describe
 @pytest.fixture(scope="session")
 def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small demo corpus with its faulty clips: three training dialogues, one each for dev and test."""
-    root = tmp_path_factory.mktemp("raw") / "demo"
-    params = DemoParams(train_dialogues=3, dev_dialogues=1, test_dialogues=1, utterances_per_dialogue=2)
-    build_demo_corpus(params, root, workers=2)
+    # The processes of pytest-xdist share one: making it takes long.
+    parallel = "PYTEST_XDIST_WORKER" in os.environ
+    folder = tmp_path_factory.getbasetemp().parent if parallel else tmp_path_factory.mktemp("raw")
+    root, made = folder / "demo", folder / "demo.made"
+    with FileLock(folder / "demo.lock"):
+        if not made.exists():
+            params = DemoParams(
+                train_dialogues=3, dev_dialogues=1, test_dialogues=1, utterances_per_dialogue=2
+            )
+            build_demo_corpus(params, root, workers=2)
+            made.touch()
     return root
 
 

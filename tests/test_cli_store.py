@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -85,6 +86,30 @@ def test_prune_deletes_what_meets_all_criteria_and_old_leftovers(
     assert remaining(store) == before
     assert main(["store", "prune", *criteria, "--delete"]) == 0
     assert before - remaining(store) == {f"{key}.h5" for key in gone} | {f".{USED}.h5.x_y1z2"}
+
+
+def test_an_encoder_is_reachable_as_long_as_the_project_has_it(store: Path, capsys) -> None:
+    origin = Path("data/demo/text_encoder/origin.json")
+    origin.parent.mkdir()
+    origin.write_text(json.dumps({"encoder": "small", "item_key": UNUSED}))
+    assert main(["store", "prune", "--unreachable"]) == 0
+    assert "1 files, 0.0 MB would go" in capsys.readouterr().out  # the leftover
+    origin.unlink()
+    assert main(["store", "prune", "--unreachable"]) == 0
+    assert "2 files, 0.0 MB would go" in capsys.readouterr().out
+
+
+def test_an_unfinished_training_is_shown_and_goes_after_a_day(store: Path, tmp_path: Path, capsys) -> None:
+    recent, old = (tmp_path / ".multiemo" / "checkpoints" / key for key in (FRESH, UNUSED))
+    for folder in (recent, old):
+        (folder / "checkpoint-7").mkdir(parents=True)
+        (folder / "checkpoint-7" / "model.safetensors").write_bytes(bytes(1_000_000))
+    for path in (old / "checkpoint-7" / "model.safetensors", old / "checkpoint-7", old):
+        age(path, 2)
+    assert main(["store", "ls"]) == 0
+    assert "2 unfinished trainings in " in capsys.readouterr().out
+    assert main(["store", "prune", "--delete"]) == 0
+    assert (recent.exists(), old.exists()) == (True, False)
 
 
 def test_prune_does_not_take_a_project_without_outputs_for_one_that_uses_nothing(store: Path, capsys) -> None:

@@ -21,6 +21,7 @@ from pipeline.errors import UserError
 from pipeline.extraction import Item, extract, stack, summarise
 from pipeline.fingerprint import PROJECT
 from pipeline.h5 import Arrays
+from pipeline.lifetime import stopped_by_signals
 
 
 def square(number: int, log: Path) -> Arrays:
@@ -56,7 +57,8 @@ def sleep_long(number: int, started: Path) -> Arrays:
 def run_sleepers(started: str) -> None:
     """What the subprocess of a test runs."""
     try:
-        list(extract("sleepers", items([1, 2]), partial(sleep_long, started=Path(started)), workers=2))
+        with stopped_by_signals():
+            list(extract("sleepers", items([1, 2]), partial(sleep_long, started=Path(started)), workers=2))
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -195,7 +197,7 @@ def test_a_log_file_gets_plain_lines_now_and_then(
     monkeypatch.setattr(progress, "LINE_EVERY_S", 0)
     with progress.Progress("squares", dialogues=3, utterances=6) as bar:
         for utterances in (3, 2, 1):
-            bar.advance(utterances)
+            bar.advance(dialogues=1, utterances=utterances)
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         "squares: 1/3 dialogues, 3/6 utterances, 00:00 left",
@@ -208,9 +210,9 @@ def test_a_terminal_gets_a_bar_with_dialogues_utterances_and_remaining_time() ->
     code = """
 from pipeline.progress import Progress
 with Progress("squares", dialogues=2, utterances=6) as bar:
-    bar.advance(4)
+    bar.advance(dialogues=1, utterances=4)
     bar.say("a line")
-    bar.advance(2)
+    bar.advance(dialogues=1, utterances=2)
 """
     terminal, inside = pty.openpty()
     fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))

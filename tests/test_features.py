@@ -52,6 +52,26 @@ def test_a_feature_file_gives_back_what_was_written(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.modalities[name].reason, modality.reason)
 
 
+def test_a_row_that_was_moved_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "features.h5"
+    write_features(path, features())
+    with h5py.File(path, "a") as file:
+        file["audio/features"][[2, 3]] = file["audio/features"][:][[3, 2]]
+    moved = read_features(path, ["audio"])
+    assert find_problems(moved) == [
+        "audio: rows that are not what was written: dev_dia0_utt0, test_dia0_utt0"
+    ]
+
+
+def test_a_file_says_the_range_of_what_was_observed(tmp_path: Path) -> None:
+    written = features()
+    write_features(tmp_path / "features.h5", written)
+    observed = written.modalities["audio"].features[written.modalities["audio"].observed]
+    with h5py.File(tmp_path / "features.h5") as file:
+        np.testing.assert_array_equal(file["audio/minimum"], observed.min(axis=0))
+        np.testing.assert_array_equal(file["audio/maximum"], observed.max(axis=0))
+
+
 def test_the_format_is_readable_without_our_code(tmp_path: Path) -> None:
     write_features(tmp_path / "features.h5", features())
     with h5py.File(tmp_path / "features.h5") as file:

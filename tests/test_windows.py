@@ -1,14 +1,52 @@
 from __future__ import annotations
 
-import pytest
-from tokenizers import ByteLevelBPETokenizer
-from transformers import BertTokenizer, RobertaTokenizer
+import json
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import (
+    BertWordPieceTokenizer,
+    ByteLevelBPETokenizer,
+    SentencePieceUnigramTokenizer,
+    Tokenizer,
+)
+from tokenizers.models import WordLevel
+from transformers import BertTokenizer, PreTrainedTokenizerFast, RobertaTokenizer, XLMRobertaTokenizer
+
+from pipeline.errors import UserError
 from pipeline.manifest import Utterance
 from pipeline.params import WindowParams
-from pipeline.windows import build_windows
+from pipeline.windows import build_windows, turn_text
 
 TEXTS = ["a", "b", "c", "d", "e"]
+LINES = ["Oh my God, it's number 3!", "See you at the end then.", "Don't you dare, JOE: Joe?"] * 5
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+
+
+def byte_level_bpe() -> RobertaTokenizer:
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(LINES, vocab_size=320, special_tokens=SPECIAL, show_progress=False)
+    learned = json.loads(bpe.to_str())["model"]
+    return RobertaTokenizer(vocab=learned["vocab"], merges=[tuple(pair) for pair in learned["merges"]])
+
+
+def word_piece() -> BertTokenizer:
+    pieces = BertWordPieceTokenizer()
+    pieces.train_from_iterator(LINES, vocab_size=100, show_progress=False)
+    return BertTokenizer(vocab=pieces.get_vocab())
+
+
+def sentence_piece() -> XLMRobertaTokenizer:
+    unigram = SentencePieceUnigramTokenizer()
+    unigram.train_from_iterator(
+        LINES, vocab_size=60, special_tokens=SPECIAL, unk_token="<unk>", show_progress=False
+    )
+    learned = json.loads(unigram.to_str())["model"]["vocab"]
+    return XLMRobertaTokenizer(vocab=[tuple(piece) for piece in learned])
+
+
+TOKENIZERS = {"bpe": byte_level_bpe(), "wordpiece": word_piece(), "sentencepiece": sentence_piece()}
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +117,61 @@ def test_the_farthest_utterances_are_dropped_first_and_evenly(roberta) -> None:
 def test_the_current_utterance_is_kept_whole_or_cut_at_the_models_limit(roberta) -> None:
     window = build_windows(dialogue(["a", "x" * 100, "c"]), roberta, WindowParams(max_tokens=32))[1]
     assert len(window.token_ids) == 32
-    assert (window.past, window.future, window.cut) == (0, 0, True)
+    assert (window.past, window.future, window.dropped, window.cut) == (0, 0, 2, True)
     whole = build_windows(dialogue(["a", "x" * 20, "c"]), roberta, WindowParams(max_tokens=32))[1]
-    assert (whole.past, whole.future, whole.cut) == (1, 1, False)
+    assert (whole.past, whole.future, whole.dropped, whole.cut) == (1, 1, 0, False)
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_a_window_is_what_the_tokenizer_itself_makes_of_two_texts(kind: str) -> None:
+    tokenizer = TOKENIZERS[kind]
+    params = WindowParams(past_utterances=1, future_utterances=0, max_tokens=128)
+    turns = dialogue(["Oh my God!", "See, it's number 3."], speaker="Joe")
+    window = build_windows(turns, tokenizer, params)[1]
+    assert window.token_ids == tokenizer(" JOE: Oh my God!", " JOE: See, it's number 3.")["input_ids"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_a_window_holds_the_current_utterance_and_the_nearest_that_fit(
+    kind: str, data: st.DataObject
+) -> None:
+    tokenizer = TOKENIZERS[kind]
+    texts = data.draw(st.lists(st.text(max_size=40), min_size=1, max_size=8))
+    params = WindowParams(
+        past_utterances=data.draw(st.integers(0, 4)),
+        future_utterances=data.draw(st.integers(0, 4)),
+        max_tokens=data.draw(st.integers(16, 90)),
+        speaker_names=data.draw(st.sampled_from(["upper", "as_is", "none"])),
+    )
+    turns = dialogue(texts, speaker=data.draw(st.sampled_from(["", "Zoë"])))
+    lengths = [
+        len(tokenizer(f" {turn_text(turn, params.speaker_names)}", add_special_tokens=False)["input_ids"])
+        for turn in turns
+    ]
+    special = build_windows(dialogue([""]), tokenizer, params)[0].token_ids
+    for current, window in enumerate(build_windows(turns, tokenizer, params)):
+        used = len(window.token_ids) - len(special)
+        room = params.max_tokens - len(special)
+        context = [*lengths[current - window.past : current]], lengths[current + 1 :][: window.future]
+        assert used == min(lengths[current], room) + sum(map(sum, context))
+        assert used <= room
+        assert window.cut == (lengths[current] > room)
+        reach = min(current, params.past_utterances), min(len(turns) - 1 - current, params.future_utterances)
+        assert window.dropped == sum(reach) - window.past - window.future
+        # A side ends where its reach does, or at an utterance that would not have fitted in any more.
+        beyond = (
+            lengths[current - window.past - 1] if window.past < reach[0] else None,
+            lengths[current + window.future + 1] if window.future < reach[1] else None,
+        )
+        if beyond[0] is not None:
+            assert used - sum(context[1][window.past :]) + beyond[0] > room
+        if beyond[1] is not None:
+            assert used - sum(context[0][: max(0, window.past - window.future - 1)]) + beyond[1] > room
+
+
+def test_a_tokenizer_that_joins_texts_without_a_separator_is_refused() -> None:
+    plain = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"a": 0, "?": 1}, unk_token="?")))
+    with pytest.raises(UserError, match="puts nothing between two texts"):
+        build_windows(dialogue(), plain, WindowParams())

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import torch
 from pydantic import Field, ValidationError, model_validator
@@ -120,6 +120,9 @@ class ModelCard(Section):
     """Content digest of the feature file that the model was trained on."""
     encoders: dict[str, str]
     """What made those features, in words, as the feature file's provenance has it."""
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """What defines those features, by modality, as the feature file's provenance has it: the params of
+    extraction and digests of the encoders' weights."""
 
     @model_validator(mode="after")
     def _dims_of_the_modalities(self) -> Self:

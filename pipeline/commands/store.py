@@ -9,16 +9,24 @@ from pathlib import Path
 
 from pipeline import runtime
 from pipeline.errors import UserError
-from pipeline.housekeeping import StoredFile, choose_prunable, find_damaged, list_files, used_keys
+from pipeline.housekeeping import (
+    StoredFile,
+    choose_prunable,
+    delete,
+    find_damaged,
+    list_checkpoints,
+    list_files,
+    used_keys,
+)
 from pipeline.itemstore import DAY_S
 
 DATA = Path("data")
 AGE_UNITS_S = {"d": DAY_S, "w": 7 * DAY_S, "y": 365 * DAY_S}
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Add ``store`` and its own subcommands."""
-    parser = commands.add_parser("store", help="look after the item store", description=__doc__)
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments and the subcommands of ``multiemo store``."""
+    parser.description = "What the item store holds, whether it is sound, and what may go."
     parser.add_argument(
         "--store", type=Path, help="its folder (default: MULTIEMO_STORE or the project's own)"
     )
@@ -70,7 +78,9 @@ def _ls(given: argparse.Namespace) -> int:
     leftovers = [file for file in files if not file.key]
     if leftovers:
         print(f"{len(leftovers)} unfinished files of running or killed writers, {_size(leftovers)}")
-    print(f"reachable: of this project's {DATA}/*/*.h5")
+    if checkpoints := list(list_checkpoints(runtime.checkpoint_root())):
+        print(f"{len(checkpoints)} unfinished trainings in {runtime.checkpoint_root()}, {_size(checkpoints)}")
+    print(f"reachable: of this project's {DATA}/*/*.h5 and {DATA}/*/text_encoder")
     return 0
 
 
@@ -92,9 +102,8 @@ def _prune(given: argparse.Namespace) -> int:
             f"--unreachable: there are no outputs in {DATA.absolute()} to tell what is used;"
             f" run this where `dvc repro` or `dvc pull` has been run"
         )
-    chosen = list(
-        choose_prunable(list_files(root), used, unreachable=given.unreachable, older_than_s=given.older_than)
-    )
+    files = [*list_files(root), *list_checkpoints(runtime.checkpoint_root())]
+    chosen = list(choose_prunable(files, used, unreachable=given.unreachable, older_than_s=given.older_than))
     for stage in sorted({file.stage for file in chosen}):
         items = [file for file in chosen if file.stage == stage]
         print(f"{stage}: {len(items)} files, {_size(items)}")
@@ -104,7 +113,7 @@ def _prune(given: argparse.Namespace) -> int:
         return 0
     for file in chosen:
         try:
-            file.path.unlink(missing_ok=True)
+            delete(file)
         except OSError as error:
             raise UserError(f"{file.path}: cannot be deleted ({error.strerror})") from error
     print(f"{total} deleted")

@@ -15,19 +15,21 @@ import csv
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 from av.codec.context import Flags
-from joblib import Parallel, delayed
-from tqdm import tqdm
 
 from pipeline.corpora.demo_scene import HEIGHT_PX, WIDTH_PX, draw_frames
 from pipeline.corpora.demo_script import FRAME_RATE_HZ, SPLITS, DemoUtterance, Split, write_script
 from pipeline.corpora.demo_voice import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, sound_track
+from pipeline.engine import WorkerDied, run_all
+from pipeline.errors import UserError
 from pipeline.params import DemoParams
+from pipeline.progress import Progress
 
 CLIP_FOLDERS: dict[Split, str] = {
     "train": "train_splits",
@@ -69,21 +71,33 @@ def build_demo_corpus(params: DemoParams, root: Path, *, workers: int = 1) -> De
     for folder in CLIP_FOLDERS.values():
         (unfinished / folder).mkdir(parents=True)
 
-    tasks = (delayed(_make_clip)(u, unfinished / CLIP_FOLDERS[u.split] / u.clip_name) for u in script)
-    clips = Parallel(n_jobs=workers, return_as="generator")(tasks)
-    durations_s = list(tqdm(clips, total=len(script), desc="demo", unit=" utterances"))
+    durations_s: dict[DemoUtterance, float] = {}
+    make = partial(_make_clip, folder=unfinished.absolute())
+    with Progress("demo", utterances=len(script)) as progress:
+
+        def say(utterance: DemoUtterance, death: WorkerDied) -> None:
+            progress.say(f"a worker died at {utterance.clip_name} ({death}); it will be tried again alone")
+
+        for utterance, duration_s, death in run_all(
+            make, script, workers=workers, module=__name__, on_death=say
+        ):
+            if death is not None:
+                raise UserError(f"{utterance.clip_name}: worker died twice: {death}; run dvc repro again")
+            durations_s[utterance] = duration_s
+            progress.advance(utterances=1)
 
     for split in SPLITS:
-        rows = [(u, s) for u, s in zip(script, durations_s, strict=True) if u.split == split]
+        rows = [(u, durations_s[u]) for u in script if u.split == split]
         _write_annotations(unfinished / f"{split}_sent_emo.csv", rows)
     if root.exists():
         shutil.rmtree(root)
     unfinished.rename(root)
-    return DemoCorpus(len(script), len({(u.split, u.dialogue) for u in script}), sum(durations_s))
+    return DemoCorpus(len(script), len({(u.split, u.dialogue) for u in script}), sum(durations_s.values()))
 
 
-def _make_clip(utterance: DemoUtterance, path: Path) -> float:
+def _make_clip(utterance: DemoUtterance, folder: Path) -> float:
     """Render one utterance, and spoil it if it is to be spoilt; its duration in seconds."""
+    path = folder / CLIP_FOLDERS[utterance.split] / utterance.clip_name
     # Workers already use all cores.
     cv2.setNumThreads(1)
     sound, mouth_opening = sound_track(utterance)

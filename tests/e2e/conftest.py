@@ -4,12 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 PROJECT = Path(__file__).parents[2]
+AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.org")
 
 
 @dataclass(frozen=True)
@@ -17,20 +18,25 @@ class Clone:
     """A copy of the working tree in a git repository of its own."""
 
     root: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables of its commands, beside those of this process."""
 
-    def run(self, *command: str, check: bool = True) -> str:
-        """What a command prints, both streams together; fails the test if the command fails."""
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command in a session of its own, as a terminal would; both its streams are one."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MULTIEMO_")}
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-        done = subprocess.run(
-            command, cwd=self.root, env=environment, text=True, check=False,
+        return subprocess.Popen(
+            command, cwd=self.root, env=environment | self.environment, text=True, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        if check:
-            assert done.returncode == 0, f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}"
-        else:
-            assert done.returncode != 0, f"{' '.join(command)} should have failed:\n{done.stdout}"
-        return done.stdout
+
+    def run(self, *command: str, check: bool = True) -> str:
+        """What a command prints; fails the test if the command fails or, without ``check``, does not."""
+        return finish(self.start(*command), check)
+
+    def commit(self, message: str) -> None:
+        """Commit what has changed."""
+        self.run("git", *AUTHOR, "commit", "--quiet", "--all", "--message", message)
 
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace the one place in a file that reads ``old``."""
@@ -38,6 +44,14 @@ class Clone:
         text = path.read_text(encoding="utf-8")
         assert text.count(old) == 1, f"{name} has {text.count(old)} places that read {old!r}"
         path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def finish(process: subprocess.Popen[str], check: bool = True) -> str:
+    """Wait for the end of a command that ``start`` started, and of all that it started; what they printed."""
+    printed, _ = process.communicate()
+    ended = f"{' '.join(map(str, process.args))} exited with {process.returncode}"  # type: ignore[union-attr]
+    assert (process.returncode == 0) is check, f"{ended}:\n{printed}"
+    return printed
 
 
 def clone_to(root: Path) -> Clone:
@@ -53,9 +67,7 @@ def clone_to(root: Path) -> Clone:
     clone = Clone(root)
     clone.run("git", "init", "--quiet")
     clone.run("git", "add", ".")
-    clone.run(
-        "git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "start"
-    )
+    clone.commit("start")
     return clone
 
 

@@ -111,7 +111,7 @@ def test_the_model_metrics_and_predictions_belong_together(data: Path) -> None:
     model = load_model(data / "model")
     metrics = json.loads((data / "metrics.json").read_text(encoding="utf-8"))
     assert set(metrics["test"]["f1"]) == set(model.card.label_names) == EMOTIONS
-    assert metrics["encoders"]["visual"].startswith("UNTRAINED")
+    assert metrics["untrained"] == "text, visual"
     predictions = rows(data / "predictions.csv")
     assert len(predictions) == 30
     probability = np.array(
@@ -132,11 +132,11 @@ def test_the_model_metrics_and_predictions_belong_together(data: Path) -> None:
 def test_dvcs_own_commands_show_the_results(finished: tuple[Clone, str]) -> None:
     clone = finished[0]
     assert "test.weighted_f1" in clone.run("dvc", "metrics", "show")
-    assert "UNTRAINED ResNet-101" in clone.run("dvc", "metrics", "show")
+    assert "text, visual" in clone.run("dvc", "metrics", "show", "data/demo/metrics.json")
     assert "evaluate@demo" in clone.run("dvc", "dag")
     clone.run("dvc", "plots", "show")
     page = (clone.root / "dvc_plots" / "index.html").read_text(encoding="utf-8")
-    for plot in ("plots_curves_csv", "plots_confusion_csv", "plots_finetune_csv"):
+    for plot in ("plots_curves_csv", "plots_confusion_csv", "plots_finetune_csv", "plots_coverage_csv"):
         assert plot in page
 
 
@@ -144,7 +144,7 @@ def test_an_experiment_retrains_without_extracting_again(finished: tuple[Clone, 
     clone = finished[0]
     printed = clone.run("dvc", "exp", "run", "-S", "corpora.demo.train.epochs=2")
     ran = [line.split("'")[1] for line in printed.splitlines() if line.startswith("Running stage")]
-    assert ran == ["params", "train@demo", "evaluate@demo"]
+    assert ran == ["params", "train@demo", "evaluate@demo", "report@demo"]
     assert len(rows(clone.root / "data/demo/plots/curves.csv")) == 2
     clone.run("git", "checkout", "params.yaml")
     # The run-cache has the first run's results.

@@ -10,9 +10,9 @@ from pipeline import media
 from pipeline.corpora.demo_scene import face_boxes_px
 from pipeline.corpora.demo_script import write_script
 from pipeline.manifest import Medium
-from pipeline.media import read_frames, sample_indices
+from pipeline.media import sample_indices
 from pipeline.params import DemoParams, FacesParams
-from stages.faces import detect_faces, find_faces_of_dialogue
+from stages.faces import find_faces_of_dialogue
 
 PARAMS = FacesParams(min_face_size_px=40)
 
@@ -65,11 +65,6 @@ def test_a_result_does_not_depend_on_the_neighbours(demo_root: Path, demo_media:
         np.testing.assert_array_equal(beside[name][mine], alone[name])
 
 
-def test_a_picture_smaller_than_a_face_has_no_face() -> None:
-    tiny = [np.zeros((20, 30, 3), np.uint8)] * 2
-    assert len(detect_faces(tiny, PARAMS)["box_px"]) == 0
-
-
 def test_a_crop_hides_the_other_half_and_keeps_the_pictures_coordinates(
     demo_root: Path, demo_media: dict[str, Medium]
 ) -> None:
@@ -105,15 +100,13 @@ def test_a_file_is_decoded_once_for_all_its_utterances(
     assert decoded == [demo_root / sound_clip.path]
 
 
-def test_the_faces_drawn_in_two_face_clips_are_side_by_side(
-    demo_root: Path, demo_media: dict[str, Medium]
-) -> None:
+def test_the_faces_drawn_in_two_face_clips_are_found(demo_root: Path, demo_media: dict[str, Medium]) -> None:
     two = next(u for u in write_script(small()) if u.fault == "two_faces")
     clip = demo_media[f"{two.split}_dia{two.dialogue}_utt{two.position}"]
-    [frames] = read_frames(demo_root / clip.path, 20)
-    drawn = face_boxes_px(two, frames.indices[0])
-    found = detect_faces(frames.images[:1], PARAMS)["box_px"]
-    for box in drawn:
+    faces = find_faces_of_dialogue([clip], demo_root, PARAMS)
+    first = faces["frame_index"][0]
+    found = faces["box_px"][faces["frame_index"] == first]
+    for box in face_boxes_px(two, first):
         centre_x, centre_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
         assert any(f[0] < centre_x < f[2] and f[1] < centre_y < f[3] for f in found)
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +14,20 @@ from pipeline.errors import UserError
 from pipeline.manifest import Utterance, read_labels, read_media, read_utterances
 from pipeline.media import Probe
 from pipeline.probes import Probed
-from stages.manifest import describe, main
+from pipeline.runtime import WORKER_INDEX
+from stages.manifest import describe, examine, main
 
 PROJECT = Path(__file__).parents[2]
 UTTERANCE = Utterance("u0", "train", "d0", 0, "Ross", "joy", "Hi.")
+
+
+class DeadlyFolder(type(Path())):  # type: ignore[misc]
+    """A folder in which one clip crashes whoever reads it, as a damaged one may crash its decoder."""
+
+    def __truediv__(self, name: str) -> Path:
+        if name == "deadly.mp4" and WORKER_INDEX in os.environ:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Path(self) / name
 
 
 @pytest.fixture
@@ -75,6 +87,21 @@ def test_what_is_wrong_with_the_clips_is_told_and_counted(raw: Path) -> None:
         ("cannot be opened", "cannot be opened"),
     }  # fmt: skip
     assert read_labels(Path("data/demo/labels.json"))[:3] == ("neutral", "surprise", "fear")
+
+
+def test_a_clip_that_crashes_its_decoder_costs_itself_alone_and_is_tried_again(
+    raw: Path, capfd: pytest.CaptureFixture
+) -> None:
+    clips = raw / "dev_splits_complete"
+    shutil.copy(clips / "dia0_utt0.mp4", clips / "deadly.mp4")
+    names = ["dia0_utt0.mp4", "deadly.mp4", "dia0_utt1.mp4"]
+    for _ in range(2):
+        found = examine(DeadlyFolder(clips), names)
+        assert found["deadly.mp4"].probe.picture_problem == "worker died twice: killed by SIGKILL(-9)"
+        assert [found[name].probe.picture_problem for name in names[::2]] == ["", ""]
+    printed = capfd.readouterr().out
+    assert "a worker died at deadly.mp4 (killed by SIGKILL(-9)); it will be tried again alone" in printed
+    assert "manifest: 1 of 3 files to read, 2 unchanged" in printed
 
 
 def test_a_corpus_that_is_not_there_is_told_by_key_and_place(raw: Path) -> None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import io
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.features import read_features
 from stages.__main__ import main
 
 PROJECT = Path(__file__).parents[2]
-STAGES = ("manifest", "faces", "visual", "audio", "finetune", "text", "features", "train", "evaluate")
+STAGES = (
+    *("manifest", "faces", "visual", "audio", "finetune", "text"),
+    *("features", "train", "evaluate", "report"),
+)
 COLUMNS = ("dialogue", "utterance", "speaker", "text", "label", "split", "media", "start_s", "end_s", "crop")
 
 
@@ -54,6 +61,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, demo_root: Path) -> Path:
         ("      epochs: 15", "      epochs: 1"),
         ("      epochs: 30", "      epochs: 2"),
         ("      crop_size_px: 96", "      crop_size_px: 64"),
+        ("report: {study: demo}", "report: {study: demo, contact_sheet: true}"),
     ):
         assert old in params
         params = params.replace(old, new)
@@ -97,3 +105,14 @@ def test_unlabelled_utterances_are_left_out_of_training_and_evaluation(data: Pat
         "anger",
         "joy",
     }
+
+
+def test_the_report_shows_the_faces_that_were_asked_for(data: Path) -> None:
+    page = (data / "report.html").read_text(encoding="utf-8")
+    shown = re.findall(r'<img src="data:image/jpeg;base64,([^"]+)" alt="Face found in (\w+)"', page)
+    seen = read_features(data / "features.h5")
+    observed = seen.id[seen.modalities["visual"].observed].tolist()
+    assert [utterance for _, utterance in shown] == observed
+    for picture, _ in shown:
+        assert Image.open(io.BytesIO(base64.b64decode(picture))).size == (112, 112)
+    assert "clip missing" in page

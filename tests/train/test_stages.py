@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from ruamel.yaml import YAML
 
 import stages.evaluate
@@ -23,6 +24,7 @@ from pipeline.errors import UserError
 from pipeline.features import read_features, write_features
 from pipeline.fingerprint import PROJECT
 from pipeline.params import MODALITIES
+from pipeline.report.results import read_results
 from train.loop import train_seed
 from train.model import load_model
 
@@ -40,7 +42,7 @@ def project(tmp_path, make_features, monkeypatch):
     untrained = {"visual": {"weights": "untrained"}, "finetune": {"encoder": "untrained"}}
     entry = {"format": "meld", "root": "raw", "modalities": list(MODALITIES), "train": SMALL} | untrained
     entry |= {section: {} for section in ("faces", "audio", "window", "text")}
-    entry |= {"max_unobserved": dict.fromkeys(MODALITIES, 1.0)}
+    entry |= {"max_unobserved": dict.fromkeys(MODALITIES, 1.0), "report": {"study": "small"}}
     write_features(folder / "data/small/features.h5", features)
     YAML().dump({"corpora": {"small": entry}}, folder / "params.yaml")
     monkeypatch.chdir(folder)
@@ -76,11 +78,24 @@ def test_train_then_evaluate_writes_every_output(project, capsys):
         assert row["prediction"] == max(probability, key=probability.__getitem__)
 
     metrics = json.loads((project / "metrics.json").read_text())
-    assert list(metrics) == ["encoders", "dev", "test"]
+    assert list(metrics) == ["untrained", "test", "dev", "test_best_epoch"]
+    assert metrics["untrained"] == "visual"
     test = [row for row in table if row["split"] == "test"]
     correct = sum(row["label"] == row["prediction"] for row in test)  # both seeds have as many rows
     assert metrics["test"]["accuracy"] == pytest.approx(100 * correct / len(test), abs=0.006)
     assert list(metrics["test"]["f1"]) == list(features.label_names)
+    assert (
+        metrics["test"]["weighted_f1_low"]
+        < metrics["test"]["weighted_f1"]
+        < metrics["test"]["weighted_f1_high"]
+    )
+    by_seed = read_results(project / "results/small.json").test.seeds
+    runs = [by_seed[seed].weighted_f1 for seed in (0, 1)]
+    assert metrics["test"]["weighted_f1"] == pytest.approx(np.mean(runs), abs=0.01)
+    assert metrics["test"]["weighted_f1_std"] == pytest.approx(np.std(runs, ddof=1), abs=0.02)
+    assert metrics["test_best_epoch"]["weighted_f1"] >= metrics["test"]["weighted_f1"]
+    for picture in ("confusion.png", "curves.png"):
+        assert Image.open(project / "plots" / picture).size[0] > 800
 
     confusion = [(row["actual"], row["predicted"]) for row in read_csv(project / "plots/confusion.csv")]
     assert confusion == [(row["label"], row["prediction"]) for row in test]
@@ -106,7 +121,7 @@ def test_a_test_split_without_labels_is_predicted_and_not_scored(project, withou
     write_features(project / "features.h5", without_labels(read_features(project / "features.h5"), "test"))
     stages.train.main("small")
     stages.evaluate.main("small")
-    assert list(json.loads((project / "metrics.json").read_text())) == ["encoders", "dev"]
+    assert list(json.loads((project / "metrics.json").read_text())) == ["untrained", "dev"]
     assert "test: no labelled utterance, so no metrics" in capsys.readouterr().out
     assert {row["label"] for row in read_csv(project / "predictions.csv") if row["split"] == "test"} == {""}
     assert (project / "plots/confusion.csv").read_text() == "actual,predicted\n"
@@ -116,7 +131,7 @@ def test_a_model_is_not_evaluated_on_other_features_than_it_was_trained_on(proje
     stages.train.main("small")
     features = read_features(project / "features.h5")
     visual = features.modalities["visual"]
-    other = replace(visual, features=visual.features * np.float32(2))
+    other = replace(visual, features=visual.features * np.float32(2), digest=None)
     write_features(
         project / "features.h5", replace(features, modalities=features.modalities | {"visual": other})
     )

@@ -1,0 +1,116 @@
+"""The stage audio against openSMILE called directly, on the same wav files.
+
+    python -m benchmarks.audio [clips]
+
+The stage runs on as many clips and on three times as many; their difference leaves out the start of
+Python, of the workers and of openSMILE, which is printed by itself.  Linear is openSMILE's rate in
+one process, times the workers.  Limit: openSMILE itself, which the stage calls as it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from pathlib import Path
+
+import numpy as np
+import opensmile
+from ruamel.yaml import YAML
+
+from benchmarks.measure import machine
+from pipeline import runtime
+
+PROJECT = Path(__file__).resolve().parent.parent
+COLUMNS = ("dialogue", "utterance", "speaker", "text", "label", "split", "media")
+SAMPLE_RATE_HZ = 16_000
+DURATION_S = 3.0
+
+
+def main(clips: int) -> None:
+    workers = runtime.workers()
+    with tempfile.TemporaryDirectory() as temporary:
+        few = make_project(Path(temporary, "few"), clips)
+        many = make_project(Path(temporary, "many"), 3 * clips)
+        few_s = run_stage(few, workers)
+        direct_s = call_opensmile(sorted((few / "raw").glob("*.wav")))
+        many_s = run_stage(many, workers)
+    each_s = (many_s - few_s) / (2 * clips)
+    linear_s = direct_s / workers
+    print(f"clips of {DURATION_S:.0f} s; {machine()}")
+    print(
+        f"openSMILE {1 / direct_s:.1f} utterances/s; the stage {1 / each_s:.1f} with {workers} workers,"
+        f" {linear_s / each_s:.2f} times linear"
+    )
+    print(f"start of the stage {few_s - clips * each_s:.1f} s, once")
+
+
+def make_project(folder: Path, clips: int) -> Path:
+    """A corpus of wav files in dialogues of ten, with its manifest."""
+    (folder / "raw").mkdir(parents=True)
+    rows = []
+    for number in range(clips):
+        write_speech_like(folder / "raw" / f"{number}.wav", seed=number)
+        rows.append((f"d{number // 10}", number % 10, "A", "Hi.", "joy", "train", f"{number}.wav"))
+    with (folder / "raw" / "annotations.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+    yaml = YAML()
+    params = yaml.load(PROJECT / "params.yaml")
+    params["corpora"]["demo"] |= {"format": "table", "root": "raw"}
+    yaml.dump(params, folder / "params.yaml")
+    subprocess.run([sys.executable, "-m", "stages", "manifest", "demo"], **options(folder))
+    return folder
+
+
+def write_speech_like(path: Path, seed: int) -> None:
+    """A voice of 120 to 220 Hz with harmonics that comes and goes, and some noise; mono, 16 bits."""
+    random = np.random.default_rng(seed)
+    time_s = np.arange(int(DURATION_S * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    pitch_hz = random.uniform(120, 220)
+    voice = sum(np.sin(2 * np.pi * pitch_hz * k * time_s) / k for k in range(1, 20))
+    loudness = np.clip(np.sin(2 * np.pi * 2 * time_s + random.uniform(0, 6)), 0, 1)
+    samples = 0.1 * voice * loudness + 0.005 * random.standard_normal(len(time_s))
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE_HZ)
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+
+
+def run_stage(project: Path, workers: int) -> float:
+    """Seconds that the stage takes, the start of Python included."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "stages", "audio", "demo"], **options(project, workers))
+    return time.perf_counter() - start
+
+
+def options(project: Path, workers: int = 1) -> dict[str, object]:
+    return {
+        "cwd": project,
+        "check": True,
+        "capture_output": True,
+        "env": os.environ
+        | {
+            "PYTHONPATH": str(PROJECT),
+            "MULTIEMO_STORE": str(project / "store"),
+            "MULTIEMO_WORKERS": str(workers),
+        },
+    }
+
+
+def call_opensmile(paths: list[Path]) -> float:
+    """Seconds for each file."""
+    smile = opensmile.Smile(opensmile.FeatureSet.ComParE_2016, opensmile.FeatureLevel.Functionals)
+    smile.process_file(str(paths[0]))
+    start = time.perf_counter()
+    for path in paths:
+        smile.process_file(str(path))
+    return (time.perf_counter() - start) / len(paths)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)

@@ -1,0 +1,72 @@
+"""How long the face network waits for decoding: the share of the stage's time in which it does not run.
+
+    python -m benchmarks.decode [clips]
+
+On a GPU threads decode ahead, as many as the pipeline uses there; 0 threads, for comparison, decode
+between two clips.  On a CPU there are none, since every core has a worker: there the share is what
+a second thread per core could win at most.  Limit: the rate of decoding.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from unittest.mock import patch
+
+from benchmarks.measure import machine
+from benchmarks.portrait import FRAMES, write_portrait
+from pipeline import runtime
+from pipeline.manifest import Medium
+from pipeline.media import read_frames
+from pipeline.mtcnn import FaceDetector
+from pipeline.params import FacesParams
+from stages.faces import find_faces_of_dialogue
+
+
+def main(clips: int) -> None:
+    device, threads = runtime.device(), runtime.decode_threads()
+    print(f"{clips} clips of {FRAMES} frames in 720p on {device}; {machine()}")
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        media = [Medium(id=str(n), dialogue="d", path=f"{n}.mp4", frame_count=FRAMES) for n in range(clips)]
+        for medium in media:
+            write_portrait(root / medium.path)
+        find_faces_of_dialogue(media[:1], root, FacesParams())
+        for ahead in sorted({0, threads}):
+            report(media, root, ahead)
+        start = time.perf_counter()
+        for medium in media:
+            read_frames(root / medium.path, 20)
+        decoding_s = time.perf_counter() - start
+    print(f"decoding alone {decoding_s:.2f} s: {clips * FRAMES / decoding_s:.0f} frames/s of one thread")
+
+
+def report(media: list[Medium], root: Path, threads: int) -> None:
+    """Print the time that the stage takes for the clips, and the share in which the detector waits."""
+    busy_s = 0.0
+    detect = FaceDetector.detect
+
+    def timed(*arguments: object) -> object:
+        nonlocal busy_s
+        start = time.perf_counter()
+        faces = detect(*arguments)  # results lie on the CPU: whatever the device does, it is done
+        busy_s += time.perf_counter() - start
+        return faces
+
+    with (
+        patch.object(FaceDetector, "detect", timed),
+        patch.object(runtime, "decode_threads", lambda: threads),
+    ):
+        start = time.perf_counter()
+        find_faces_of_dialogue(media, root, FacesParams())
+        all_s = time.perf_counter() - start
+    print(
+        f"{threads} thread(s) decode ahead: {all_s:.2f} s, {len(media) / all_s:.2f} utterances/s;"
+        f" the detector waits for {1 - busy_s / all_s:.1%} of it"
+    )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 8)

@@ -1,0 +1,65 @@
+"""Times that can be compared: taken in turn within one run, so that a busy machine slows all alike."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def time_in_turn(rounds: int, **functions: Callable[[], object]) -> dict[str, float]:
+    """Median seconds of each function over the rounds, in each of which every one runs once."""
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(rounds):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: median(times) for name, times in seconds.items()}
+
+
+def flops(function: Callable[[], object]) -> int:
+    """Floating-point operations of all convolutions and matrix products that a function does."""
+    with FlopCounterMode(display=False) as counter:
+        function()
+    return counter.get_total_flops()
+
+
+def peak_flops_per_s(seconds: float = 1.0) -> float:
+    """The machine's peak with the threads that PyTorch has now, by large matrix products."""
+    side = 1024
+    matrix = torch.rand(side, side)
+    matrix @ matrix
+    best_s, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        matrix @ matrix
+        best_s = min(best_s, time.perf_counter() - start)
+    return 2 * side**3 / best_s
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def machine() -> str:
+    """Processor, cores, vector instructions and PyTorch's version."""
+    info = Path("/proc/cpuinfo")
+    names = info.read_text().split("model name\t: ")[1:] if info.exists() else [platform.processor()]
+    flags = torch.backends.cpu.get_cpu_capability()
+    return (
+        f"{names[0].splitlines()[0].strip()}, {os.cpu_count()} cores ({flags}), PyTorch {torch.__version__}"
+    )

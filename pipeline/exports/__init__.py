@@ -1,0 +1,1 @@
+"""Feature files in the layouts that other codebases read: one module for each kind of layout."""

@@ -1,0 +1,59 @@
+"""Some faces as the face encoder sees them, for the eyes of whoever checks a corpus."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipeline.h5 import Arrays
+from pipeline.manifest import Medium
+from pipeline.media import MediaError, frames_at
+
+SHOWN = 24
+SIDE_PX = 112
+
+
+@dataclass(frozen=True)
+class FacePicture:
+    """One face."""
+
+    utterance: str
+    probability: float
+    data_uri: str
+    """JPEG."""
+
+
+def draw_faces(media: Sequence[Medium], file: Arrays, root: Path) -> list[FacePicture]:
+    """The largest face in the first frame of utterances spread evenly; unreadable clips are left out."""
+    seen = np.unique(file["face_utterance"])
+    chosen = (
+        seen[np.linspace(0, len(seen) - 1, min(SHOWN, len(seen))).round().astype(int)] if len(seen) else seen
+    )
+    pictures = []
+    for row in chosen.tolist():
+        face = int(np.flatnonzero(file["face_utterance"] == row)[0])  # the largest of the first frame
+        try:
+            number = int(file["frame_index"][face])
+            image = next(picture for _, picture in frames_at(root / media[row].path, [number]))
+        except MediaError:
+            continue
+        uri = _encode(image, file["box_px"][face])
+        pictures.append(FacePicture(media[row].id, float(file["probability"][face]), uri))
+    return pictures
+
+
+def _encode(image: np.ndarray, box_px: np.ndarray) -> str:
+    left, top, right, bottom = box_px.tolist()
+    half = max(right - left, bottom - top) / 2
+    x, y = (left + right) / 2, (top + bottom) / 2
+    square = tuple(round(v) for v in (x - half, y - half, x + half, y + half))  # PIL pads with black
+    face = Image.fromarray(image).crop(square).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    face.save(buffer, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

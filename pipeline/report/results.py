@@ -1,0 +1,111 @@
+"""``results/<entry>.json``: all that evaluation found of one entry of params.yaml, for reports to read.
+
+Scores are percentages with two decimals, as people quote them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from pipeline.errors import UserError
+from pipeline.params import Section, TrainParams
+
+# JSON has lists only; strict mode would refuse them where the field is a tuple.
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+class SeedScores(Section):
+    """One training run on one split."""
+
+    weighted_f1: float
+    macro_f1: float
+    accuracy: float
+
+
+class BootstrapInterval(Section):
+    """95 % confidence interval of the mean weighted F1, dialogues drawn with replacement."""
+
+    low: float
+    high: float
+
+
+class SplitScores(Section):
+    """All seeds on the labelled utterances of one split; scores are means over seeds."""
+
+    utterances: int
+    dialogues: int
+    weighted_f1: float
+    weighted_f1_std: float | None
+    """Sample standard deviation over seeds; None where there is one seed."""
+    weighted_f1_interval: BootstrapInterval | None
+    """None where there is one dialogue."""
+    macro_f1: float
+    accuracy: float
+    f1: dict[str, float]
+    """By class."""
+    support: dict[str, int]
+    """Utterances by class."""
+    confusion: list[list[int]]
+    """[classes][classes]: rows actual, columns predicted, summed over seeds."""
+    seeds: dict[int, SeedScores]
+
+
+class BestTestEpoch(Section):
+    """By the authors' rule, the epoch of a seed with the best score on test: an optimistic figure."""
+
+    epoch: int
+    weighted_f1: float
+
+
+class Results(Section):
+    """Content of the file."""
+
+    corpus: str
+    """The entry of params.yaml."""
+    label_names: Names
+    modalities: Names
+    """What the model sees."""
+    train: TrainParams
+    encoders: dict[str, str]
+    """What made the features of each modality, in words."""
+    selected_epochs: dict[int, int]
+    """By seed: the epoch chosen on validation."""
+    test_best_epoch: dict[int, BestTestEpoch]
+    """By seed; empty where the test split has no labels.  Nothing else is computed at that epoch."""
+    dev: SplitScores | None
+    """None where the split has no labelled utterance."""
+    test: SplitScores | None
+    """None where the split has no labelled utterance."""
+
+    @property
+    def test_best_epoch_weighted_f1(self) -> float | None:
+        """Mean over seeds."""
+        scores = [best.weighted_f1 for best in self.test_best_epoch.values()]
+        return round(fmean(scores), 2) if scores else None
+
+    @property
+    def untrained(self) -> tuple[str, ...]:
+        """Modalities whose encoder has random weights, so that the scores say nothing of the method."""
+        return tuple(name for name, encoder in self.encoders.items() if encoder.startswith("UNTRAINED"))
+
+
+def write_results(path: Path, results: Results) -> None:
+    """Write the file, and its folder if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(results.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def read_results(path: Path) -> Results:
+    """Read the file; UserError if there is none or if another version wrote it."""
+    try:
+        return Results.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path} not found: run dvc repro, which makes it") from None
+    except ValidationError as error:
+        raise UserError(
+            f"{path}: not results of this version ({error.error_count()} mistakes): run dvc repro"
+        ) from None

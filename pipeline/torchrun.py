@@ -1,0 +1,87 @@
+"""Processes that torchrun brings together, and a folder that one run at a time may use."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline import runtime
+from pipeline.errors import UserError
+
+
+def needs_processes(processes: int) -> bool:
+    """Whether work that is to use so many GPUs, or CPU processes, cannot be done in this process.
+
+    Libraries that find several GPUs use them all, so that a single one needs a process that sees no
+    other.
+    """
+    if runtime.device() == "cpu":
+        return processes > 1
+    import torch
+
+    return processes > 1 or torch.cuda.device_count() > 1
+
+
+def run_module(module: str, arguments: Sequence[str], processes: int, lock: int) -> None:
+    """Run ``python -m <module>`` in processes that torchrun brings together; UserError if one fails.
+
+    The processes keep ``lock``, so that it is held until the last of them has ended, even where this
+    process is killed.
+    """
+    environment = dict(os.environ)
+    if runtime.device() == "cpu":
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, runtime.workers() // processes)))
+    else:
+        environment["CUDA_VISIBLE_DEVICES"] = _visible_devices(processes)
+        environment["MULTIEMO_DEVICE"] = "cuda"
+    launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command = [sys.executable, "-m", *launcher, "-m", module, *arguments]
+    running = subprocess.Popen(command, env=environment, pass_fds=[lock])
+    try:
+        status = running.wait()
+    except BaseException:
+        running.terminate()  # torchrun ends its processes, as it would not if it were killed
+        running.wait()
+        raise
+    if status:
+        raise UserError(f"{processes} processes of {module} failed; the first error above says why")
+
+
+def _visible_devices(count: int) -> str:
+    """The GPUs for this many processes, as CUDA_VISIBLE_DEVICES names them."""
+    import torch
+
+    available = torch.cuda.device_count()
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = given.split(",") if given else [str(index) for index in range(available)]
+    first = int(runtime.device().partition(":")[2])
+    if first + count > available:
+        raise UserError(
+            f"MULTIEMO_FINETUNE_PROCESSES={count} from GPU {first} on, but there are {available} GPUs"
+        )
+    return ",".join(names[first : first + count])
+
+
+@contextmanager
+def only_run(folder: Path) -> Iterator[int]:
+    """Make a folder and keep it from other runs of this project, waiting for one that has it.
+
+    Gives the lock, as a descriptor.  Whoever has waited must look whether the work is done and the folder
+    gone.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another run that works in {folder}", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+    finally:
+        os.close(lock)

@@ -1,0 +1,178 @@
+"""Stage report: everything that was found about a corpus, its features and its model -> report.html.
+
+The page is one file that needs no network: whoever gets it opens it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from pipeline.features import read_features
+from pipeline.h5 import Arrays
+from pipeline.manifest import Medium, read_media, read_utterances
+from pipeline.params import CorpusParams, read_params
+from pipeline.report import facts
+from pipeline.report.charts import draw_confusion, draw_counts, draw_curves, read_curves, to_svg
+from pipeline.report.contact_sheet import draw_faces
+from pipeline.report.page import render_page
+from pipeline.report.published import published_for
+from pipeline.report.results import Results, read_results
+from pipeline.stagefile import read_stage_file
+
+LISTED = 200  # utterances that the page lists as not observed; quarantine.csv has them all
+
+
+def main(corpus: str) -> None:
+    """Write ``data/<corpus>/report.html`` and ``plots/coverage.csv``."""
+    params = read_params().corpus(corpus)
+    folder = Path("data", corpus)
+    study = read_study(Path("data", params.report.study, "results"))
+    results = study[corpus]
+    page: dict[str, Any] = (
+        {"corpus": corpus, "results": results, "study": study, "study_name": params.report.study}
+        | {"published": published_for(results.label_names)}
+        | describe_model(folder, results)
+        | describe_corpus(folder, params, results)
+        | describe_features(folder, params)
+    )
+    write_coverage(folder / "plots" / "coverage.csv", page["coverage"])
+    html = render_page(page)
+    (folder / "report.html").write_text(html, encoding="utf-8")
+    print(f"report: {folder / 'report.html'} ({len(html.encode()) / 1e6:.1f} MB)")
+
+
+def read_study(folder: Path) -> dict[str, Results]:
+    """Results of every entry that names this study, by entry."""
+    return {path.stem: read_results(path) for path in sorted(folder.glob("*.json"))}
+
+
+def describe_model(folder: Path, results: Results) -> dict[str, Any]:
+    """Learning curves and confusion."""
+    curves = draw_curves(read_curves(folder / "plots" / "curves.csv"), results.selected_epochs)
+    split = "test" if results.test else "dev"
+    scores = results.test or results.dev
+    assert scores is not None, "a model is only trained where dev is labelled"
+    return {
+        "scored_split": split,
+        "scores": scores,
+        "curves": to_svg(curves, "Learning curves: weighted F1 on validation and losses by epoch"),
+        "confusion": to_svg(
+            draw_confusion(scores.confusion, results.label_names, split),
+            f"Confusion matrix on {split}: {_most_confused(scores.confusion, results.label_names)}",
+        ),
+    }
+
+
+def describe_corpus(folder: Path, params: CorpusParams, results: Results) -> dict[str, Any]:
+    """Sizes, classes, lengths, faces."""
+    utterances, media = read_utterances(folder / "utterances.csv"), read_media(folder / "media.csv")
+    lengths, durations = facts.dialogue_lengths(utterances), facts.durations_s(utterances, media)
+    ids = [row.id for row in utterances] if "visual" in params.modalities else []
+    faces, source = read_stage_file(folder / "faces.h5", ids)
+    found = facts.describe_faces(faces)
+    return {
+        "sizes": facts.split_sizes(utterances, media),
+        "classes": facts.class_shares(utterances, results.label_names),
+        "dialogue_lengths": _histogram(
+            lengths, _whole_edges(lengths), "dialogues by length", "length in utterances"
+        ),
+        "durations": _histogram(
+            durations,
+            np.arange(0, 17.0),
+            "utterances by duration",
+            "duration in s; the last bar holds all longer ones",
+        ),
+        "faces": found,
+        **({} if found is None else _face_figures(found, source["settings"]["min_face_size_px"])),
+        "contact_sheet": _contact_sheet(media, faces, params),
+    }
+
+
+def describe_features(folder: Path, params: CorpusParams) -> dict[str, Any]:
+    """What was observed, and the health of the vectors."""
+    observed: dict[str, np.ndarray] = {}
+    health, provenance, split = [], {}, np.empty(0, str)
+    for name in params.modalities:  # one at a time: together they are half a gigabyte on MELD
+        features = read_features(folder / "features.h5", [name])
+        modality, provenance, split = features.modalities[name], features.provenance, features.split
+        observed[name] = modality.observed
+        health.append(facts.check_health(name, provenance["encoders"][name], modality))
+    with (folder / "quarantine.csv").open(encoding="utf-8", newline="") as file:
+        quarantine = list(csv.DictReader(file))
+    return {
+        "coverage": facts.coverage(observed, split),
+        "reasons": Counter((row["modality"], row["reason"]) for row in quarantine).most_common(),
+        "quarantine": quarantine[:LISTED],
+        "quarantined": len(quarantine),
+        "health": health,
+        "sources": provenance["sources"],
+    }
+
+
+def write_coverage(path: Path, coverage: dict[str, dict[str, facts.Share]]) -> None:
+    """One row per modality and split, for ``dvc plots``."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("modality", "split", "observed_percent"))
+        for modality, shares in coverage.items():
+            writer.writerows((modality, split, f"{share.percent:.2f}") for split, share in shares.items())
+
+
+def _most_confused(confusion: list[list[int]], names: tuple[str, ...]) -> str:
+    counts = np.array(confusion)
+    right = int(np.trace(counts))
+    np.fill_diagonal(counts, 0)
+    summary = f"{right} of {right + counts.sum()} predictions are right"
+    if not counts.any():
+        return summary
+    actual, predicted = np.unravel_index(counts.argmax(), counts.shape)
+    return f"{summary}; most often {names[actual]} is taken for {names[predicted]}"
+
+
+def _face_figures(found: facts.Faces, min_face_size_px: int) -> dict[str, Any]:
+    # Not the tallest: one close-up would leave no room for the rest.
+    usual_px = float(np.percentile(found.height_px, 99)) if found.faces else 1.0
+    sizes = {"face": found.height_px}
+    return {
+        "min_face_size_px": min_face_size_px,
+        "faces_per_frame": _histogram(
+            {"frame": found.per_frame},
+            np.arange(-0.5, 7),
+            "sampled frames by faces in them",
+            "faces in the frame; the last bar holds all with more",
+        ),
+        "face_heights": _histogram(
+            sizes,
+            np.linspace(0, usual_px, 21),
+            "faces by height",
+            "height in px; the last bar holds all taller ones",
+        ),
+    }
+
+
+def _contact_sheet(media: list[Medium], faces: Arrays, params: CorpusParams) -> list[Any]:
+    if not params.report.contact_sheet or "visual" not in params.modalities:
+        return []
+    return draw_faces(media, faces, params.folder)
+
+
+def _whole_edges(values: facts.BySplit) -> np.ndarray:
+    """Edges of at most 30 bars of equal, whole width."""
+    longest = int(max(group.max() for group in values.values()))
+    width = -(-longest // 30)
+    return np.arange(0.5, longest + width + 0.5, width)
+
+
+def _histogram(values: facts.BySplit, edges: np.ndarray, title: str, label: str) -> str:
+    if not any(group.size for group in values.values()):
+        return ""
+    figure: Figure = draw_counts(values, edges, title, label)
+    everything = np.concatenate(list(values.values()))
+    summary = f"median {np.median(everything):g}, from {everything.min():g} to {everything.max():g}"
+    return to_svg(figure, f"Histogram, {title}: {summary}")

@@ -1,0 +1,53 @@
+"""A small model on disk, and feature files that say how they were made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.features import Features
+from pipeline.params import TrainParams
+from train.data import fit_standardisation
+from train.model import ModelCard, MultiEmo, Selected, TrainedModel, save_model
+
+MODALITIES = ("text", "audio", "visual")
+SETTINGS: dict[str, dict[str, Any]] = {
+    "text": {"window": {"past_utterances": 12}, "weights": {"config.json": "0", "model.safetensors": "1"}},
+    "audio": {"silence_dbfs": -70.0},
+    "visual": {"weights": {"untrained": "resnet101, seed 0"}},
+}
+ENCODERS = {"text": "RoBERTa, fine-tuned on the training split", "audio": "openSMILE", "visual": "ResNet-101"}
+
+
+def described(
+    features: Features, encoders: dict[str, str] = ENCODERS, settings: dict[str, Any] = SETTINGS
+) -> Features:
+    """The same features with a provenance."""
+    sources = {name: {"settings": settings[name]} for name in MODALITIES}
+    return replace(features, provenance={"encoders": encoders, "sources": sources})
+
+
+def save_small_model(folder: Path, features: Features, params: TrainParams) -> None:
+    """A model of two seeds; what it has learnt does not matter here."""
+    features = described(features)
+    names = [name for name in MODALITIES if name in params.modalities]
+    dims = {name: features.modalities[name].features.shape[1] for name in names}
+    card = ModelCard(
+        corpus="small",
+        label_names=features.label_names,
+        dims=dims,
+        train=params,
+        selected={seed: Selected(epoch=1, dev_weighted_f1=0.5) for seed in (0, 1)},
+        features_sha256=features.digest,
+        encoders={name: ENCODERS[name] for name in names},
+        settings={name: SETTINGS[name] for name in names},
+    )
+    standardisation = fit_standardisation(features, names)
+    weights = {}
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        weights[seed] = MultiEmo(params, dims, len(features.label_names)).state_dict()
+    save_model(folder, TrainedModel(card, standardisation, weights))

@@ -1,0 +1,155 @@
+"""``multiemo predict``: features without labels, made by the same encoders or by others."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.cli import main
+from pipeline.features import Features, write_features
+from pipeline.params import TrainParams
+from tests.train.saved_model import ENCODERS, SETTINGS, described, save_small_model
+from train.data import Dialogues
+from train.loop import predict
+from train.model import load_model
+
+
+@pytest.fixture
+def model(tmp_path: Path, make_features: Callable[..., Features], small_params: TrainParams) -> Path:
+    """The folder of a model."""
+    save_small_model(tmp_path / "model", make_features(), small_params)
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def recordings(make_features: Callable[..., Features]) -> Features:
+    """Features of another corpus, without any label."""
+    features = described(make_features(train=3, dev=1, test=2, seed=7))
+    return replace(features, corpus="mine", label_names=(), label=np.full(len(features), -1))
+
+
+def run(model: Path, features: Features, tmp_path: Path) -> tuple[int, list[dict[str, str]]]:
+    write_features(tmp_path / "mine.h5", features)
+    output = tmp_path / "predictions.csv"
+    status = main(["predict", str(tmp_path / "mine.h5"), "--model", str(model), "-o", str(output)])
+    if status:
+        assert not output.exists()
+        return status, []
+    with output.open(encoding="utf-8", newline="") as file:
+        return status, list(csv.DictReader(file))
+
+
+def test_a_corpus_without_labels_gets_the_models_classes_averaged_over_seeds(
+    model: Path, recordings: Features, tmp_path: Path, capsys
+) -> None:
+    status, rows = run(model, recordings, tmp_path)
+    assert status == 0
+    assert [row["id"] for row in rows] == recordings.id.tolist()
+    assert {row["label"] for row in rows} == {""}
+    trained = load_model(model)
+    names = trained.card.label_names
+    found = np.array([[float(row[f"p_{name}"]) for name in names] for row in rows])
+
+    dialogues = Dialogues.from_features(recordings, trained.standardisation)
+    spans = [span for part in dialogues.spans.values() for span in part]
+    runs = [predict(trained.network(seed), dialogues, spans, 1) for seed in (0, 1)]
+    expected = np.zeros_like(found)
+    for each in runs:
+        expected[each.row] += each.probability / 2
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+    assert [row["prediction"] for row in rows] == [names[best] for best in found.argmax(axis=1)]
+    assert f"{len(rows)} utterances, by the model of small, seeds 0, 1" in capsys.readouterr().out
+
+
+def test_labels_that_the_model_does_not_know_stand_beside_its_predictions(
+    model: Path, recordings: Features, tmp_path: Path
+) -> None:
+    labelled = replace(recordings, label_names=("calm",), label=np.zeros(len(recordings), int))
+    _, rows = run(model, labelled, tmp_path)
+    assert {row["label"] for row in rows} == {"calm"}
+    assert {row["prediction"] for row in rows} <= {"neutral", "joy", "anger"}
+
+
+def test_what_was_not_observed_of_an_utterance_is_no_obstacle(
+    model: Path, recordings: Features, tmp_path: Path, capsys
+) -> None:
+    blind = {
+        name: replace(
+            modality,
+            features=np.zeros_like(modality.features),
+            observed=np.zeros(len(recordings), bool),
+            reason=np.array(["clip missing"] * len(recordings), dtype=object),
+            digest=None,
+        )
+        for name, modality in recordings.modalities.items()
+    }
+    _, rows = run(model, replace(recordings, modalities=blind), tmp_path)
+    assert all(np.isfinite(float(row["p_joy"])) for row in rows)
+    assert f"of {len(recordings)} utterances nothing was observed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        (
+            {"settings": {**SETTINGS, "text": {"weights": {"config.json": "0", "model.safetensors": "9"}}}},
+            "text was made by RoBERTa, fine-tuned on the training split, with other weights",
+        ),
+        (
+            {"encoders": {**ENCODERS, "audio": "openSMILE eGeMAPSv02"}},
+            "audio was made by openSMILE eGeMAPSv02, and the model knows openSMILE",
+        ),
+        (
+            {"settings": {**SETTINGS, "visual": {"weights": {"untrained": "resnet101, seed 1"}}}},
+            "visual was made by ResNet-101, with other weights",
+        ),
+    ],
+)
+def test_features_of_other_encoders_are_refused_with_the_difference(
+    model: Path, recordings: Features, tmp_path: Path, changed: dict[str, Any], word: str, capsys
+) -> None:
+    status, _ = run(model, described(recordings, **changed), tmp_path)
+    assert status == 1
+    error = capsys.readouterr().err
+    assert word in error
+    assert len(error.splitlines()) == 1
+
+
+def test_features_of_another_width_are_refused(
+    model: Path, recordings: Features, tmp_path: Path, capsys
+) -> None:
+    audio = recordings.modalities["audio"]
+    narrow = replace(audio, features=audio.features[:, :5], digest=None)
+    status, _ = run(
+        model, replace(recordings, modalities={**recordings.modalities, "audio": narrow}), tmp_path
+    )
+    assert status == 1
+    assert "audio has 5 dimensions instead of 20" in capsys.readouterr().err
+
+
+def test_a_modality_that_the_model_needs_and_the_file_lacks_is_named(
+    model: Path, recordings: Features, tmp_path: Path, capsys
+) -> None:
+    only_text = replace(recordings, modalities={"text": recordings.modalities["text"]})
+    status, _ = run(model, only_text, tmp_path)
+    assert status == 1
+    assert "holds no audio, visual features" in capsys.readouterr().err
+
+
+def test_the_same_weights_in_other_words_and_other_settings_are_taken_with_a_note(
+    model: Path, recordings: Features, tmp_path: Path, capsys
+) -> None:
+    encoders = {**ENCODERS, "text": "RoBERTa from data/small/text_encoder, not fine-tuned"}
+    weights = {"config.json": "newer library", "model.safetensors": "1"}
+    settings = {**SETTINGS, "text": {"window": {"past_utterances": 2}, "weights": weights}}
+    status, _ = run(model, described(recordings, encoders, settings), tmp_path)
+    assert status == 0
+    assert capsys.readouterr().err == (
+        "note: text: window.past_utterances is 2, and was 12 for the model's training\n"
+    )

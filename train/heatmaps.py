@@ -1,0 +1,91 @@
+"""The heatmap of one utterance: what each component of MultiAttn takes from the dialogue (Appendix A.1)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+COLOURS = "cividis"  # even in lightness, so it survives colour blindness and a black-and-white printer
+NOT_OBSERVED = "#e4e4e4"
+LABEL_CHARACTERS = 46
+
+Pair = tuple[str, str]
+"""Modality of the queries, which is the component's, and of the keys."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One utterance of the dialogue, as the figure names it."""
+
+    speaker: str
+    text: str
+
+    def label(self) -> str:
+        """Speaker and the beginning of the text on one line."""
+        words = " ".join(f"{self.speaker}: {self.text}".split()).removeprefix(": ")
+        return words if len(words) <= LABEL_CHARACTERS else f"{words[: LABEL_CHARACTERS - 1].rstrip()}…"
+
+
+def draw_heatmap(
+    title: str,
+    subtitle: str,
+    lines: Sequence[Line],
+    chosen: int,
+    weights: Mapping[Pair, np.ndarray],
+    observed: Mapping[str, np.ndarray],
+) -> Figure:
+    """A figure with a row for each of T utterances and, for each pair of modalities, a column per layer.
+
+    weights: float [layers, T] per pair, what utterance ``chosen`` takes from each utterance in each
+    layer.  observed: bool [T] per modality; what was not observed is grey.
+    """
+    layers = next(iter(weights.values())).shape[0]
+    count = len(lines)
+    panel_width, row_height = max(0.95, 0.24 * layers), 0.27
+    width, height = 4.6 + 1.12 * panel_width * len(weights), 2.0 + row_height * max(count, 4)
+    figure = Figure(figsize=(width, height), dpi=150)
+    FigureCanvasAgg(figure)
+    left, top, bottom = 3.5 / width, 1 - 1.15 / height, 0.55 / height
+    grid = figure.add_gridspec(
+        1, len(weights), left=left, right=1 - 0.95 / width, top=top, bottom=bottom, wspace=0.1
+    )
+    scale = Normalize(0, max(float(values.max()) for values in weights.values()) or 1)
+    for column, ((query, key), values) in enumerate(weights.items()):
+        axes = figure.add_subplot(grid[column])
+        shown = np.ma.masked_where(np.repeat(~observed[key][:, None], layers, axis=1), values.T)
+        image = axes.imshow(shown, cmap=COLOURS, norm=scale, aspect="auto", interpolation="nearest")
+        axes.set_facecolor(NOT_OBSERVED)
+        axes.set_title(f"{query}\nlooks at {key}", fontsize=9)
+        axes.set_xticks(range(layers), [str(layer + 1) for layer in range(layers)], fontsize=7)
+        axes.set_xlabel("layer", fontsize=8)
+        axes.set_yticks(range(count), [line.label() for line in lines] if column == 0 else [], fontsize=8)
+        axes.tick_params(length=0)
+        axes.axhline(chosen - 0.5, color="white", linewidth=1.2)
+        axes.axhline(chosen + 0.5, color="white", linewidth=1.2)
+        for place, label in enumerate(axes.get_yticklabels()):
+            label.set_parse_math(False)  # a dollar is a dollar
+            label.set_fontweight("bold" if place == chosen else "normal")
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    bar = figure.add_axes((1 - 0.75 / width, bottom, 0.14 / width, top - bottom))
+    figure.colorbar(image, cax=bar).ax.tick_params(labelsize=7)
+    bar.set_title("weight", fontsize=7)
+    for text, offset, size in ((title, 0.3, 12), (subtitle, 0.55, 8)):
+        words = figure.text(0.12 / width, 1 - offset / height, text, fontsize=size, va="center")
+        words.set_parse_math(False)
+    return figure
+
+
+def save_png(figure: Figure, file: IO[bytes]) -> None:
+    """Write the picture; the same figure gives the same bytes."""
+    with warnings.catch_warnings():
+        # Scripts that matplotlib's font lacks become boxes, which is all that there is to be done.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(file, format="png", metadata={"Software": None})
