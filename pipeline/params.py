@@ -96,6 +96,13 @@ class VisualParams(Section):
     """How the weights name their tensors and what they want as input; ``auto`` tells by the names."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Digest that the weights file must have.  DVC sees it change, as it does not see a file replaced."""
+    features_file: Name | None = None
+    """A feature file (features.h5 of another entry, or one made elsewhere) whose visual features are taken,
+    by utterance id, instead of extracting any: the ablation "w/o VisExtNet" [5.3].  The rest of this
+    section is then without effect."""
+    features_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Content digest of ``features_file``, which ``multiemo inspect`` shows; needed beside it, so that these
+    params say which features were taken, and DVC sees it when they change."""
     seed: Seed = 0
     """Seed of the weights when they are ``untrained``; without effect otherwise."""
     output: Literal["head", "penultimate"] = "head"
@@ -111,6 +118,12 @@ class VisualParams(Section):
     pooling: Literal["faces", "frames", "largest"] = "faces"
     """``faces``: mean over all faces of all frames (the authors' code); ``frames``: mean within a
     frame, then over frames (the paper's text); ``largest``: only the largest face of each frame."""
+
+    @model_validator(mode="after")
+    def _features_file_with_its_digest(self) -> Self:
+        if (self.features_file is None) != (self.features_sha256 is None):
+            raise ValueError("features_file and features_sha256 must stand together")
+        return self
 
 
 class AudioParams(Section):

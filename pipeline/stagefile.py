@@ -104,10 +104,10 @@ def nothing_observed(rows: Sequence[Row], reason: str, stage: ExtractionStage[Ro
     return zeros | {"reason": np.array([reason] * len(rows))}
 
 
-def write_unused(stage: str, corpus: str) -> None:
-    """Stand in for the result of a stage whose modality the corpus does without."""
+def write_unused(stage: str, corpus: str, why: str = "modalities leaves its modality out") -> None:
+    """Stand in for the result of a stage that the corpus does without; ``why`` begins with a param's key."""
     _write(corpus, stage, [], [], {}, {})
-    print(f"{stage}: nothing to do, corpora.{corpus}.modalities leaves its modality out")
+    print(f"{stage}: nothing to do, corpora.{corpus}.{why}")
 
 
 def _write(

@@ -1,6 +1,7 @@
 """All modalities of a corpus -> features.h5, the file that is shared, and quarantine.csv.
 
-quarantine.csv lists what was not observed: utterance, modality and reason, one row each.
+quarantine.csv lists what was not observed: utterance, modality and reason, one row each.  With
+``visual.features_file``, visual features are those of that file.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.extraction import summarise
 from pipeline.features import SPLITS, UNLABELLED, Features, ModalityFeatures, write_features
 from pipeline.manifest import Utterance, read_labels, read_media, read_utterances
 from pipeline.params import CorpusParams, read_params
+from pipeline.replacement import take_modality
 from pipeline.stagefile import read_stage_file
 
 
@@ -37,6 +40,14 @@ def _assemble(corpus: str, params: CorpusParams, folder: Path) -> Features:
     modalities: dict[str, ModalityFeatures] = {}
     sources: dict[str, dict[str, Any]] = {}
     for name in params.modalities:
+        if name == "visual" and params.visual.features_file is not None:
+            assert params.visual.features_sha256 is not None, "params.yaml was checked"
+            file, key = Path(params.visual.features_file), f"corpora.{corpus}.visual"
+            modalities[name], sources[name] = take_modality(
+                file, params.visual.features_sha256, name, utterances, key
+            )
+            summarise("features", name, modalities[name].reason, params.max_unobserved.visual)
+            continue
         arrays, source = read_stage_file(folder / f"{name}.h5", ids)
         observed = arrays["reason"] == ""
         modalities[name] = ModalityFeatures(

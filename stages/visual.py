@@ -76,6 +76,8 @@ def main(corpus: str) -> None:
     params = read_params().corpus(corpus)
     if "visual" not in params.modalities:
         return write_unused("visual", corpus)
+    if params.visual.features_file is not None:  # the stage features takes them from there
+        return write_unused("visual", corpus, "visual.features_file names its result")
     folder = Path("data", corpus)
     media = read_media(folder / "media.csv")
     faces, detection = read_stage_file(folder / "faces.h5", [clip.id for clip in media])
@@ -90,7 +92,9 @@ def main(corpus: str) -> None:
         inputs=lambda dialogue, clips: face_keys[dialogue],
         settings={
             # Weights count by their content, wherever they lie.
-            "params": params.visual.model_dump(mode="json", exclude={"weights", "sha256", "seed"}),
+            "params": params.visual.model_dump(
+                mode="json", exclude={"weights", "sha256", "seed", "features_file", "features_sha256"}
+            ),
             "weights": encoder.digest,
         },
         libraries=("torch", "pillow", "numpy", "av"),
