@@ -31,4 +31,5 @@ class Dropout(nn.Module):
         draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
         kept = draws.view(torch.int16)[: x.numel()] >= dropped - _VALUES_OF_16_BITS // 2
         scale = _VALUES_OF_16_BITS / (_VALUES_OF_16_BITS - dropped)
-        return x * (kept.to(x.dtype) * scale).view_as(x)
+        # One byte per element is kept for the gradient, where a product would keep its factor.
+        return torch.where(kept.view_as(x), x * scale, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,18 +59,35 @@ class Layout:
 
     def pad(self, packed: Tensor) -> Tensor:
         """[n, ...] to [B, T, ...], zero at padding."""
-        padded = packed.new_zeros(self.shape.numel(), *packed.shape[1:])
-        return padded.index_copy(0, self.places, packed).unflatten(0, self.shape)
+        return _Spread.apply(packed, self.places, self.shape.numel()).unflatten(0, self.shape)
 
     def to_blocks(self, packed: Tensor) -> list[Tensor]:
         """[n, ...] to one [dialogues, T, ...] for each group, zero at padding."""
-        padded = packed.new_zeros(sum(self._block_sizes), *packed.shape[1:])
-        blocks = padded.index_copy(0, self._places_in_blocks, packed).split(self._block_sizes)
+        padded = _Spread.apply(packed, self._places_in_blocks, sum(self._block_sizes))
+        blocks = padded.split(self._block_sizes)
         return [block.unflatten(0, shape) for block, (_, *shape) in zip(blocks, self.groups, strict=True)]
 
     def from_blocks(self, blocks: Sequence[Tensor]) -> Tensor:
         """What ``to_blocks`` undoes."""
         return torch.cat([block.flatten(0, 1) for block in blocks]).index_select(0, self._places_in_blocks)
+
+
+class _Spread(torch.autograd.Function):
+    """Rows [n, ...] to their places in zeros [count, ...].
+
+    ``index_copy`` does the same, but keeps its rows for the gradient, which does not need them: with the
+    queries, keys and values of all layers, a sixth of what training holds of a batch.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, places: Tensor, count: int) -> Tensor:
+        ctx.save_for_backward(places)
+        return rows.new_zeros(count, *rows.shape[1:]).index_copy_(0, places, rows)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (places,) = ctx.saved_tensors
+        return gradients[0].index_select(0, places), None, None
 
 
 def _group_by_length(lengths: Sequence[int], shortest: float) -> list[tuple[int, int, int]]:

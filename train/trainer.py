@@ -83,8 +83,8 @@ class Trainer:
 
     def step(self, batch: Batch) -> Losses:
         """Forward, backward, and one step of the optimiser."""
+        self.optimiser.zero_grad()  # first, so that old gradients do not lie beside the new activations
         _, losses = self._run(batch)
-        self.optimiser.zero_grad()
         losses.total.backward()
         self.optimiser.step()
         return losses

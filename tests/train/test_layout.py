@@ -40,3 +40,15 @@ def test_blocks_are_groups_of_similar_length_and_can_be_undone():
     assert [tuple(block.shape) for block in blocks] == [(2, 9), (2, 5), (1, 1)]
     assert blocks[1].tolist() == [[16, 17, 18, 19, 20], [21, 22, 23, 24, 0]]
     assert torch.equal(layout.from_blocks(blocks), rows)
+
+
+def test_padding_passes_gradients_on_and_keeps_no_copy_of_the_rows_for_them():
+    layout = Layout([3, 1], torch.device("cpu"))
+    rows = torch.randn(4, 5, requires_grad=True)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda saved: kept.append(saved) or saved, lambda s: s):
+        padded = layout.pad(rows)
+    assert not any(saved.is_floating_point() for saved in kept)
+    weight = torch.randn(2, 3, 5)
+    (padded * weight).sum().backward()
+    assert torch.equal(rows.grad, layout.pack(weight))
