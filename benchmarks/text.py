@@ -19,7 +19,8 @@ from pathlib import Path
 import joblib
 import numpy as np
 import torch
-from transformers import AutoModel, RobertaConfig, RobertaForSequenceClassification
+from transformers import RobertaConfig, RobertaForSequenceClassification
+from transformers.utils import logging
 
 from pipeline.corpora.meld import read_meld
 from pipeline.encoders import load_encoder
@@ -38,13 +39,14 @@ def main(root: Path, count: int) -> None:
     utterances = [row.utterance for row in read_meld(root)]
     dialogues = list(by_dialogue(utterances).values())
     chosen = [dialogues[index] for index in np.linspace(0, len(dialogues) - 1, count).astype(int)]
+    logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as temporary:
         encoder = Path(temporary)
         tokenizer = save_encoder(encoder, utterances)
         windows = [w.token_ids for d in chosen for w in build_windows(d, tokenizer, WINDOW)]
         tokens = sum(map(len, windows))
         print(f"{len(windows)} windows of {count} dialogues, {tokens / len(windows):.0f} tokens on average")
-        network = AutoModel.from_pretrained(encoder).eval()
+        network = RobertaForSequenceClassification.from_pretrained(encoder).base_model.eval()
         arithmetic = 2 * tokens * sum(w.numel() for n, w in network.named_parameters() if "encoder." in n)
         loop_s, stage_s, product = [], [], []
         with joblib.Parallel(workers()) as pool:
