@@ -50,14 +50,13 @@ def main(root: Path, count: int) -> None:
         arithmetic = 2 * tokens * sum(w.numel() for n, w in network.named_parameters() if "encoder." in n)
         loop_s, stage_s, product = [], [], []
         with joblib.Parallel(workers()) as pool:
-            for round_number in range(ROUNDS + 1):
+            work = [joblib.delayed(embed_dialogue)(d, encoder, WINDOW, "first") for d in longest(chosen)]
+            pool(work[-1:] * 2 * workers())  # the workers start and load the network
+            for _ in range(ROUNDS):
                 torch.set_num_threads(workers())
                 loop_s.append(seconds(lambda: [embed_alone(ids, network) for ids in windows]))
-                work = [joblib.delayed(embed_dialogue)(d, encoder, WINDOW, "first") for d in longest(chosen)]
-                stage_s.append(seconds(lambda work=work: pool(work)))
+                stage_s.append(seconds(lambda: pool(work)))
                 product.append(multiplications_per_s())
-                if round_number == 0:  # the workers started and loaded the network
-                    loop_s.clear(), stage_s.clear(), product.clear()
     rates = [arithmetic / s / p for s, p in zip(stage_s, product, strict=True)]
     ratio = statistics.median(a / b for a, b in zip(loop_s, stage_s, strict=True))
     print(f"loop  {len(windows) / statistics.median(loop_s):6.2f} windows/s")
@@ -102,4 +101,4 @@ def seconds(work) -> float:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 6)
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 10)
