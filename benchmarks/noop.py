@@ -50,8 +50,10 @@ def make_dvc_alone(folder: Path, project: Path) -> None:
             deps = [name if name != "params.yaml" else "a_file" for name in deps]  # DVC would parse it
             outs = [out.def_path for out in stage.outs]
             stages[stage.name.replace("@", "_")] = {"cmd": "true", "deps": deps, "outs": outs}
-            for name in (*deps, *outs):
-                write(folder / name)
+    names = {kind: [name for stage in stages.values() for name in stage[kind]] for kind in ("outs", "deps")}
+    for name in (*names["outs"], *names["deps"]):
+        if not (folder / name).exists():  # a dependency may be the folder of some outputs
+            write(folder / name)
     with (folder / "dvc.yaml").open("w", encoding="utf-8") as file:
         YAML().dump({"stages": stages}, file)
     run(folder, "dvc", "commit", "--force")

@@ -186,7 +186,7 @@ def plain_swfc(z, label, temperature, alpha, gamma):
             continue
         similarity = z @ z[j] / temperature
         log_s = similarity[positive] - torch.logsumexp(similarity[others], dim=0)
-        weight = (count / (label == label[j]).sum()) ** alpha
+        weight = (count / (label == label[j]).sum().to(z.dtype)) ** alpha
         total = total - weight * ((1 - log_s.exp()) ** gamma * log_s).mean()
     return total
 

@@ -67,7 +67,6 @@ def main(annotations: Path | None, rounds: int) -> None:
     features = features_of_meld(annotations)
     dialogues = Dialogues.from_features(features, fit_standardisation(features, list(DIMS))).to(device())
     del features
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     spans = dialogues.spans["train"]
     order = torch.randperm(len(spans), generator=torch.Generator().manual_seed(0)).tolist()
     batches = [[spans[i] for i in order[k : k + 100]] for k in range(0, 1100, 100)]
@@ -75,13 +74,13 @@ def main(annotations: Path | None, rounds: int) -> None:
     print(
         f"{len(spans)} dialogues, {utterances} utterances, on {device()}, {torch.get_num_threads()} threads"
     )
-    for layers in (2, 6):
-        params = TrainParams(layers=layers)
-        torch.manual_seed(0)
-        trainer = Trainer(dialogues, params, seed=0)
-        ours = stepper(trainer)
-        ours(batches[0])
-        peak_mib = max(peak_mib, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    trainers = {layers: Trainer(dialogues, TrainParams(layers=layers), seed=0) for layers in (2, 6)}
+    for trainer in trainers.values():  # before the plain network is there, because this is the peak's
+        stepper(trainer)(batches[0])
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"peak memory of data and training: {peak_mib:.0f} MiB")
+    for layers, trainer in trainers.items():
+        params, ours = trainer.params, stepper(trainer)
         plain = plain_stepper(dialogues, params)
         seconds = [(timed(plain, batch), timed(ours, batch)) for batch in batches[:rounds]]
         ratio = statistics.median(p / o for p, o in seconds)
@@ -91,7 +90,6 @@ def main(annotations: Path | None, rounds: int) -> None:
             f"{layers} layers: {ratio:.1f} times as fast (median of {rounds} of the epoch's 12 batches); "
             f"an epoch takes about {whole[0]:.0f} s plain, {whole[1]:.1f} s here"
         )
-    print(f"peak memory of data and training, before the plain network was built: {peak_mib:.0f} MiB")
 
 
 def stepper(trainer: Trainer) -> Callable[[list[range]], None]:

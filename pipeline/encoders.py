@@ -24,7 +24,7 @@ from pipeline.errors import UserError
 from pipeline.manifest import Utterance
 from pipeline.networks import load_pretrained
 from pipeline.params import UNTRAINED, CorpusParams
-from pipeline.weights import find_model
+from pipeline.weights import ModelFolder, find_model
 from pipeline.windows import turn_text
 
 
@@ -32,7 +32,12 @@ def weights_digest(corpus: str, params: CorpusParams) -> dict[str, str]:
     """Digests of the encoder's files, fetched from the hub if need be; none if it is untrained."""
     if params.finetune.encoder == UNTRAINED:
         return {}
-    return find_model(_key(corpus), params.finetune.encoder, params.finetune.revision).digest
+    return find_encoder(corpus, params).digest
+
+
+def find_encoder(corpus: str, params: CorpusParams) -> ModelFolder:
+    """The folder of an encoder that is not untrained; UserError where there is none."""
+    return find_model(_key(corpus), params.finetune.encoder, params.finetune.revision)
 
 
 def describe_encoder(corpus: str, params: CorpusParams) -> str:
@@ -41,7 +46,7 @@ def describe_encoder(corpus: str, params: CorpusParams) -> str:
     if given.encoder == UNTRAINED:
         return f"UNTRAINED RoBERTa (random weights, seed {given.untrained.seed})"
     revision = f" at revision {given.revision}" if given.revision else ""
-    kind = AutoConfig.from_pretrained(find_model(_key(corpus), given.encoder, given.revision).path).model_type
+    kind = AutoConfig.from_pretrained(find_encoder(corpus, params).path).model_type
     return f"{kind} from {given.encoder}{revision}"
 
 
@@ -63,7 +68,7 @@ def load_encoder(
     if encoder == UNTRAINED:
         tokenizer = _train_tokenizer(utterances, params)
         return tokenizer, _untrained_roberta(params, tokenizer, names)
-    found = find_model(_key(corpus), encoder, params.finetune.revision)
+    found = find_encoder(corpus, params)
     tokenizer = AutoTokenizer.from_pretrained(found.path)
     model = load_pretrained(
         AutoModelForSequenceClassification,

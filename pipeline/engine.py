@@ -46,6 +46,11 @@ LIBRARIES = (
     *("av", "facenet-pytorch", "numpy", "opensmile", "pillow"),
     *("tokenizers", "torch", "transformers"),
 )
+# What a cluster that was started before a change says.
+OTHER_CODE = (
+    "this Dask cluster has other code or other library versions than the stage (was it started before a"
+    " change?); restart its scheduler and workers"
+)
 
 Task = Any
 Function = Callable[[Task], Any]
@@ -217,6 +222,10 @@ class _DaskCluster:
                 except KilledWorker as error:
                     death = WorkerDied(f"killed on {error.last_worker.address}")
                     yield Ended(task_of.pop(future), death=death)
+                except RuntimeError as error:
+                    if "deserialization" not in str(error):
+                        raise
+                    raise UserError(f"{self._address}: {OTHER_CODE}") from error
                 except CancelledError:
                     raise UserError(
                         "the Dask scheduler went away; finished dialogues are kept, run dvc repro again"
@@ -259,8 +268,5 @@ def _run_on_cluster(
         except OSError as error:
             raise UserError(f"{socket.gethostname()}: no folder {folder}; see docs/cluster.md") from error
         if _code_and_versions(module) != made_for:
-            raise UserError(
-                f"{socket.gethostname()}: this Dask worker has other code or other library versions than"
-                f" the stage (was it started before a change?); restart the cluster's workers"
-            )
+            raise UserError(f"{socket.gethostname()}: {OTHER_CODE}")
         return function(task)

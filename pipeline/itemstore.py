@@ -56,24 +56,37 @@ class ItemStore:
         """Keep an item under its key: all of it or, with an error, nothing."""
         path = self.path(key)
         try:
-            self._make_folder(path.parent)
+            make_shared_folder(path.parent, self.root)
             attrs: dict[str, str | int] = {"schema": SCHEMA, "key": key, "stage": self.stage}
             # Waiting for the disk may take longer than making an item; a damaged one is made again.
             write_h5(path, arrays, attrs, lasting=False)
-        except (OSError, UserError) as error:
+        except UserError as error:
             raise UserError(
                 f"item store: {error}; or set MULTIEMO_STORE to a folder that you can write to"
             ) from error
 
-    def _make_folder(self, folder: Path) -> None:
-        """Make a folder that whoever may use the store may use, whatever this user's umask."""
-        if not folder.is_dir():
-            if folder == self.root:
-                folder.mkdir(parents=True, exist_ok=True)
-                return
-            self._make_folder(folder.parent)
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                return  # another writer made it
-            folder.chmod(self.root.stat().st_mode & 0o7777)
+
+def make_shared_folder(folder: Path, root: Path) -> Path:
+    """Make a folder of the store at ``root`` that whoever may use the store may use, whatever the umask.
+
+    Raises UserError where it cannot be made.
+    """
+    try:
+        _make_folder(folder, root)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror}); mend {root}'s permissions") from error
+    return folder
+
+
+def _make_folder(folder: Path, root: Path) -> None:
+    if folder.is_dir():
+        return
+    if folder == root:
+        folder.mkdir(parents=True, exist_ok=True)
+        return
+    _make_folder(folder.parent, root)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return  # another writer made it
+    folder.chmod(root.stat().st_mode & 0o7777)

@@ -18,6 +18,7 @@ from pipeline.digest import file_digest
 from pipeline.errors import UserError
 from pipeline.fingerprint import code_digest, library_versions
 from pipeline.h5 import write_atomically
+from pipeline.itemstore import make_shared_folder
 from pipeline.media import Probe, UnreachableFileError, probe
 
 MISSING = Probe(picture_problem="clip missing", sound_problem="clip missing")
@@ -59,7 +60,10 @@ class ProbeCache:
 
     @classmethod
     def open(cls, folder: Path, root: Path) -> ProbeCache:
-        """The cache of the corpus at ``root``, empty if there is none for this version of the code."""
+        """The cache of the corpus at ``root``, empty if there is none for this version of the code.
+
+        ``folder`` is one of the item store.
+        """
         where = str(root.resolve())
         how = [code_digest("pipeline.media"), library_versions("av")]
         name = hashlib.sha256(json.dumps([where, how]).encode()).hexdigest()
@@ -84,6 +88,8 @@ class ProbeCache:
 
     def save(self) -> None:
         """Write the cache, atomically."""
+        folder = self.path.parent
+        make_shared_folder(folder, folder.parent)
         write_atomically(self.path, json.dumps(self.entries).encode())
 
 

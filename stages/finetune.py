@@ -22,14 +22,14 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from pipeline import finetuning, runtime, torchrun
-from pipeline.encoders import describe_encoder, load_encoder, weights_digest
+from pipeline.encoders import describe_encoder, find_encoder, load_encoder, weights_digest
 from pipeline.errors import UserError
 from pipeline.finetuning import Epoch, Row
 from pipeline.fingerprint import code_digest, library_versions, work_key
 from pipeline.h5 import Arrays
 from pipeline.itemstore import ItemStore
 from pipeline.manifest import Utterance, by_dialogue, read_labels, read_utterances
-from pipeline.params import CorpusParams, WindowParams, read_params
+from pipeline.params import UNTRAINED, CorpusParams, WindowParams, read_params
 from pipeline.weights import ITEM_KEY, ORIGIN
 from pipeline.windows import build_windows, describe_losses
 
@@ -67,10 +67,7 @@ def make_encoder(
     origin = describe_encoder(corpus, params)
     print(f"finetune: {origin}", flush=True)
     if not params.finetune.epochs:
-        tokenizer, network = load_encoder(corpus, params, utterances, labels)
-        network.save_pretrained(built)
-        tokenizer.save_pretrained(built)
-        return [], {"encoder": f"{origin}, not fine-tuned"}
+        return [], {"encoder": _take_as_it_is(corpus, params, utterances, labels, built, origin)}
     key = _key(corpus, params, utterances, labels)
     store = ItemStore(runtime.store_root(), "finetune")
     stored = store.get(key)
@@ -82,6 +79,35 @@ def make_encoder(
         (built / name).write_bytes(stored[name].tobytes())
     curve = [Epoch(int(epoch), *figures) for epoch, *figures in stored[CURVE].tolist()]
     return curve, {"encoder": f"{origin}, fine-tuned on the training split", ITEM_KEY: key}
+
+
+def _take_as_it_is(
+    corpus: str,
+    params: CorpusParams,
+    utterances: Sequence[Utterance],
+    labels: Sequence[str],
+    built: Path,
+    origin: str,
+) -> str:
+    """Put an encoder that is not to be trained into ``built``; its origin in plain words.
+
+    A model's files are copied byte by byte, so that their digests tell that features of another
+    corpus are of the same encoder, as predictions by a trained model need to know.
+    """
+    # Loaded even where it is copied, to find what does not fit.  A head must have a class, and a corpus
+    # to predict on may have no labels.
+    tokenizer, network = load_encoder(corpus, params, utterances, labels or ("unlabelled",))
+    if params.finetune.encoder == UNTRAINED:
+        network.save_pretrained(built)
+        tokenizer.save_pretrained(built)
+        return f"{origin}, not fine-tuned"
+    found = find_encoder(corpus, params)
+    for name in found.digest:
+        shutil.copyfile(found.path / name, built / name)
+    if (found.path / ORIGIN).is_file():  # it was made here, and is called what it was called there
+        words: str = json.loads((found.path / ORIGIN).read_text(encoding="utf-8"))["encoder"]
+        return words
+    return f"{origin}, not fine-tuned"
 
 
 def _key(corpus: str, params: CorpusParams, utterances: Sequence[Utterance], labels: Sequence[str]) -> str:

@@ -136,7 +136,8 @@ def _most_confused(confusion: list[list[int]], names: tuple[str, ...]) -> str:
 
 
 def _face_figures(found: facts.Faces, min_face_size_px: int) -> dict[str, Any]:
-    tallest_px = max(float(found.height_px.max(initial=0)), 1.0)
+    # Not the tallest: one close-up would leave no room for the rest.
+    usual_px = float(np.percentile(found.height_px, 99)) if found.faces else 1.0
     sizes = {"face": found.height_px}
     return {
         "min_face_size_px": min_face_size_px,
@@ -146,7 +147,12 @@ def _face_figures(found: facts.Faces, min_face_size_px: int) -> dict[str, Any]:
             "sampled frames by faces in them",
             "faces in the frame; the last bar holds all with more",
         ),
-        "face_heights": _histogram(sizes, np.linspace(0, tallest_px, 21), "faces by height", "height in px"),
+        "face_heights": _histogram(
+            sizes,
+            np.linspace(0, usual_px, 21),
+            "faces by height",
+            "height in px; the last bar holds all taller ones",
+        ),
     }
 
 
@@ -164,7 +170,7 @@ def _whole_edges(values: facts.BySplit) -> np.ndarray:
 
 
 def _histogram(values: facts.BySplit, edges: np.ndarray, title: str, label: str) -> str:
-    if not values:
+    if not any(group.size for group in values.values()):
         return ""
     figure: Figure = draw_counts(values, edges, title, label)
     everything = np.concatenate(list(values.values()))

@@ -120,5 +120,7 @@ def _embed(
 def _load_encoder(folder: Path) -> tuple[Tokenizer, PreTrainedModel]:
     """One tokenizer and network per process."""
     prepare_torch()
-    network = load_pretrained(AutoModelForSequenceClassification, folder, "text encoder").base_model
-    return AutoTokenizer.from_pretrained(folder), network.eval().to(runtime.device())
+    # Its classifier is for fine-tuning alone, and an encoder that was taken as it is may have none.
+    heads = ("classifier", "score", "pooler")
+    network = load_pretrained(AutoModelForSequenceClassification, folder, "text encoder", optional=heads)
+    return AutoTokenizer.from_pretrained(folder), network.base_model.eval().to(runtime.device())

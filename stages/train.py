@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 from pipeline.features import Features, read_features
 from pipeline.fingerprint import code_digest, library_versions, work_key
 from pipeline.params import MODALITIES, TrainParams, read_params
-from pipeline.runtime import device, store_root
+from pipeline.runtime import checkpoint_root, device
 from train.data import Dialogues, Standardisation, fit_standardisation
 from train.loop import TrainingRun, TrainingStoppedError, train_seed
 from train.model import ModelCard, Selected, TrainedModel, save_model
@@ -24,8 +24,8 @@ from train.trainer import Epoch
 def main(corpus: str) -> None:
     """Train every seed on ``data/<corpus>/features.h5``; write ``model/`` and ``plots/curves.csv``.
 
-    Where a run is stopped, the next one goes on: until it is done, the state of every seed lies in
-    the item store's folder, under a key of all that it depends on.
+    Where a run is stopped, the next one goes on: until it is done, the state of every seed lies
+    among the checkpoints, under a key of all that it depends on.
     """
     params = read_params().corpus(corpus).train
     folder = Path("data") / corpus
@@ -33,7 +33,7 @@ def main(corpus: str) -> None:
     features = read_features(folder / "features.h5", modalities)
     standardisation = fit_standardisation(features, modalities)
     dialogues = Dialogues.from_features(features, standardisation).to(device())
-    states = store_root() / "train" / run_key(features, params)
+    states = checkpoint_root() / run_key(features, params)
 
     runs: dict[int, TrainingRun] = {}
     with tqdm(total=len(params.seeds) * params.epochs, desc="train", unit=" epochs") as bar:

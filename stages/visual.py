@@ -205,7 +205,7 @@ def find_encoder(key: str, params: VisualParams) -> Encoder:
             dimension=architecture.embedding_size if params.output == "penultimate" else UNTRAINED_HEAD,
             description=f"UNTRAINED {architecture.name} (random weights, seed {params.seed})",
             normalisation=IMAGENET,
-            digest={UNTRAINED: f"seed {params.seed}"},
+            digest={UNTRAINED: f"{architecture.name}, seed {params.seed}"},
         )
     weights = find_weights(key, params.weights, params.sha256)
     found = load_checkpoint(key, weights.path, architecture, params.layout)

@@ -14,6 +14,15 @@ from pipeline.probes import examine_file
 from stages.manifest import describe
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Share the files out among processes, the long runs of DVC first, those of one clone together."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+    for item in items:
+        shared = "finished" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("finished" if shared else item.path.name))
+
+
 @pytest.fixture(scope="session")
 def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small demo corpus with its faulty clips: three training dialogues, one each for dev and test."""

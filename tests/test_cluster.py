@@ -132,7 +132,7 @@ def test_a_worker_that_has_older_code_is_refused(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(engine, "source_digest", lambda module: "the file was edited")
     engine._code_and_versions.cache_clear()
     try:
-        with pytest.raises(UserError, match=r"other code or other library versions.*restart the cluster"):
+        with pytest.raises(UserError, match=r"other code or other library versions.*restart its scheduler"):
             list(extract("squares", items([2]), work, workers=1))
     finally:
         engine._code_and_versions.cache_clear()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -45,9 +46,15 @@ def test_a_touched_file_is_read_again_and_keeps_its_digest(
     assert after.sha256 == before.sha256
 
 
-def test_the_cache_of_a_shared_store_can_be_read_by_others(tmp_path: Path) -> None:
-    cache = ProbeCache.open(tmp_path / "probes", tmp_path)
-    cache.save()
-    umask = os.umask(0)
-    os.umask(umask)
-    assert cache.path.stat().st_mode & 0o777 == 0o666 & ~umask
+def test_the_cache_of_a_shared_store_is_open_to_whom_the_store_is_open(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    store.chmod(0o2775)
+    cache = ProbeCache.open(store / "probes", tmp_path)
+    umask = os.umask(0o077)
+    try:
+        cache.save()
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(cache.path.parent.stat().st_mode) == 0o2775
+    assert stat.S_IMODE(cache.path.stat().st_mode) == 0o664

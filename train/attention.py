@@ -35,7 +35,7 @@ def attention_maps(network: MultiEmo, dialogues: Dialogues, span: range) -> dict
             query = contexts[name]
             for layer in layers:  # type: ignore[attr-defined]
                 for other, attend in layer.attend.items():
-                    weights = attend.weights(query, keys[other], batch.layout)[0]
+                    (weights,) = attend.weights(query, keys[other], batch.layout)[0]
                     maps[name, other].append(weights * batch.observed[other])
                     query = attend(query, keys[other], batch.layout)
                 query = layer.feed_forward(query)

@@ -58,12 +58,14 @@ def fit_standardisation(features: Features, modalities: Sequence[str]) -> Standa
                 f"mend it, or leave {name} out of train.modalities"
             )
         mean = rows.mean(axis=0, dtype=np.float64)
-        squares = np.zeros_like(mean)
+        squares, largest = np.zeros_like(mean), np.zeros_like(mean)
         for start in range(0, len(rows), _ROWS_AT_ONCE):
-            squares += np.square(rows[start : start + _ROWS_AT_ONCE] - mean).sum(axis=0)
+            some = rows[start : start + _ROWS_AT_ONCE]
+            squares += np.square(some - mean).sum(axis=0)
+            largest = np.maximum(largest, np.abs(some).max(axis=0))
         std = np.sqrt(squares / len(rows))
         # A spread below the resolution of float32 is rounding, not information.
-        varies = std > np.finfo(np.float32).eps * np.abs(rows).max(axis=0).astype(np.float64)
+        varies = std > np.finfo(np.float32).eps * largest
         statistics.mean[name] = mean
         statistics.scale[name] = np.divide(1.0, std, out=np.zeros_like(std), where=varies)
     return statistics

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.params import MODALITIES
+from train.dropout import Dropout
 from train.layout import Layout
 
 
@@ -56,8 +57,8 @@ class Keys(NamedTuple):
 
     context: Tensor
     """[n, size]: C^m; 0 in dialogues that have no key at all."""
-    allowed: Tensor
-    """bool [B, 1, 1, T]: the keys of each dialogue; all, where it has none."""
+    allowed: list[Tensor]
+    """bool [dialogues, 1, 1, T] per group of the layout: the keys of each; all, where it has none."""
 
     @classmethod
     def of(cls, context: Tensor, observed: Tensor, layout: Layout) -> Keys:
@@ -69,7 +70,9 @@ class Keys(NamedTuple):
         allowed = layout.pad(observed)
         keyless = ~allowed.any(dim=1, keepdim=True)
         has_key = layout.pack((~keyless).expand(layout.shape))
-        return cls(context * has_key.unsqueeze(1), (allowed | keyless)[:, None, None, :])
+        allowed = (allowed | keyless)[:, None, None, :]
+        blocks = [allowed[first : first + count, ..., :steps] for first, count, steps in layout.groups]
+        return cls(context * has_key.unsqueeze(1), blocks)
 
 
 class MultiAttnLayer(nn.Module):
@@ -101,29 +104,43 @@ class CrossAttention(nn.Module):
         self.key = nn.Linear(size, size, bias=False)
         self.value = nn.Linear(size, size, bias=False)
         self.output = nn.Linear(size, size, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm(size)
 
     def forward(self, query: Tensor, keys: Keys, layout: Layout) -> Tensor:
         """The query [n, size] with what it finds among the keys; the same shape."""
-        q, k, v = (
-            self._split_heads(rows, layout)
-            for rows in (self.query(query), self.key(keys.context), self.value(keys.context))
+        blocks = zip(
+            self._split_heads(self.query(query), layout),
+            self._split_heads(self.key(keys.context), layout),
+            self._split_heads(self.value(keys.context), layout),
+            keys.allowed,
+            strict=True,
         )
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=keys.allowed)  # Eq. 3
-        concatenated = layout.pack(attended.transpose(1, 2)).flatten(1)
-        return self.norm(query + self.dropout(self.output(concatenated)))  # Eq. 4-5
+        attended = [
+            F.scaled_dot_product_attention(q, k, v, attn_mask=allowed).transpose(1, 2).flatten(2)  # Eq. 3
+            for q, k, v, allowed in blocks
+        ]
+        multi_head = self.output(layout.from_blocks(attended))  # Eq. 4
+        return self.norm(query + self.dropout(multi_head))  # Eq. 5
 
-    def weights(self, query: Tensor, keys: Keys, layout: Layout) -> Tensor:
-        """The softmax of Eq. 3, [B, heads, T, T]: forward has it inside torch's fused attention."""
-        q = self._split_heads(self.query(query), layout)
-        k = self._split_heads(self.key(keys.context), layout)
-        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
-        return scores.masked_fill(~keys.allowed, -torch.inf).softmax(dim=-1)
+    def weights(self, query: Tensor, keys: Keys, layout: Layout) -> list[Tensor]:
+        """The softmax of Eq. 3, [dialogues, heads, T, T] per group: forward has it in fused attention."""
+        blocks = zip(
+            self._split_heads(self.query(query), layout),
+            self._split_heads(self.key(keys.context), layout),
+            keys.allowed,
+            strict=True,
+        )
+        return [
+            (q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]))
+            .masked_fill(~allowed, -torch.inf)
+            .softmax(dim=-1)
+            for q, k, allowed in blocks
+        ]
 
-    def _split_heads(self, rows: Tensor, layout: Layout) -> Tensor:
-        """[n, size] to [B, heads, T, size / heads]."""
-        return layout.pad(rows).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+    def _split_heads(self, rows: Tensor, layout: Layout) -> list[Tensor]:
+        """[n, size] to [dialogues, heads, T, size / heads] per group of the layout."""
+        return [block.unflatten(-1, (self.heads, -1)).transpose(1, 2) for block in layout.to_blocks(rows)]
 
 
 class FeedForward(nn.Module):
@@ -133,7 +150,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.inner = nn.Linear(size, inner_size)
         self.outer = nn.Linear(inner_size, size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm(size)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from pipeline.features import Features
 from pipeline.params import MODALITIES, Section, TrainParams
 from train.context import Contexts
 from train.data import Batch, Standardisation
+from train.dropout import Dropout
 from train.fusion import Concat, MultiAttn
 
 CARD = "model.json"
@@ -63,16 +64,19 @@ class MultiEmo(nn.Module):
             if params.fusion == "multiattn"
             else Concat()
         )
-        self.dropout = nn.Dropout(params.dropout)
+        self.dropout = Dropout(params.dropout)
         self.fc_z = nn.Linear(size * len(names), size)  # Eq. 14
         self.fc_l = nn.Linear(size, size)  # Eq. 15
         self.fc_p = nn.Linear(size, classes)  # Eq. 16
 
     def forward(self, batch: Batch) -> Output:
-        """Logits, z and fused features of every utterance, in float32."""
+        """Logits, z and fused features of every utterance, in the precision of the weights."""
         with torch.autocast(batch.label.device.type, torch.bfloat16, enabled=self.in_bfloat16):
             logits, z, fused = self._forward(batch)
-        return Output(logits.float(), z.float(), {name: features.float() for name, features in fused.items()})
+        dtype = self.fc_p.weight.dtype
+        return Output(
+            logits.to(dtype), z.to(dtype), {name: features.to(dtype) for name, features in fused.items()}
+        )
 
     def _forward(self, batch: Batch) -> Output:
         contexts = self.context_vectors(batch)

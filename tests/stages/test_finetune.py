@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -287,3 +288,26 @@ def test_the_exponent_makes_classes_count_from_as_they_come_to_all_alike() -> No
     share = np.sqrt([6, 2, 1])
     expected = (by_class * torch.tensor(share / share.sum(), dtype=torch.float32)).sum()
     torch.testing.assert_close(_WeightedLoss(rows, 0.5)(outputs, labels), expected)
+
+
+def test_an_encoder_of_another_corpus_is_taken_byte_by_byte_and_keeps_its_name(
+    edit: Edit, tmp_path: Path
+) -> None:
+    main("demo")
+    trained = Path("data/demo/text_encoder").replace(tmp_path / "trained")
+    rows = [replace(row, label="") for row in conversation("test", 6)]
+    write_table(Path("data/demo/utterances.csv"), rows, Utterance)
+    write_labels(Path("data/demo/labels.json"), ())
+    edit(encoder=str(trained), epochs=0)
+    main("demo")
+    taken = Path("data/demo/text_encoder")
+    weights = [path.name for path in trained.glob("*.safetensors")]
+    assert weights
+    for name in (*weights, "config.json", "tokenizer.json"):
+        assert (taken / name).read_bytes() == (trained / name).read_bytes()
+    words = [
+        json.loads((folder / "origin.json").read_text(encoding="utf-8"))["encoder"]
+        for folder in (trained, taken)
+    ]
+    assert words[0] == words[1]
+    assert words[0].startswith("UNTRAINED RoBERTa")

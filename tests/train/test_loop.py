@@ -46,6 +46,29 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(make_features, s
     assert not torch.equal(first.weights["fc_z.weight"], other.weights["fc_z.weight"])
 
 
+def test_two_threads_give_the_same_bits_on_every_run(make_features, small_params):
+    torch.set_num_threads(2)  # the fixture sets it back
+    wide = small_params.model_copy(update={"hidden_size": 64, "feedforward_size": 512, "dropout": 0.2})
+    dialogues = dialogues_of(make_features(train=20), wide)
+    first, again = (train_seed(dialogues, wide, seed=1) for _ in range(2))
+    assert all(torch.equal(first.weights[name], again.weights[name]) for name in first.weights)
+
+
+def test_bfloat16_learns_as_well_within_the_noise_of_seeds(make_features, small_params):
+    changes = {"epochs": 5, "learning_rate": 1e-2, "batch_dialogues": 10, "layers": 1}
+    features = make_features(train=20, dev=20, test=0, noise=2.0)
+    f1 = {}
+    for precision in ("float32", "bfloat16"):
+        params = small_params.model_copy(update=changes | {"precision": precision})
+        dialogues = dialogues_of(features, params)
+        runs = [train_seed(dialogues, params, seed) for seed in range(2)]
+        f1[precision] = np.array([run.selected.dev_weighted_f1 for run in runs])
+        assert {tensor.dtype for tensor in runs[0].weights.values()} == {torch.float32}
+    assert (f1["float32"] != f1["bfloat16"]).any()  # it is not the same arithmetic
+    assert f1["bfloat16"].min() > 0.5  # chance is about 0.33
+    assert abs(f1["float32"].mean() - f1["bfloat16"].mean()) < max(2 * f1["float32"].std(ddof=1), 0.05)
+
+
 def test_training_leaves_torchs_global_state_alone(make_features, small_params):
     dialogues = dialogues_of(make_features(), small_params)
     torch.manual_seed(3)

@@ -200,6 +200,19 @@ def test_text_alone_without_test_labels_is_reported_on_validation(project, featu
     assert "Untrained" not in page
 
 
+def test_a_corpus_in_which_no_face_was_found_is_reported(project, features):
+    project.add("first", features)
+    arrays = {"id": np.array(features.id.tolist()), "frames_sampled": np.full(len(features), 3)}
+    nothing = {
+        "face_utterance": np.empty(0, int),
+        "frame_index": np.empty(0, int),
+        "box_px": np.empty((0, 4)),
+    }
+    settings = json.dumps({"settings": {"min_face_size_px": 20}})
+    write_h5(project.root / "data/first/faces.h5", arrays | nothing, {"provenance": settings})
+    assert f"0 faces in {3 * len(features):,} sampled frames; 0.0 % of the frames" in project.report("first")
+
+
 def test_entries_of_one_study_are_compared(project, features):
     project.add("first", features)
     project.add("first_text", features, modalities=("text",))

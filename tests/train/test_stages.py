@@ -25,6 +25,7 @@ from pipeline.features import read_features, write_features
 from pipeline.fingerprint import PROJECT
 from pipeline.params import MODALITIES
 from pipeline.report.results import read_results
+from pipeline.runtime import checkpoint_root
 from train.loop import train_seed
 from train.model import load_model
 
@@ -139,12 +140,11 @@ def test_a_model_is_not_evaluated_on_other_features_than_it_was_trained_on(proje
         stages.evaluate.main("small")
 
 
-def test_a_killed_training_goes_on_and_ends_with_the_same_model(project, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("MULTIEMO_STORE", str(tmp_path / "store"))
+def test_a_killed_training_goes_on_and_ends_with_the_same_model(project, capsys):
     stages.train.main("small")
     undisturbed = {path.name: path.read_bytes() for path in project.glob("model/*")}
     shutil.rmtree(project / "model")
-    states = tmp_path / "store" / "train"
+    states = checkpoint_root()
     assert not list(states.iterdir())  # nothing stays of a run that is done
 
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}  # as many as here
@@ -163,7 +163,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_model(project, tmp_pat
     assert not list(states.iterdir())
 
 
-def test_the_last_good_model_is_kept_when_a_loss_is_not_finite(project, tmp_path, monkeypatch):
+def test_the_last_good_model_is_kept_when_a_loss_is_not_finite(project, monkeypatch):
     def poisoned(dialogues, params, seed, on_epoch, checkpoint):
         def then_poison(epoch):
             on_epoch(epoch)
@@ -172,12 +172,11 @@ def test_the_last_good_model_is_kept_when_a_loss_is_not_finite(project, tmp_path
         return train_seed(dialogues, params, seed, then_poison, checkpoint)
 
     monkeypatch.setattr(stages.train, "train_seed", poisoned)
-    monkeypatch.setenv("MULTIEMO_STORE", str(tmp_path / "store"))
     with pytest.raises(
         UserError, match=r"epoch 2, batch 1: .* the best model so far, of epoch 1, is kept in"
     ):
         stages.train.main("small")
-    (kept,) = tmp_path.glob("store/train/*/last_good_model")
+    (kept,) = checkpoint_root().glob("*/last_good_model")
     assert load_model(kept).card.selected[0].epoch == 1
 
 

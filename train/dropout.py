@@ -1,0 +1,34 @@
+"""Dropout [4.3] that is not held up by its random numbers."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_VALUES_OF_16_BITS = 1 << 16
+
+
+class Dropout(nn.Module):
+    """Zeroes each element with probability ``rate`` in training, and scales the others up in return.
+
+    On the CPU, torch draws a whole random number for each element, one after the other in one thread,
+    which takes longer than a small matrix product.  Here each draw of 64 bits serves four elements; the
+    rate is then met to 1 in 65,536, and the scale is that of the rate that results.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape."""
+        if not self.training or not self.rate:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, self.rate)
+        dropped = round(self.rate * _VALUES_OF_16_BITS)
+        draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+        kept = draws.view(torch.int16)[: x.numel()] >= dropped - _VALUES_OF_16_BITS // 2
+        scale = _VALUES_OF_16_BITS / (_VALUES_OF_16_BITS - dropped)
+        return x * (kept.to(x.dtype) * scale).view_as(x)
