@@ -19,7 +19,8 @@ from pathlib import Path
 import joblib
 import numpy as np
 import torch
-from transformers import AutoModel, RobertaConfig, RobertaForSequenceClassification
+from transformers import RobertaConfig, RobertaForSequenceClassification
+from transformers.utils import logging
 
 from pipeline.corpora.meld import read_meld
 from pipeline.encoders import load_encoder
@@ -38,24 +39,24 @@ def main(root: Path, count: int) -> None:
     utterances = [row.utterance for row in read_meld(root)]
     dialogues = list(by_dialogue(utterances).values())
     chosen = [dialogues[index] for index in np.linspace(0, len(dialogues) - 1, count).astype(int)]
+    logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as temporary:
         encoder = Path(temporary)
         tokenizer = save_encoder(encoder, utterances)
         windows = [w.token_ids for d in chosen for w in build_windows(d, tokenizer, WINDOW)]
         tokens = sum(map(len, windows))
         print(f"{len(windows)} windows of {count} dialogues, {tokens / len(windows):.0f} tokens on average")
-        network = AutoModel.from_pretrained(encoder).eval()
+        network = RobertaForSequenceClassification.from_pretrained(encoder).base_model.eval()
         arithmetic = 2 * tokens * sum(w.numel() for n, w in network.named_parameters() if "encoder." in n)
         loop_s, stage_s, product = [], [], []
         with joblib.Parallel(workers()) as pool:
-            for round_number in range(ROUNDS + 1):
+            work = [joblib.delayed(embed_dialogue)(d, encoder, WINDOW, "first") for d in longest(chosen)]
+            pool(work[-1:] * 2 * workers())  # the workers start and load the network
+            for _ in range(ROUNDS):
                 torch.set_num_threads(workers())
                 loop_s.append(seconds(lambda: [embed_alone(ids, network) for ids in windows]))
-                work = [joblib.delayed(embed_dialogue)(d, encoder, WINDOW, "first") for d in longest(chosen)]
-                stage_s.append(seconds(lambda work=work: pool(work)))
+                stage_s.append(seconds(lambda: pool(work)))
                 product.append(multiplications_per_s())
-                if round_number == 0:  # the workers started and loaded the network
-                    loop_s.clear(), stage_s.clear(), product.clear()
     rates = [arithmetic / s / p for s, p in zip(stage_s, product, strict=True)]
     ratio = statistics.median(a / b for a, b in zip(loop_s, stage_s, strict=True))
     print(f"loop  {len(windows) / statistics.median(loop_s):6.2f} windows/s")

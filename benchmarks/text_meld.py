@@ -39,7 +39,13 @@ CHANGES: dict[str, dict[str, Any]] = {
         "batch_utterances": 32,
         "learning_rate": 5e-4,
     },
-    "train": {"modalities": ["text"], "epochs": 15, "batch_dialogues": 100, "layers": 1},
+    "train": {
+        "modalities": ["text"],
+        "layers": 1,
+        "epochs": 8,
+        "batch_dialogues": 16,
+        "learning_rate": 1e-3,
+    },
 }
 BAGS = {
     "words": CountVectorizer(),

@@ -13,14 +13,13 @@ from pipeline.params import DemoParams
 from pipeline.probes import examine_file
 from stages.manifest import describe
 
+# The processes of pytest-xdist have a core each: threads that wait for one another would halve their speed.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-@pytest.hookimpl(tryfirst=True)
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Share the files out among processes, the long runs of DVC first, those of one clone together."""
+    """Start with the long runs of DVC, so that no process is left with one of them at the end."""
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
-    for item in items:
-        shared = "finished" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("finished" if shared else item.path.name))
 
 
 @pytest.fixture(scope="session")

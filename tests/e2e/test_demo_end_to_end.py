@@ -14,6 +14,7 @@ from transformers import AutoModel
 from pipeline.features import find_problems, read_features
 from pipeline.manifest import read_media, read_utterances
 from pipeline.media import sample_indices
+from tests.documentation import Block, runnable_blocks
 from tests.e2e.conftest import Clone
 from train.model import load_model
 
@@ -185,3 +186,11 @@ def test_a_root_without_a_corpus_says_what_was_looked_for_and_where(
     assert str(root) in printed
     assert "train_sent_emo.csv" in printed
     assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("block", runnable_blocks(), ids=lambda block: f"{block.document}-line-{block.line}")
+def test_what_the_documents_mark_as_runnable_runs(finished: tuple[Clone, str], block: Block) -> None:
+    clone = finished[0]
+    # The console script may be of another checkout; its modules are to be the clone's.
+    clone.run("env", f"PYTHONPATH={clone.root}", *block.command)
+    clone.run("git", "clean", "--force", "-d", "--quiet")
