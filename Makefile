@@ -28,6 +28,13 @@ bench: .venv/installed
 	$(IN_VENV) python -m benchmarks.visual
 	$(IN_VENV) python -m benchmarks.decode
 	$(IN_VENV) python -m benchmarks.audio
+	$(IN_VENV) python -m benchmarks.training $(if $(MELD),--annotations $(MELD))
+ifdef MELD
+	$(IN_VENV) python -m benchmarks.text $(MELD)
+	$(IN_VENV) python -m benchmarks.text_meld $(MELD)
+else
+	@echo "The figures on text need MELD's annotations: make bench MELD=<folder of train_sent_emo.csv>"
+endif
 
 # uv installs the same packages as pip several times faster, which matters with torch's gigabytes.
 .venv/installed: pyproject.toml constraints.txt
