@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -142,6 +143,15 @@ def test_a_mistake_is_named_by_file_line_and_utterance(
     iemocap_root: Path, file: str, old: str, new: str, complaint: str
 ) -> None:
     edit(iemocap_root / file, old, new)
+    with pytest.raises(UserError, match=complaint):
+        read_iemocap(iemocap_root)
+
+
+def test_an_utterance_of_two_dialogues_is_named(iemocap_root: Path) -> None:
+    for kind in ("EmoEvaluation", "transcriptions"):
+        folder = iemocap_root / "Session1" / "dialog" / kind
+        shutil.copy(folder / "Ses01F_impro01.txt", folder / "Ses01F_impro02.txt")
+    complaint = r"impro02\.txt, line 3: utterance Ses01F_impro01_F000 .* also .*impro01\.txt, line 3"
     with pytest.raises(UserError, match=complaint):
         read_iemocap(iemocap_root)
 
