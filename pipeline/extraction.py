@@ -51,12 +51,18 @@ def extract(
     next run tries again; UserError if there is no ``failed``.
     """
     store = ItemStore(runtime.store_root(), stage)
-    pending = [item for item in items if store.get(item.key) is None]
-    stored = len(items) - len(pending)
-    print(f"{stage}: {len(pending)} of {len(items)} dialogues to do, {stored} stored", flush=True)
-    waiting = {item.key for item in pending}
+    absent = [item for item in items if store.get(item.key) is None]
+    # Dialogues with the same content have one key; those of which no clip is there can be many.
+    pending = {item.key: item for item in absent}
+    alike = len(absent) - len(pending)
+    print(
+        f"{stage}: {len(pending)} of {len(items)} dialogues to do, {len(items) - len(absent)} stored"
+        + (f", {alike} the same as another" if alike else ""),
+        flush=True,
+    )
+    waiting = set(pending)
     died: dict[str, str] = {}
-    computing = _compute(stage, pending, function, store, workers)
+    computing = _compute(stage, list(pending.values()), function, store, workers)
     for item in items:
         # What is done is handed on while the rest is computed.
         while item.key in waiting:

@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -105,10 +106,11 @@ Row = TypeVar("Row", Utterance, Medium)
 def write_table(path: Path, rows: Sequence[Row], kind: type[Row]) -> None:
     """Write rows of one kind as CSV."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    columns = [field.name for field in dataclasses.fields(kind)]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in dataclasses.fields(kind))
-        writer.writerows(dataclasses.astuple(row) for row in rows)
+        writer.writerow(columns)
+        writer.writerows(map(attrgetter(*columns), rows))  # dataclasses.astuple() copies every cell
 
 
 def read_utterances(path: Path) -> list[Utterance]:

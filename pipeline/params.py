@@ -336,7 +336,7 @@ class CorpusParams(Section):
     @property
     def folder(self) -> Path:
         """``root`` as workers may use it, who need not run where the stage does."""
-        return Path(self.root).expanduser().absolute()
+        return Path(self.root).absolute()
 
     @model_validator(mode="after")
     def _model_uses_what_is_extracted(self) -> Self:

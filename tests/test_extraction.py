@@ -106,6 +106,15 @@ def test_results_come_in_order_and_only_new_work_is_done(workers: int, capfd: py
     assert run([1, 4], workers)[1] == []
 
 
+def test_dialogues_with_the_same_content_are_done_once(capfd: pytest.CaptureFixture) -> None:
+    parts, computed = run([2, 3, 2, 2])
+    assert [part["features"].shape for part in parts] == [(2, 2), (3, 2), (2, 2), (2, 2)]
+    assert sorted(computed) == [2, 3]
+    printed = capfd.readouterr().out
+    assert "squares: 2 of 4 dialogues to do, 0 stored, 2 the same as another" in printed
+    assert "squares: 2/2 dialogues, 5/5 utterances" in printed
+
+
 def test_long_dialogues_start_first() -> None:
     assert run([1, 5, 3])[1] == [5, 3, 1]
 

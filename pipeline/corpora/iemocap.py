@@ -43,7 +43,6 @@ _TRANSCRIBED = re.compile(r"(\S+_[FM]\w{3})\s+\[[^\]]*\]:(.*)")
 class _Evaluation(NamedTuple):
     """What the raters say of an utterance."""
 
-    place: str
     start_s: float
     end_s: float
     label: str
@@ -58,10 +57,11 @@ def read_iemocap(root: Path) -> Corpus:
     notes; a session or a dialogue that is not there is a UserError.
     """
     mistakes, notes = Mistakes(), Counter[str]()
+    places: dict[str, str] = {}
     annotations: list[Annotation] = []
     for session in DIALOGUES_OF_SESSION:
         for dialogue in _dialogues(root, session):
-            annotations += _read_dialogue(root, session, dialogue, mistakes, notes)
+            annotations += _read_dialogue(root, session, dialogue, places, mistakes, notes)
     mistakes.refuse()
     annotations.sort(key=lambda annotation: SPLITS.index(annotation.utterance.split))
     return Corpus(annotations, dict(sorted((+notes).items())))  # + leaves out what did not occur
@@ -92,10 +92,16 @@ def _dialogues(root: Path, session: int) -> list[str]:
 
 
 def _read_dialogue(
-    root: Path, session: int, dialogue: str, mistakes: Mistakes, notes: Counter[str]
+    root: Path,
+    session: int,
+    dialogue: str,
+    places: dict[str, str],
+    mistakes: Mistakes,
+    notes: Counter[str],
 ) -> list[Annotation]:
+    """A dialogue's utterances; ``places``, where each utterance is evaluated, grows by them."""
     folder = root / f"Session{session}"
-    evaluated = _read_evaluations(folder / "dialog" / "EmoEvaluation" / f"{dialogue}.txt", mistakes)
+    evaluated = _read_evaluations(folder / "dialog" / "EmoEvaluation" / f"{dialogue}.txt", places, mistakes)
     texts = _read_texts(folder / "dialog" / "transcriptions" / f"{dialogue}.txt", mistakes, notes)
     wavs = folder / "sentences" / "wav" / dialogue
     split = "test" if session == TEST_SESSION else "dev" if dialogue in DEV_DIALOGUES else "train"
@@ -104,7 +110,7 @@ def _read_dialogue(
         if evaluation.label not in LABELS:
             notes[f"labelled {evaluation.label}"] += 1
         elif id not in texts:
-            mistakes.add(evaluation.place, f"utterance {id} is evaluated but not transcribed")
+            mistakes.add(places[id], f"utterance {id} is evaluated but not transcribed")
     kept = [id for id in texts if id in evaluated and evaluated[id].label in LABELS]
     return [
         Annotation(
@@ -128,11 +134,11 @@ def _read_dialogue(
     ]
 
 
-def _read_evaluations(path: Path, mistakes: Mistakes) -> dict[str, _Evaluation]:
+def _read_evaluations(path: Path, places: dict[str, str], mistakes: Mistakes) -> dict[str, _Evaluation]:
     """Utterance -> evaluation: a summary line, then one line per rater until the next summary."""
     evaluations: dict[str, _Evaluation] = {}
     for (number, summary), *votes in _blocks(path):
-        with mistakes.at(place := f"{path}, line {number}"):
+        with mistakes.at(f"{path}, line {number}"):
             match = _SUMMARY.match(summary)
             if not match:
                 raise UserError("a summary must read [start - end] utterance label [ratings]")
@@ -143,9 +149,10 @@ def _read_evaluations(path: Path, mistakes: Mistakes) -> dict[str, _Evaluation]:
                 raise UserError(f"label {label!r} of utterance {id} is none of IEMOCAP's")
             if label in LABELS and start_s >= end_s:
                 raise UserError(f"utterance {id} ends at {end_s:g} s, not after its start at {start_s:g} s")
-            if id in evaluations:
-                raise UserError(f"utterance {id} is evaluated more than once: also {evaluations[id].place}")
-            evaluations[id] = _Evaluation(place, start_s, end_s, label)
+            if id in places:
+                raise UserError(f"utterance {id} is evaluated more than once: also {places[id]}")
+            places[id] = f"{path}, line {number}"
+            evaluations[id] = _Evaluation(start_s, end_s, label)
     return evaluations
 
 

@@ -1,17 +1,25 @@
 from __future__ import annotations
 
+import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipeline import media
+from pipeline.clips import iterate_frames, iterate_sounds
 from pipeline.corpora.formats import read_corpus
 from pipeline.corpora.iemocap import DEV_DIALOGUES, read_iemocap
 from pipeline.corpora.labels import label_names
+from pipeline.decoding import decode
 from pipeline.errors import UserError
 from pipeline.media import Span, probe, read_frames
 from pipeline.params import read_params
+from pipeline.probes import examine_file
 from stages.faces import crop_box_px
+from stages.manifest import describe
 
 PROJECT = Path(__file__).parents[2]
 EVALUATION = "Session1/dialog/EmoEvaluation/Ses01F_impro05.txt"
@@ -107,6 +115,27 @@ def test_the_sentence_is_heard_where_it_has_a_file_and_the_video_otherwise(iemoc
     assert (video.picture_problem, video.sound_problem, video.channels) == ("", "", 2)
 
 
+def test_a_video_is_decoded_once_for_all_its_utterances(
+    iemocap_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [r for r in read_iemocap(iemocap_root).annotations if r.utterance.dialogue == "Ses01F_impro05"]
+    files = {name for row in rows for name in (row.media, row.sound) if name}
+    probed = {name: examine_file(iemocap_root / name) for name in files}
+    clips = [describe(row, probed) for row in rows]
+    decoded: list[tuple[str, str]] = []
+
+    def counted(container: Any, stream: Any) -> Iterator[Any]:
+        decoded.append((Path(container.name).suffix, stream.type))
+        return decode(container, stream)
+
+    monkeypatch.setattr(media, "decode", counted)
+    frames = dict(iterate_frames(clips, iemocap_root, 3))
+    assert [len(frames[place].images) for place in range(3)] == [3, 3, 3]
+    sounds = dict(iterate_sounds(clips, iemocap_root, 16000))
+    assert [len(sounds[place]) for place in range(3)] == [12800, 12800, 16000]
+    assert sorted(decoded) == [(".avi", "audio"), (".avi", "video"), (".wav", "audio")]
+
+
 def test_a_session_that_is_not_there_is_named(iemocap_root: Path) -> None:
     (iemocap_root / "Session4").rename(iemocap_root / "Session 4")
     with pytest.raises(UserError, match=r"Session4/dialog/EmoEvaluation is missing.*'root' in params\.yaml"):
@@ -142,6 +171,15 @@ def test_a_mistake_is_named_by_file_line_and_utterance(
     iemocap_root: Path, file: str, old: str, new: str, complaint: str
 ) -> None:
     edit(iemocap_root / file, old, new)
+    with pytest.raises(UserError, match=complaint):
+        read_iemocap(iemocap_root)
+
+
+def test_an_utterance_of_two_dialogues_is_named(iemocap_root: Path) -> None:
+    for kind in ("EmoEvaluation", "transcriptions"):
+        folder = iemocap_root / "Session1" / "dialog" / kind
+        shutil.copy(folder / "Ses01F_impro01.txt", folder / "Ses01F_impro02.txt")
+    complaint = r"impro02\.txt, line 3: utterance Ses01F_impro01_F000 .* also .*impro01\.txt, line 3"
     with pytest.raises(UserError, match=complaint):
         read_iemocap(iemocap_root)
 

@@ -19,6 +19,7 @@ from pipeline.errors import UserError
 from pipeline.manifest import Utterance, read_utterances, write_table
 
 ALL_COLUMNS = [*COLUMNS, *OPTIONAL_COLUMNS]
+MELD_COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 TEXT = st.text(max_size=8) | st.sampled_from(
     ["a,b", '"', "a\nb", "\r", "\0", "\x92", "\ufeff", "\u2028", "'"]
 )
@@ -136,7 +137,64 @@ def test_bytes_of_any_kind_never_end_in_a_traceback(content: bytes, name: str) -
         check(Path(folder), None)
 
 
-MELD_COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
+WORDS = st.text("abcé’", max_size=6)
+DAMAGE = st.sampled_from(["", *',\t"\n\r\0\x92 1-{}\ufeff'])
+
+
+def sound_lines(form: str, said: list[tuple[str, str]]) -> list[str]:
+    """A table of one dialogue, header included, of the (speaker, text) pairs ``said``."""
+    if form == "meld":
+        return [",".join(MELD_COLUMNS), *(f"{text},{who},joy,0,{n}" for n, (who, text) in enumerate(said))]
+    rows = [
+        ("d", str(n), who, text, "joy", "train", f"{n}.mp4", "1", "2.5", "left")
+        for n, (who, text) in enumerate(said)
+    ]
+    if form == "jsonl":
+        return [json.dumps(dict(zip(ALL_COLUMNS, row, strict=True)), ensure_ascii=False) for row in rows]
+    return [("\t" if form == "tsv" else ",").join(row) for row in (ALL_COLUMNS, *rows)]
+
+
+def read_training_split(root: Path, form: str, content: str) -> list[Utterance]:
+    """The training utterances of a corpus whose table, or MELD's for that split, has this content."""
+    name = "train_sent_emo.csv" if form == "meld" else f"annotations.{form}"
+    (root / name).write_text(content, encoding="utf-8", newline="")
+    for split in ("dev", "test"):
+        other_split = "\n".join(sound_lines("meld", [("Ross", "Hi.")]))
+        (root / f"{split}_sent_emo.csv").write_text(other_split, encoding="utf-8")
+    found = read_meld(root) if form == "meld" else read_table(root)
+    return [row.utterance for row in found if row.utterance.split == "train"]
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    form=st.sampled_from(["csv", "tsv", "jsonl", "meld"]),
+    said=st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=5),
+    from_the_end=st.integers(0, 300),
+    length=st.integers(0, 3),
+    inserted=DAMAGE,
+)
+def test_damage_at_one_place_of_a_sound_table_costs_no_row_unseen(
+    form: str, said: list[tuple[str, str]], from_the_end: int, length: int, inserted: str
+) -> None:
+    lines = sound_lines(form, said)
+    sound = "\n".join(lines) + "\n"
+    start = len(sound) - from_the_end % len(sound)
+    damaged = sound[:start] + inserted + sound[start + length :]
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            read = read_training_split(Path(folder), form, damaged)
+        except UserError:
+            return
+    header = len(lines) - len(said)
+    assert (
+        len(read) == sum(1 for line in damaged.removeprefix("\ufeff").splitlines() if line.strip()) - header
+    )
+    whole = set(damaged.split("\n"))
+    assert {(u.speaker, u.text) for u in read} >= {
+        pair for pair, line in zip(said, lines[header:], strict=True) if line in whole
+    }
+
+
 MELD_CELLS = st.fixed_dictionaries(
     {
         "Utterance": TEXT,
