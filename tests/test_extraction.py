@@ -19,7 +19,7 @@ import pytest
 from pipeline import progress
 from pipeline.errors import UserError
 from pipeline.extraction import Item, extract, stack, summarise
-from pipeline.fingerprint import PROJECT
+from pipeline.fingerprint import PACKAGES, PROJECT
 from pipeline.h5 import Arrays
 from pipeline.lifetime import stopped_by_signals
 
@@ -206,13 +206,32 @@ def test_a_log_file_gets_plain_lines_now_and_then(
     ]
 
 
+def test_what_an_earlier_run_has_done_says_nothing_of_the_time_that_is_left(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0)
+    now = iter(range(0, 1000, 10))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(now)))
+    with progress.Progress("train", epochs=100) as bar:
+        bar.resume(epochs=90)
+        bar.advance("loss 0.5", epochs=1)
+        bar.advance(epochs=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "train: 91/100 epochs, 01:30 left, loss 0.5",
+        "train: 92/100 epochs, 01:20 left",
+        "train: 92/100 epochs, 00:30 elapsed",
+    ]
+
+
 def test_a_terminal_gets_a_bar_with_dialogues_utterances_and_remaining_time() -> None:
     code = """
 from pipeline.progress import Progress
-with Progress("squares", dialogues=2, utterances=6) as bar:
+with Progress("squares", dialogues=3, utterances=9) as bar:
+    bar.resume(dialogues=1, utterances=3)
     bar.advance(dialogues=1, utterances=4)
     bar.say("a line")
-    bar.advance(dialogues=1, utterances=2)
+    bar.advance("a note", dialogues=1, utterances=2)
 """
     terminal, inside = pty.openpty()
     fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
@@ -221,5 +240,12 @@ with Progress("squares", dialogues=2, utterances=6) as bar:
     shown = os.read(terminal, 10_000).decode()
     os.close(terminal)
     assert "squares: a line" in shown
-    assert "6/6" in shown
-    assert "2/2 dialogues" in shown
+    assert "9/9" in shown
+    assert "3/3 dialogues, a note" in shown
+
+
+def test_one_module_alone_draws_bars() -> None:
+    """Elsewhere a bar would fill log files with control characters."""
+    sources = [path for folder in PACKAGES for path in (PROJECT / folder).rglob("*.py")]
+    drawing = [path.name for path in sources if "import tqdm" in path.read_text(encoding="utf-8")]
+    assert drawing == ["progress.py"]
