@@ -21,6 +21,8 @@ Arrays = dict[str, np.ndarray]
 
 CONTENT_SHA256 = "content_sha256"
 BLOCK_ROWS = 1000
+# Files are written whole and never again, so readers need no lock; a file server may have none to give.
+open_to_read = partial(h5py.File, mode="r", locking=False)
 
 
 class DamagedFileError(Exception):
@@ -105,7 +107,7 @@ def read_h5(path: Path, names: Iterable[str] | None = None) -> tuple[Arrays, dic
     that was written with them.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with open_to_read(path) as file:
             wanted = list_arrays(file) if names is None else list(names)
             arrays = {name: _read_array(file[name]) for name in wanted}
             attrs = dict(file.attrs)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import shutil
@@ -114,6 +115,14 @@ def test_a_damaged_item_counts_as_absent(tmp_path: Path, spoil) -> None:
     assert store.get(KEY) is None
     store.put(KEY, ARRAYS)
     assert store.get(KEY) is not None
+
+
+def test_a_file_server_that_gives_no_locks_hides_no_item(tmp_path: Path) -> None:
+    store = ItemStore(tmp_path, "faces")
+    store.put(KEY, ARRAYS)
+    with store.path(KEY).open("rb+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert store.get(KEY) is not None
 
 
 def test_an_item_under_the_wrong_name_counts_as_absent(tmp_path: Path) -> None:
