@@ -5,6 +5,7 @@ DVC decides whether a stage runs; the item store decides which dialogues inside 
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +21,9 @@ from pipeline.errors import UserError
 from pipeline.h5 import Arrays
 from pipeline.itemstore import ItemStore
 from pipeline.progress import Progress
+
+# A client of NFS may believe for so long that a file is not there, which a cluster's worker has written.
+UNSEEN_AT_MOST_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -51,17 +55,18 @@ def extract(
     next run tries again; UserError if there is no ``failed``.
     """
     store = ItemStore(runtime.store_root(), stage)
-    pending = [item for item in items if store.get(item.key) is None]
+    # Dialogues of the same content are one item.
+    waiting = {item.key: item for item in items if store.get(item.key) is None}
+    pending = list(waiting.values())
     stored = len(items) - len(pending)
     print(f"{stage}: {len(pending)} of {len(items)} dialogues to do, {stored} stored", flush=True)
-    waiting = {item.key for item in pending}
     died: dict[str, str] = {}
     computing = _compute(stage, pending, function, store, workers)
     for item in items:
         # What is done is handed on while the rest is computed.
         while item.key in waiting:
             ended, death = next(computing)
-            waiting.discard(ended.key)
+            del waiting[ended.key]
             if death is not None:
                 died[ended.key] = f"worker died twice: {death}"
             if not waiting:
@@ -76,9 +81,14 @@ def extract(
 
 
 def _stored(item: Item, store: ItemStore) -> Arrays:
-    arrays = store.get(item.key)
-    if arrays is None:
-        raise UserError(f"item store: {store.path(item.key)} vanished during the run; run dvc repro again")
+    """The arrays of an item that is done."""
+    end = time.monotonic() + UNSEEN_AT_MOST_S
+    while (arrays := store.get(item.key)) is None:
+        if time.monotonic() > end:
+            raise UserError(
+                f"item store: {store.path(item.key)} vanished during the run; run dvc repro again"
+            )
+        time.sleep(0.5)
     return arrays
 
 

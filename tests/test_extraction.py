@@ -9,18 +9,21 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import psutil
 import pytest
 
-from pipeline import progress
+from pipeline import extraction, progress
 from pipeline.errors import UserError
-from pipeline.extraction import Item, extract, stack, summarise
+from pipeline.extraction import Item, _stored, extract, stack, summarise
 from pipeline.fingerprint import PACKAGES, PROJECT
 from pipeline.h5 import Arrays
+from pipeline.itemstore import ItemStore
 from pipeline.lifetime import stopped_by_signals
 
 
@@ -42,6 +45,21 @@ def die_at(number: int, culprits: set[int], deaths: Path) -> Arrays:
 def die_once(number: int, deaths: Path) -> Arrays:
     """Dies at 3, the first time."""
     return die_at(number, set() if deaths.exists() else {3}, deaths)
+
+
+def exhaust_memory(number: int) -> Arrays:
+    """At 3, like a picture too large for the machine."""
+    if number == 3:
+        np.empty(10**15)
+    return {"features": np.full((number, 2), number**2, np.float32), "reason": np.array([""] * number)}
+
+
+def exhaust_memory_in_torch(number: int) -> Arrays:
+    import torch
+
+    if number == 3:
+        torch.empty(10**15)
+    return exhaust_memory(number)
 
 
 def unobserved(number: int, reason: str) -> Arrays:
@@ -106,6 +124,28 @@ def test_results_come_in_order_and_only_new_work_is_done(workers: int, capfd: py
     assert run([1, 4], workers)[1] == []
 
 
+def test_dialogues_of_the_same_content_are_one_item() -> None:
+    parts, computed = run([2, 1, 2, 2], workers=2)
+    assert [part["features"][0, 0] for part in parts] == [4, 1, 4, 4]
+    assert sorted(computed) == [1, 2]
+
+
+def test_an_item_that_a_file_server_shows_late_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ItemStore(tmp_path / ".multiemo" / "store", "squares")
+    (item,) = items([3])
+    run([3])
+    path = store.path(item.key)
+    path.rename(tmp_path / "unseen")
+    Timer(0.7, (tmp_path / "unseen").rename, [path]).start()
+    assert _stored(item, store)["features"].shape == (3, 2)
+    path.unlink()
+    monkeypatch.setattr(extraction, "UNSEEN_AT_MOST_S", 0.1)
+    with pytest.raises(UserError, match=f"{path} vanished during the run; run dvc repro again"):
+        _stored(item, store)
+
+
 def test_long_dialogues_start_first() -> None:
     assert run([1, 5, 3])[1] == [5, 3, 1]
 
@@ -144,6 +184,16 @@ def test_a_worker_that_dies_costs_one_item_and_the_next_run_tries_it_again(
     parts = list(extract("squares", work, partial(square, log=tmp_path / "log"), workers=workers))
     assert [part["features"][0, 0] for part in parts] == [1, 4, 9, 16, 25]
     assert sorted((tmp_path / "log").read_text().split()) == ["3", "4"]
+
+
+@pytest.mark.parametrize("exhaust", [exhaust_memory, exhaust_memory_in_torch])
+def test_an_item_that_needs_more_memory_than_there_is_costs_itself_alone(
+    exhaust: Callable[[int], Arrays], capfd: pytest.CaptureFixture
+) -> None:
+    parts = list(extract("exhaust", items([1, 2, 3, 4]), exhaust, workers=1, failed=unobserved))
+    assert [part["features"][0, 0] for part in parts] == [1, 4, 0, 16]
+    assert parts[2]["reason"].tolist() == ["worker died twice: out of memory"] * 3
+    assert "a worker died at d3 (out of memory); it will be tried again alone" in capfd.readouterr().out
 
 
 def test_an_item_whose_worker_was_killed_by_chance_is_done_the_second_time(tmp_path: Path) -> None:
