@@ -1,4 +1,7 @@
-"""Media files opened and decoded by PyAV (ffmpeg's libraries), as far as damage allows."""
+"""Media files opened and decoded by PyAV (ffmpeg's libraries), as far as damage allows.
+
+MemoryError passes everywhere: it says nothing about the file, and the engine has the work tried again.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,8 @@ def open_media(path: Path) -> av.container.InputContainer:
     except OSError as error:
         # A clip that is not there or cannot be reached says nothing about the clip.
         raise UnreachableFileError(path, _words(error)) from error
+    except MemoryError:
+        raise
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(f"cannot be opened: {_words(error)}") from error
 
@@ -66,6 +71,8 @@ def packets(container: av.container.InputContainer, stream: Any) -> Iterator[av.
     """
     try:
         yield from container.demux(stream)
+    except MemoryError:
+        raise
     except av.FFmpegError:
         flush = av.Packet()
         flush.stream = stream
@@ -85,6 +92,8 @@ def decode(container: av.container.InputContainer, stream: Any) -> Iterator[Any]
         except av.InvalidDataError as error:
             problem = f"{kind} cannot be decoded: {_words(error)}"
             continue
+        except MemoryError:
+            raise
         except (av.FFmpegError, ValueError) as error:
             raise MediaError(f"{kind} cannot be decoded: {_words(error)}") from error
         any_frame = any_frame or bool(frames)

@@ -1,7 +1,7 @@
 """Where items are computed: in worker processes of this machine, or on a Dask cluster.
 
 Both engines give each process one item at a time and outlive their processes: when one dies (killed,
-crashed, out of memory), the item that it was at is reported, and everything else goes on.
+crashed) or has no memory left, the item that it was at is reported, and everything else goes on.
 
 This machine's processes are those of loky, joblib's engine, one pool of one process each: a pool of
 several stops them all when one dies, and cannot say whose item it was.  joblib.Parallel is not used:
@@ -46,6 +46,8 @@ LIBRARIES = (
     *("av", "facenet-pytorch", "numpy", "opensmile", "pillow"),
     *("tokenizers", "torch", "transformers"),
 )
+# What PyTorch says, on a CPU and on a GPU, where Python would raise MemoryError.
+NO_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
 # What a cluster that was started before a change says.
 OTHER_CODE = (
     "this Dask cluster has other code or other library versions than the stage (was it started before a"
@@ -57,7 +59,7 @@ Function = Callable[[Task], Any]
 
 
 class WorkerDied(Exception):  # noqa: N818 - it is what happened
-    """The process that ran a task is gone."""
+    """The process that ran a task is gone, or had no memory left for it."""
 
 
 class Ended(NamedTuple):
@@ -144,6 +146,8 @@ class _LocalProcesses:
                     except TerminatedWorkerError as error:
                         waiting.extendleft(process.replace())
                         yield Ended(task, death=WorkerDied(_exit_code(error)))
+                    except WorkerDied as death:
+                        yield Ended(task, death=death)
                     else:
                         yield Ended(task, result)
 
@@ -168,7 +172,7 @@ class _Process:
                 initializer=end_with_parent,
                 initargs=(os.getpid(),),
             )
-        self.given.append((task, self._pool.submit(function, task)))
+        self.given.append((task, self._pool.submit(_run, function, task)))
 
     def replace(self) -> list[Task]:
         """Give up a dead process; the tasks that it had not begun, last first."""
@@ -222,6 +226,8 @@ class _DaskCluster:
                 except KilledWorker as error:
                     death = WorkerDied(f"killed on {error.last_worker.address}")
                     yield Ended(task_of.pop(future), death=death)
+                except WorkerDied as death:
+                    yield Ended(task_of.pop(future), death=death)
                 except RuntimeError as error:
                     if "deserialization" not in str(error):
                         raise
@@ -248,6 +254,16 @@ class _DaskCluster:
         self._client.close()
 
 
+def _run(function: Function, task: Task) -> Any:
+    """Run a function in a worker; WorkerDied where it needs more memory than there is."""
+    try:
+        return function(task)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+            raise WorkerDied("out of memory") from error
+        raise
+
+
 @cache
 def _code_and_versions(module: str) -> tuple[str, dict[str, str]]:
     """What a process has loaded: kept from its first use, because code that is loaded stays."""
@@ -269,4 +285,4 @@ def _run_on_cluster(
             raise UserError(f"{socket.gethostname()}: no folder {folder}; see docs/cluster.md") from error
         if _code_and_versions(module) != made_for:
             raise UserError(f"{socket.gethostname()}: {OTHER_CODE}")
-        return function(task)
+        return _run(function, task)

@@ -5,6 +5,7 @@ DVC decides whether a stage runs; the item store decides which dialogues inside 
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +21,9 @@ from pipeline.errors import UserError
 from pipeline.h5 import Arrays
 from pipeline.itemstore import ItemStore
 from pipeline.progress import Progress
+
+# A client of NFS may believe for so long that a file is not there, which a cluster's worker has written.
+UNSEEN_AT_MOST_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,14 @@ def extract(
 
 
 def _stored(item: Item, store: ItemStore) -> Arrays:
-    arrays = store.get(item.key)
-    if arrays is None:
-        raise UserError(f"item store: {store.path(item.key)} vanished during the run; run dvc repro again")
+    """The arrays of an item that is done."""
+    end = time.monotonic() + UNSEEN_AT_MOST_S
+    while (arrays := store.get(item.key)) is None:
+        if time.monotonic() > end:
+            raise UserError(
+                f"item store: {store.path(item.key)} vanished during the run; run dvc repro again"
+            )
+        time.sleep(0.5)
     return arrays
 
 

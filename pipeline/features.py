@@ -22,11 +22,18 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.h5 import CONTENT_SHA256, Arrays, DamagedFileError, list_arrays, read_h5, write_h5
+from pipeline.h5 import (
+    CONTENT_SHA256,
+    Arrays,
+    DamagedFileError,
+    list_arrays,
+    open_to_read,
+    read_h5,
+    write_h5,
+)
 
 SCHEMA = 2
 SPLITS = ("train", "dev", "test")
@@ -117,7 +124,7 @@ def read_features(path: Path, modalities: Sequence[str] | None = None) -> Featur
 
 def list_stored(path: Path) -> list[str]:
     """Names of the arrays of a feature file; UserError if it is not a readable one of this schema."""
-    with _refusing(path), h5py.File(path, "r") as file:
+    with _refusing(path), open_to_read(path) as file:
         schema = file.attrs.get("schema")
         if schema is None:
             raise UserError(f"{path}: no feature file, though an HDF5 file; name a features.h5")

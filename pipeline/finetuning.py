@@ -16,6 +16,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,6 @@ import torch
 from sklearn.metrics import f1_score
 from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset
-from tqdm import tqdm
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -46,6 +46,7 @@ from transformers.utils import logging
 from pipeline import runtime
 from pipeline.errors import UserError
 from pipeline.params import FinetuneParams
+from pipeline.progress import Progress
 
 Row = dict[str, Any]
 """``input_ids`` and ``label`` of an utterance."""
@@ -100,9 +101,12 @@ def train(folder: Path) -> None:
         compute_loss_func=_WeightedLoss(task["splits"]["train"], params.class_weight_exponent),
     )
     trainer.remove_callback(PrinterCallback)
-    if arguments.should_save:  # the first process
-        trainer.add_callback(_Progress(len(task["splits"]["train"]), params.epochs))
-    trainer.train(resume_from_checkpoint=_last_checkpoint(folder))
+    with ExitStack() as stack:
+        if arguments.should_save:  # the first process
+            utterances = len(task["splits"]["train"])
+            progress = Progress("finetune", epochs=params.epochs, utterances=utterances * params.epochs)
+            trainer.add_callback(_Progress(stack.enter_context(progress), utterances, params.epochs))
+        trainer.train(resume_from_checkpoint=_last_checkpoint(folder))
     if arguments.should_save:
         _leave_result(folder, trainer, tokenizer)
 
@@ -218,44 +222,34 @@ class _WeightedLoss:
 
 
 class _Progress(TrainerCallback):
-    """A bar over utterances in a terminal, and a line for each epoch everywhere."""
+    """Tells how far the Trainer is, with a line for each epoch."""
 
-    def __init__(self, utterances: int, epochs: int) -> None:
-        self._utterances, self._epochs = utterances, epochs
-        self._bar = tqdm(
-            total=utterances * epochs,
-            desc="finetune",
-            unit=" utterances",
-            file=sys.stdout,
-            disable=not sys.stdout.isatty(),
-        )
+    def __init__(self, progress: Progress, utterances: int, epochs: int) -> None:
+        self._progress, self._utterances, self._epochs = progress, utterances, epochs
+        self._seen = 0
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         if state.epoch:
-            self._say(f"goes on after epoch {round(state.epoch)} of {self._epochs}")
-            self._bar.update(round(state.epoch) * self._utterances)
+            done = round(state.epoch)
+            self._seen = done * self._utterances
+            self._progress.say(f"goes on after epoch {done} of {self._epochs}")
+            self._progress.resume(epochs=done, utterances=self._seen)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        self._bar.update(round((state.epoch or 0.0) * self._utterances) - self._bar.n)
+        before, self._seen = self._seen, round((state.epoch or 0.0) * self._utterances)
+        self._progress.advance(utterances=self._seen - before)
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         f1 = kwargs["metrics"]["eval_weighted_f1"]
-        self._say(f"epoch {round(state.epoch or 0.0)} of {self._epochs}: weighted F1 {f1:.2f} on validation")
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        self._bar.close()
-
-    def _say(self, line: str) -> None:
-        tqdm.write(f"finetune: {line}", file=sys.stdout)
-        sys.stdout.flush()
+        epoch = round(state.epoch or 0.0)
+        self._progress.say(f"epoch {epoch} of {self._epochs}: weighted F1 {f1:.2f} on validation")
+        self._progress.advance(epochs=1)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from io import FileIO
@@ -21,6 +21,8 @@ Arrays = dict[str, np.ndarray]
 
 CONTENT_SHA256 = "content_sha256"
 BLOCK_ROWS = 1000
+# Files are written whole and never again, so readers need no lock; a file server may have none to give.
+open_to_read = partial(h5py.File, mode="r", locking=False)
 
 
 class DamagedFileError(Exception):
@@ -83,12 +85,11 @@ def write_h5(
         image = _Image(raw)
         with h5py.File(image, "w") as file:
             for array_name in sorted(arrays):
-                _write_array(file, array_name, arrays[array_name], checksums=lasting)
+                _write_array(file, array_name, arrays[array_name], image, checksums=lasting)
             for attr_name in sorted(attrs):
                 file.attrs[attr_name] = attrs[attr_name]
             file.attrs[CONTENT_SHA256] = content_digest(arrays, attrs)
-        if image.error is not None:
-            raise image.error
+        image.raise_error()
 
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:
@@ -105,7 +106,7 @@ def read_h5(path: Path, names: Iterable[str] | None = None) -> tuple[Arrays, dic
     that was written with them.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with open_to_read(path) as file:
             wanted = list_arrays(file) if names is None else list(names)
             arrays = {name: _read_array(file[name]) for name in wanted}
             attrs = dict(file.attrs)
@@ -130,7 +131,9 @@ def is_text(array: np.ndarray) -> bool:
     return array.dtype.kind in "UO"
 
 
-def _write_array(file: h5py.File, name: str, array: np.ndarray | Column, checksums: bool) -> None:
+def _write_array(
+    file: h5py.File, name: str, array: np.ndarray | Column, image: _Image, checksums: bool
+) -> None:
     if not isinstance(array, np.ndarray):
         dataset = file.create_dataset(
             name, array.shape, array.dtype, chunks=True, track_times=False, fletcher32=checksums
@@ -140,6 +143,7 @@ def _write_array(file: h5py.File, name: str, array: np.ndarray | Column, checksu
         for block in array.blocks(dataset.chunks[0]):
             dataset[start : start + len(block)] = block
             start += len(block)
+            image.raise_error()
     elif is_text(array):
         strings = array.astype(object)
         dataset = file.create_dataset(name, data=strings, dtype=h5py.string_dtype(), track_times=False)
@@ -149,6 +153,7 @@ def _write_array(file: h5py.File, name: str, array: np.ndarray | Column, checksu
         dataset = file.create_dataset(name, data=array, track_times=False, fletcher32=summed)
     # Otherwise its place in the file, and so the bytes, depend on when Python lets go of the dataset.
     dataset.flush()
+    image.raise_error()
 
 
 def _read_array(dataset: h5py.Dataset) -> np.ndarray:
@@ -158,33 +163,68 @@ def _read_array(dataset: h5py.Dataset) -> np.ndarray:
 
 
 class _Image:
-    """The file that HDF5 writes to, to which writing never fails: the first error is kept for later.
+    """The file that HDF5 writes to, to which writing never fails: what the disk does not take is kept.
 
-    HDF5 leaves objects behind when its file fails it, which crash the process at its end.
+    HDF5 leaves objects behind when its file fails it, and believes what it reads back; either may crash
+    the process.  So it is to find what it wrote, until ``raise_error`` is called in between.
     """
 
     def __init__(self, raw: FileIO) -> None:
         self._raw = raw
-        self.read, self.readinto, self.seek, self.tell = raw.read, raw.readinto, raw.seek, raw.tell
-        self.error: OSError | None = None
+        self._place = self._size = 0
+        self._kept: list[tuple[int, bytes]] = []
+        """Place and content, in the order in which they were written."""
+        self._error: OSError | None = None
+
+    def raise_error(self) -> None:
+        """Raise the first error that the disk gave, if it gave one."""
+        if self._error is not None:
+            raise self._error
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._place = offset + (self._size if whence == os.SEEK_END else 0)
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def read(self, size: int) -> bytes:  # h5py takes nothing for a file that has none
+        content = bytearray(size)
+        self.readinto(memoryview(content))
+        return bytes(content)
+
+    def readinto(self, buffer: memoryview) -> int:
+        start, end = self._place, self._place + len(buffer)
+        self._raw.seek(start)
+        self._raw.readinto(buffer)
+        for place, content in self._kept:
+            first, last = max(start, place), min(end, place + len(content))
+            if first < last:
+                buffer[first - start : last - start] = content[first - place : last - place]
+        return len(buffer)
 
     def write(self, content: memoryview) -> int:
-        self._try(partial(_write_all, self._raw, content))
+        try:
+            self.raise_error()
+            self._raw.seek(self._place)
+            _write_all(self._raw, content)
+        except OSError as error:
+            self._error = self._error or error
+            self._kept.append((self._place, bytes(content)))
+        self._place += len(content)
+        self._size = max(self._size, self._place)
         return len(content)
 
     def truncate(self, size: int) -> int:
-        self._try(partial(self._raw.truncate, size))
+        self._size = size
+        try:
+            self._raw.truncate(size)
+        except OSError as error:
+            self._error = self._error or error
         return size
 
     def flush(self) -> None:
         pass
-
-    def _try(self, write: Callable[[], object]) -> None:
-        if self.error is None:
-            try:
-                write()
-            except OSError as error:
-                self.error = error
 
 
 def _write_all(raw: FileIO, content: bytes | memoryview) -> None:

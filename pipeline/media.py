@@ -175,6 +175,8 @@ def _to_mono(frames: Iterator[Any], sample_rate_hz: int) -> Iterator[np.ndarray]
             layout = found
             yield from (block.to_ndarray()[0] for block in current.resample(frame))
         yield from (block.to_ndarray()[0] for block in current.resample(None))
+    except MemoryError:
+        raise
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(f"sound cannot be converted: {error}") from error
 

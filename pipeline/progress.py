@@ -24,6 +24,7 @@ class Progress:
         self._totals = totals
         self._done = dict.fromkeys(totals, 0)
         self._measure = list(totals)[-1]
+        self._resumed = 0
         self._started = self._said = time.monotonic()
         # A log file shows every redrawing of a bar, control characters and all.
         self._bar: tqdm | None = None
@@ -49,23 +50,36 @@ class Progress:
             elapsed = tqdm.format_interval(time.monotonic() - self._started)
             self.say(f"{', '.join(self._counts())}, {elapsed} elapsed")
 
-    def advance(self, **done: int) -> None:
-        """So much more is done, by unit."""
-        for unit, count in done.items():
-            self._done[unit] += count
+    def resume(self, **done: int) -> None:
+        """So much was done by an earlier run, by unit; it says nothing of this one's speed."""
+        self._add(done)
+        self._resumed += done[self._measure]
+        if self._bar is not None:
+            self._bar.initial = self._bar.n = self._done[self._measure]
+            self._bar.refresh()
+
+    def advance(self, note: str = "", /, **done: int) -> None:
+        """So much more is done, by unit; ``note`` says how it went."""
+        self._add(done)
         now = time.monotonic()
         if self._bar is not None:
-            self._bar.set_postfix_str(", ".join(self._counts()[:-1]), refresh=False)
-            self._bar.update(done[self._measure])
+            shown = [*self._counts()[:-1], note]
+            self._bar.set_postfix_str(", ".join(filter(None, shown)), refresh=False)
+            self._bar.update(done.get(self._measure, 0))
         elif now - self._said > LINE_EVERY_S and (left := self._left()):
             self._said = now
-            remaining_s = (now - self._started) / self._done[self._measure] * left
-            self.say(f"{', '.join(self._counts())}, {tqdm.format_interval(remaining_s)} left")
+            per_s = (self._done[self._measure] - self._resumed) / (now - self._started)
+            remaining = f"{tqdm.format_interval(left / per_s)} left" if per_s else ""
+            self.say(", ".join(filter(None, [*self._counts(), remaining, note])))
 
     def say(self, line: str) -> None:
         """Print a line without tearing the bar."""
         tqdm.write(f"{self._stage}: {line}", file=sys.stdout)
         sys.stdout.flush()
+
+    def _add(self, done: dict[str, int]) -> None:
+        for unit, count in done.items():
+            self._done[unit] += count
 
     def _left(self) -> int:
         return self._totals[self._measure] - self._done[self._measure]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from pipeline.errors import UserError
@@ -25,7 +24,7 @@ from pipeline.features import (
     utterance_problems,
     value_range,
 )
-from pipeline.h5 import CONTENT_SHA256, Arrays, content_digest, list_arrays, read_h5
+from pipeline.h5 import CONTENT_SHA256, Arrays, content_digest, list_arrays, open_to_read, read_h5
 
 MODALITY_ARRAYS = ("features", "observed", "reason", "digest", "minimum", "maximum")
 
@@ -51,7 +50,7 @@ def verify_features(path: Path) -> Iterator[Check]:
     if not path.is_file():
         raise UserError(f"{path}: no such file; make it with dvc repro, or fetch it with dvc pull")
     try:
-        with h5py.File(path, "r") as file:
+        with open_to_read(path) as file:
             attrs: dict[str, Any] = dict(file.attrs)
             names = list_arrays(file)
     except Exception as error:  # h5py raises whatever a damaged object leads it to

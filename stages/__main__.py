@@ -6,8 +6,11 @@ find its functions; and only that module is imported, so that a stage loads noth
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
+from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.lifetime import stopped_by_signals
@@ -19,6 +22,10 @@ STAGES = (
 )
 
 WITHOUT_CORPUS = ("params", "demo")
+
+# Troubles of a disk, which are the user's to mend, wherever in a library they come up.
+DISK_TROUBLES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+PYTORCH_CANNOT_WRITE = ("PytorchStreamWriter failed writing", "unexpected pos")
 
 
 def main(arguments: list[str]) -> int:
@@ -39,7 +46,27 @@ def main(arguments: list[str]) -> int:
             f"\n{stage}: stopped; finished dialogues are kept, dvc repro goes on from there", file=sys.stderr
         )
         return 130
+    except Exception as error:
+        trouble = _disk_trouble(error)
+        if not trouble:
+            raise
+        print(f"{stage}: error: {trouble}; free space or mend permissions", file=sys.stderr)
+        return 1
     return 0
+
+
+def _disk_trouble(error: BaseException | None) -> str:
+    """File and trouble, if an error comes from a disk that is full or closed to the user; else empty."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK_TROUBLES:
+            return f"{error.filename or Path.cwd()}: {error.strerror}"
+        for number in DISK_TROUBLES:  # a library that is no Python gives the words alone
+            if os.strerror(number) in str(error):
+                return f"{Path.cwd()}: {os.strerror(number)}"
+        if any(words in str(error) for words in PYTORCH_CANNOT_WRITE):
+            return f"{Path.cwd()}: a file could not be written"
+        error = error.__context__
+    return ""
 
 
 if __name__ == "__main__":

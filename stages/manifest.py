@@ -7,6 +7,7 @@ Beside the tables stands manifest.json, a summary that `dvc metrics` shows, and 
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,8 @@ from pipeline.summary import write_summary
 
 # A span may end this much after its file does: annotations are rounded, and codecs pad.
 END_TOLERANCE_S = 0.5
+# A run that is killed has read for nothing no longer than this.
+SAVE_EVERY_S = 30.0
 
 NOT_EXAMINED = Probed(probe=Probe())
 NO_FILE = Probed(probe=Probe(picture_problem="no file named", sound_problem="no file named"))
@@ -73,6 +76,7 @@ def examine(root: Path, files: Sequence[str]) -> dict[str, Probed]:
             def say(name: str, death: WorkerDied) -> None:
                 progress.say(f"a worker died at {name} ({death}); it will be tried again alone")
 
+            saved = time.monotonic()
             try:
                 for name, found, death in run_all(
                     examine_one, stale, workers=runtime.workers(), module="stages.manifest", on_death=say
@@ -82,6 +86,9 @@ def examine(root: Path, files: Sequence[str]) -> dict[str, Probed]:
                     else:  # not kept, so that the next run tries again
                         unreadable[name] = Probed(probe=_unusable(f"worker died twice: {death}"))
                     progress.advance(files=1)
+                    if time.monotonic() - saved > SAVE_EVERY_S:
+                        cache.save()
+                        saved = time.monotonic()
             finally:
                 cache.save()  # a run that is stopped goes on where it was
     known = {name: found for name in files if (found := cache.get(name)) is not None}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import csv
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from pipeline.errors import UserError
 from pipeline.features import Features, read_features
 from pipeline.fingerprint import code_digest, library_versions, work_key
 from pipeline.params import MODALITIES, TrainParams, read_params
+from pipeline.progress import Progress
 from pipeline.runtime import checkpoint_root, device
 from train.data import Dialogues, Standardisation, fit_standardisation
 from train.loop import TrainingRun, TrainingStoppedError, train_seed
@@ -36,19 +37,19 @@ def main(corpus: str) -> None:
     states = checkpoint_root() / run_key(features, params)
 
     runs: dict[int, TrainingRun] = {}
-    with tqdm(total=len(params.seeds) * params.epochs, desc="train", unit=" epochs") as bar:
+    with Progress("train", epochs=len(params.seeds) * params.epochs) as progress:
 
         def show(epoch: Epoch) -> None:
-            f1 = f"{100 * epoch.dev_weighted_f1:.2f}"
-            bar.set_postfix(seed=epoch.seed, loss=f"{epoch.train_loss:.3f}", dev_f1=f1)
-            bar.update()
+            f1 = 100 * epoch.dev_weighted_f1
+            progress.advance(f"seed {epoch.seed}: loss {epoch.train_loss:.3f}, dev F1 {f1:.2f}", epochs=1)
+
+        def go_on(done: Sequence[Epoch]) -> None:
+            progress.say(f"seed {done[-1].seed}: goes on after epoch {len(done)} of {params.epochs}")
+            progress.resume(epochs=len(done))
 
         for seed in params.seeds:
-            state = states / f"seed_{seed}.pt"
-            if state.exists():
-                bar.write(f"train: seed {seed}: going on where an earlier run was stopped")
             try:
-                runs[seed] = train_seed(dialogues, params, seed, show, state)
+                runs[seed] = train_seed(dialogues, params, seed, show, states / f"seed_{seed}.pt", go_on)
             except TrainingStoppedError as error:
                 if error.run is None:
                     raise

@@ -9,18 +9,21 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import psutil
 import pytest
 
-from pipeline import progress
+from pipeline import extraction, progress
 from pipeline.errors import UserError
-from pipeline.extraction import Item, extract, stack, summarise
-from pipeline.fingerprint import PROJECT
+from pipeline.extraction import Item, _stored, extract, stack, summarise
+from pipeline.fingerprint import PACKAGES, PROJECT
 from pipeline.h5 import Arrays
+from pipeline.itemstore import ItemStore
 from pipeline.lifetime import stopped_by_signals
 
 
@@ -42,6 +45,21 @@ def die_at(number: int, culprits: set[int], deaths: Path) -> Arrays:
 def die_once(number: int, deaths: Path) -> Arrays:
     """Dies at 3, the first time."""
     return die_at(number, set() if deaths.exists() else {3}, deaths)
+
+
+def exhaust_memory(number: int) -> Arrays:
+    """At 3, like a picture too large for the machine."""
+    if number == 3:
+        np.empty(10**15)
+    return {"features": np.full((number, 2), number**2, np.float32), "reason": np.array([""] * number)}
+
+
+def exhaust_memory_in_torch(number: int) -> Arrays:
+    import torch
+
+    if number == 3:
+        torch.empty(10**15)
+    return exhaust_memory(number)
 
 
 def unobserved(number: int, reason: str) -> Arrays:
@@ -115,6 +133,22 @@ def test_dialogues_with_the_same_content_are_done_once(capfd: pytest.CaptureFixt
     assert "squares: 2/2 dialogues, 5/5 utterances" in printed
 
 
+def test_an_item_that_a_file_server_shows_late_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ItemStore(tmp_path / ".multiemo" / "store", "squares")
+    (item,) = items([3])
+    run([3])
+    path = store.path(item.key)
+    path.rename(tmp_path / "unseen")
+    Timer(0.7, (tmp_path / "unseen").rename, [path]).start()
+    assert _stored(item, store)["features"].shape == (3, 2)
+    path.unlink()
+    monkeypatch.setattr(extraction, "UNSEEN_AT_MOST_S", 0.1)
+    with pytest.raises(UserError, match=f"{path} vanished during the run; run dvc repro again"):
+        _stored(item, store)
+
+
 def test_long_dialogues_start_first() -> None:
     assert run([1, 5, 3])[1] == [5, 3, 1]
 
@@ -153,6 +187,16 @@ def test_a_worker_that_dies_costs_one_item_and_the_next_run_tries_it_again(
     parts = list(extract("squares", work, partial(square, log=tmp_path / "log"), workers=workers))
     assert [part["features"][0, 0] for part in parts] == [1, 4, 9, 16, 25]
     assert sorted((tmp_path / "log").read_text().split()) == ["3", "4"]
+
+
+@pytest.mark.parametrize("exhaust", [exhaust_memory, exhaust_memory_in_torch])
+def test_an_item_that_needs_more_memory_than_there_is_costs_itself_alone(
+    exhaust: Callable[[int], Arrays], capfd: pytest.CaptureFixture
+) -> None:
+    parts = list(extract("exhaust", items([1, 2, 3, 4]), exhaust, workers=1, failed=unobserved))
+    assert [part["features"][0, 0] for part in parts] == [1, 4, 0, 16]
+    assert parts[2]["reason"].tolist() == ["worker died twice: out of memory"] * 3
+    assert "a worker died at d3 (out of memory); it will be tried again alone" in capfd.readouterr().out
 
 
 def test_an_item_whose_worker_was_killed_by_chance_is_done_the_second_time(tmp_path: Path) -> None:
@@ -215,13 +259,32 @@ def test_a_log_file_gets_plain_lines_now_and_then(
     ]
 
 
+def test_what_an_earlier_run_has_done_says_nothing_of_the_time_that_is_left(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0)
+    now = iter(range(0, 1000, 10))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(now)))
+    with progress.Progress("train", epochs=100) as bar:
+        bar.resume(epochs=90)
+        bar.advance("loss 0.5", epochs=1)
+        bar.advance(epochs=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "train: 91/100 epochs, 01:30 left, loss 0.5",
+        "train: 92/100 epochs, 01:20 left",
+        "train: 92/100 epochs, 00:30 elapsed",
+    ]
+
+
 def test_a_terminal_gets_a_bar_with_dialogues_utterances_and_remaining_time() -> None:
     code = """
 from pipeline.progress import Progress
-with Progress("squares", dialogues=2, utterances=6) as bar:
+with Progress("squares", dialogues=3, utterances=9) as bar:
+    bar.resume(dialogues=1, utterances=3)
     bar.advance(dialogues=1, utterances=4)
     bar.say("a line")
-    bar.advance(dialogues=1, utterances=2)
+    bar.advance("a note", dialogues=1, utterances=2)
 """
     terminal, inside = pty.openpty()
     fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
@@ -230,5 +293,12 @@ with Progress("squares", dialogues=2, utterances=6) as bar:
     shown = os.read(terminal, 10_000).decode()
     os.close(terminal)
     assert "squares: a line" in shown
-    assert "6/6" in shown
-    assert "2/2 dialogues" in shown
+    assert "9/9" in shown
+    assert "3/3 dialogues, a note" in shown
+
+
+def test_one_module_alone_draws_bars() -> None:
+    """Elsewhere a bar would fill log files with control characters."""
+    sources = [path for folder in PACKAGES for path in (PROJECT / folder).rglob("*.py")]
+    drawing = [path.name for path in sources if "import tqdm" in path.read_text(encoding="utf-8")]
+    assert drawing == ["progress.py"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import shutil
@@ -116,6 +117,14 @@ def test_a_damaged_item_counts_as_absent(tmp_path: Path, spoil) -> None:
     assert store.get(KEY) is not None
 
 
+def test_a_file_server_that_gives_no_locks_hides_no_item(tmp_path: Path) -> None:
+    store = ItemStore(tmp_path, "faces")
+    store.put(KEY, ARRAYS)
+    with store.path(KEY).open("rb+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert store.get(KEY) is not None
+
+
 def test_an_item_under_the_wrong_name_counts_as_absent(tmp_path: Path) -> None:
     store = ItemStore(tmp_path, "faces")
     store.put(KEY, ARRAYS)
@@ -183,6 +192,50 @@ def test_a_full_disk_is_an_error_and_leaves_whole_items_only(tmp_path: Path) -> 
     assert set(files) <= {store.path(f"{10:064x}")}
     subprocess.run(command, cwd=tmp_path, env=environment, check=True)
     assert store.get(f"{20_000:064x}") is not None
+
+
+FULL_FROM_ANY_MOMENT_ON = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from pipeline.errors import UserError
+from pipeline.h5 import read_h5, write_h5
+from pipeline.spool import stack_on_disk
+disk, elsewhere = Path(sys.argv[1]), Path(sys.argv[2])
+rows = np.random.default_rng(0).random((80, 1500), np.float32)
+spooled = stack_on_disk([{"features": rows}], {"features": rows[:0]}, elsewhere)["features"]
+arrays = {"a/features": spooled, "text": np.array(["words " * 20] * 80, object), "v/features": rows}
+path, written = disk / "a.h5", 0
+for lasting in (True, False):
+    for free_pages in (*range(12), *range(12, 300, 12)):
+        (disk / "ballast").write_bytes(bytes(4096 * (os.statvfs(disk).f_bfree - free_pages)))
+        try:
+            write_h5(path, arrays, {}, lasting=lasting)
+        except UserError as error:
+            assert "cannot be written (No space left on device)" in str(error), error
+        else:
+            np.testing.assert_array_equal(read_h5(path)[0]["v/features"], rows)
+            path.unlink()
+            written += 1
+        (disk / "ballast").unlink()
+        assert not list(disk.iterdir())
+print("written", written)
+"""
+
+
+def test_a_disk_that_is_full_from_any_moment_on_is_an_error_and_no_crash(tmp_path: Path) -> None:
+    """HDF5 crashes where it reads back something else than it wrote."""
+    (disk := tmp_path / "disk").mkdir()
+    mount = f"mount -t tmpfs -o size=2m tmpfs {disk}"
+    alone = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    if not shutil.which("unshare") or subprocess.run([*alone, mount], check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    command = [*alone, f'{mount} && "$@"', "sh", sys.executable, "-c", FULL_FROM_ANY_MOMENT_ON]
+    done = subprocess.run(
+        [*command, str(disk), str(tmp_path)], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert 0 < int(done.stdout.split()[-1]) < 60
 
 
 @contextmanager

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
+from pipeline import decoding
 from pipeline.errors import UserError
 from pipeline.manifest import Medium
 from pipeline.media import MediaError, Span, frames_at, probe, read_frames, read_sound, sample_indices
@@ -63,6 +66,19 @@ def test_each_span_of_a_file_is_sampled_by_itself(tmp_path: Path) -> None:
     parts = read_frames(path, 5, [Span(0.4, 1.0), Span(1.2, 2.0), Span(9, 10)])
     assert [part.indices for part in parts] == [[10, 13, 16, 19, 22], [30, 34, 38, 42, 46], []]
     assert [numbers_shown(part.images) for part in parts] == [part.indices for part in parts]
+
+
+def test_want_of_memory_is_no_property_of_a_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would stand in quarantine for ever; as MemoryError, the clip is tried again."""
+
+    class LargePacket:
+        def decode(self) -> list[av.VideoFrame]:
+            raise av.error.MemoryError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    path = write_video(tmp_path / "v.mp4", 3)
+    monkeypatch.setattr(decoding, "packets", lambda container, stream: iter([LargePacket()]))
+    with pytest.raises(MemoryError):
+        list(frames_at(path, [0]))
 
 
 def test_a_frame_beyond_the_end_is_an_error(tmp_path: Path) -> None:

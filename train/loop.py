@@ -73,16 +73,20 @@ def train_seed(
     seed: int,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     checkpoint: Path | None = None,
+    on_resume: Callable[[Sequence[Epoch]], None] = lambda epochs: None,
 ) -> TrainingRun:
     """Train on the device where the dialogues are, and keep the weights of the best epoch.
 
     Best is the highest weighted F1 on the validation split; among equals the lowest validation
     loss, then the earliest.  The test split has no say in it: only which epoch it would have chosen
-    is noted.  ``on_epoch`` gets every epoch, first those that an earlier run has done.
+    is noted.  ``on_epoch`` gets every epoch as it ends.
 
     ``checkpoint`` names a file in which a run that is stopped leaves where it was; it must be that of
-    these dialogues and params, this seed, code and device.  UserError if the training or the validation
-    split has no labelled utterance; TrainingStoppedError if a loss is not finite.
+    these dialogues and params, this seed, code and device.  ``on_resume`` gets the epochs that an
+    earlier run has done, if it has done any; they are not trained again.
+
+    UserError if the training or the validation split has no labelled utterance; TrainingStoppedError if
+    a loss is not finite.
     """
     train, dev, test = (dialogues.labelled(split) for split in ("train", "dev", "test"))
     if not train:
@@ -99,8 +103,7 @@ def train_seed(
         if (state := checkpoints.load()) is not None:
             run = _run_from_state(state["run"])
             trainer.restore(state["trainer"])
-            for epoch in run.epochs:
-                on_epoch(epoch)
+            on_resume(run.epochs)
         for number in range(len(run.epochs) + 1 if run else 1, params.epochs + 1):
             try:
                 epoch = trainer.run_epoch(number, train, dev)

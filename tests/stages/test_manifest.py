@@ -4,6 +4,9 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +31,24 @@ class DeadlyFolder(type(Path())):  # type: ignore[misc]
         if name == "deadly.mp4" and WORKER_INDEX in os.environ:
             os.kill(os.getpid(), signal.SIGKILL)
         return Path(self) / name
+
+
+class SlowFolder(type(Path())):  # type: ignore[misc]
+    """A folder in which one clip takes whoever reads it for ever."""
+
+    def __truediv__(self, name: str) -> Path:
+        if name == "slow.mp4" and WORKER_INDEX in os.environ:
+            time.sleep(600)
+        return Path(self) / name
+
+
+READ_SLOWLY = """
+import sys
+import stages.manifest
+from tests.stages.test_manifest import SlowFolder
+stages.manifest.SAVE_EVERY_S = 0
+stages.manifest.examine(SlowFolder(sys.argv[1]), sys.argv[2:])
+"""
 
 
 @pytest.fixture
@@ -102,6 +123,27 @@ def test_a_clip_that_crashes_its_decoder_costs_itself_alone_and_is_tried_again(
     printed = capfd.readouterr().out
     assert "a worker died at deadly.mp4 (killed by SIGKILL(-9)); it will be tried again alone" in printed
     assert "manifest: 1 of 3 files to read, 2 unchanged" in printed
+
+
+def test_a_run_that_is_killed_has_not_read_for_nothing(
+    raw: Path, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    clips = raw / "dev_splits_complete"
+    shutil.copy(clips / "dia0_utt0.mp4", clips / "slow.mp4")
+    names = ["dia0_utt0.mp4", "slow.mp4"]
+    stage = subprocess.Popen(
+        [sys.executable, "-c", READ_SLOWLY, str(clips), *names],
+        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+    )
+    until = time.monotonic() + 120
+    while not list(tmp_path.glob("store/probes/*.json")) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert stage.poll() is None
+    stage.kill()
+    stage.wait()
+    capfd.readouterr()
+    assert examine(clips, names).keys() >= set(names)
+    assert "manifest: 1 of 2 files to read, 1 unchanged" in capfd.readouterr().out
 
 
 def test_a_corpus_that_is_not_there_is_told_by_key_and_place(raw: Path) -> None:

@@ -44,10 +44,11 @@ def test_a_resumed_run_ends_with_the_bits_of_an_undisturbed_one(
     path = tmp_path / "state.pt"
     with pytest.raises(StopError):
         train_seed(dialogues, params, 3, stop_after(stopped_after), path)
-    shown = []
-    resumed = train_seed(dialogues, params, 3, shown.append, path)
+    done, new = [], []
+    resumed = train_seed(dialogues, params, 3, new.append, path, done.extend)
     assert_same_run(resumed, undisturbed)
-    assert shown == undisturbed.epochs
+    assert len(done) == stopped_after
+    assert done + new == undisturbed.epochs
 
 
 def test_a_resumed_run_does_not_repeat_what_is_done(make_features, small_params, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -101,7 +102,9 @@ def test_train_then_evaluate_writes_every_output(project, capsys):
     confusion = [(row["actual"], row["predicted"]) for row in read_csv(project / "plots/confusion.csv")]
     assert confusion == [(row["label"], row["prediction"]) for row in test]
 
-    printed = capsys.readouterr().out
+    printed, errors = capsys.readouterr()
+    assert "train: 6/6 epochs, " in printed
+    assert "\r" not in printed + errors  # as a bar's redrawings are in a log file
     assert "weighted F1" in printed
     assert "These figures say nothing about the method: visual: UNTRAINED" in printed
     assert "The text encoder" not in printed
@@ -158,18 +161,18 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_model(project, capsys)
     assert not (project / "model").exists()
 
     stages.train.main("small")
-    assert "train: seed 0: going on where an earlier run was stopped" in capsys.readouterr().out
+    assert re.search(r"train: seed 0: goes on after epoch [123] of 3\n", capsys.readouterr().out)
     assert {path.name: path.read_bytes() for path in project.glob("model/*")} == undisturbed
     assert not list(states.iterdir())
 
 
 def test_the_last_good_model_is_kept_when_a_loss_is_not_finite(project, monkeypatch):
-    def poisoned(dialogues, params, seed, on_epoch, checkpoint):
+    def poisoned(dialogues, params, seed, on_epoch, checkpoint, on_resume):
         def then_poison(epoch):
             on_epoch(epoch)
             dialogues.features["text"].fill_(np.inf)
 
-        return train_seed(dialogues, params, seed, then_poison, checkpoint)
+        return train_seed(dialogues, params, seed, then_poison, checkpoint, on_resume)
 
     monkeypatch.setattr(stages.train, "train_seed", poisoned)
     with pytest.raises(
