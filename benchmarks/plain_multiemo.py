@@ -180,7 +180,7 @@ def plain_swfc(z, label, temperature, alpha, gamma):
     """Eq. 18-19, one sample after the other."""
     total, count = z.new_zeros(()), len(z)
     for j in range(count):
-        others = torch.arange(count) != j
+        others = torch.arange(count, device=z.device) != j
         positive = others & (label == label[j])
         if not positive.any():
             continue

@@ -22,7 +22,7 @@ from transformers import (
 
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance
-from pipeline.networks import load_pretrained
+from pipeline.networks import HEADS, load_pretrained
 from pipeline.params import UNTRAINED, CorpusParams
 from pipeline.weights import ModelFolder, find_model
 from pipeline.windows import turn_text
@@ -74,8 +74,7 @@ def load_encoder(
         AutoModelForSequenceClassification,
         found.path,
         _key(corpus),
-        # The classifier is what fine-tuning adds; a pooler is not used.
-        optional=("classifier", "score", "pooler"),
+        optional=HEADS,
         ignore_mismatched_sizes=True,
         **names,
     )

@@ -10,6 +10,10 @@ import torch
 
 from pipeline.errors import UserError
 
+HEADS = ("classifier", "score", "head.", "pooler")
+"""Parts of names of what transformers puts on top of an encoder: fine-tuning trains it from the start,
+and embedding does not use it."""
+
 
 def prepare_torch() -> None:
     """Make results independent of the machine, as far as a process can; call before loading a network."""

@@ -20,7 +20,7 @@ from pipeline import runtime
 from pipeline.errors import UserError
 from pipeline.h5 import Arrays, Column
 from pipeline.manifest import Utterance, by_dialogue, read_utterances
-from pipeline.networks import load_pretrained, prepare_torch
+from pipeline.networks import HEADS, load_pretrained, prepare_torch
 from pipeline.params import WindowParams, read_params
 from pipeline.stagefile import ExtractionStage, no_vectors, run_extraction, write_unused
 from pipeline.weights import ORIGIN, find_model
@@ -120,7 +120,6 @@ def _embed(
 def _load_encoder(folder: Path) -> tuple[Tokenizer, PreTrainedModel]:
     """One tokenizer and network per process."""
     prepare_torch()
-    # Its classifier is for fine-tuning alone, and an encoder that was taken as it is may have none.
-    heads = ("classifier", "score", "pooler")
-    network = load_pretrained(AutoModelForSequenceClassification, folder, "text encoder", optional=heads)
+    # An encoder that was taken as it is may have no head.
+    network = load_pretrained(AutoModelForSequenceClassification, folder, "text encoder", optional=HEADS)
     return AutoTokenizer.from_pretrained(folder), network.base_model.eval().to(runtime.device())

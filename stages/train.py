@@ -35,6 +35,8 @@ def main(corpus: str) -> None:
     standardisation = fit_standardisation(features, modalities)
     dialogues = Dialogues.from_features(features, standardisation).to(device())
     states = checkpoint_root() / run_key(features, params)
+    card = describe_training(corpus, features, params)
+    del features  # as large as the dialogues made of them, and of no use in training
 
     runs: dict[int, TrainingRun] = {}
     with Progress("train", epochs=len(params.seeds) * params.epochs) as progress:
@@ -54,13 +56,13 @@ def main(corpus: str) -> None:
                 if error.run is None:
                     raise
                 kept = states / "last_good_model"
-                save_model(kept, describe_model(corpus, features, params, standardisation, {seed: error.run}))
+                save_model(kept, trained_model(card, standardisation, {seed: error.run}))
                 epoch = error.run.selected.epoch
                 raise UserError(
                     f"{error}; the best model so far, of epoch {epoch}, is kept in {kept}"
                 ) from None
 
-    save_model(folder / "model", describe_model(corpus, features, params, standardisation, runs))
+    save_model(folder / "model", trained_model(card, standardisation, runs))
     write_curves(folder / "plots" / "curves.csv", [epoch for run in runs.values() for epoch in run.epochs])
     shutil.rmtree(states, ignore_errors=True)
     for seed, run in runs.items():
@@ -83,33 +85,36 @@ def run_key(features: Features, params: TrainParams) -> str:
     )
 
 
-def describe_model(
-    corpus: str,
-    features: Features,
-    params: TrainParams,
-    standardisation: Standardisation,
-    runs: dict[int, TrainingRun],
-) -> TrainedModel:
-    """The models of all runs with the card that says how they came about."""
-    card = ModelCard(
+def describe_training(corpus: str, features: Features, params: TrainParams) -> ModelCard:
+    """The card of a model before there is one: what it is trained on, and how."""
+    seen = [name for name in MODALITIES if name in params.modalities]
+    return ModelCard(
         corpus=corpus,
         label_names=features.label_names,
-        dims={name: features.modalities[name].features.shape[1] for name in standardisation.mean},
+        dims={name: features.modalities[name].features.shape[1] for name in seen},
         train=params,
-        selected={seed: describe_run(run) for seed, run in runs.items()},
+        selected={},
         features_sha256=features.digest,
         encoders={
             name: description
             for name, description in features.provenance.get("encoders", {}).items()
-            if name in standardisation.mean  # what the model does not see says nothing about it
+            if name in seen  # what the model does not see says nothing about it
         },
         settings={
             name: source["settings"]
             for name, source in features.provenance.get("sources", {}).items()
-            if name in standardisation.mean and "settings" in source
+            if name in seen and "settings" in source
         },
     )
-    return TrainedModel(card, standardisation, {seed: run.weights for seed, run in runs.items()})
+
+
+def trained_model(
+    card: ModelCard, standardisation: Standardisation, runs: dict[int, TrainingRun]
+) -> TrainedModel:
+    """The networks of all runs, with the card that says how they came about."""
+    selected = {seed: describe_run(run) for seed, run in runs.items()}
+    weights = {seed: run.weights for seed, run in runs.items()}
+    return TrainedModel(card.model_copy(update={"selected": selected}), standardisation, weights)
 
 
 def describe_run(run: TrainingRun) -> Selected:

@@ -32,7 +32,7 @@ class Losses(NamedTuple):
 def training_losses(
     logits: Tensor, z: Tensor, fused: Mapping[str, Tensor], label: Tensor, params: LossParams
 ) -> Losses:
-    """Eq. 22 without its last term.
+    """Eq. 22 without its last term, and cross-entropy, Eq. 21, which is torch's.
 
     logits [n, classes]; z [n, D] of Eq. 14; fused [n, D] per modality; label int64 [n],
     IGNORED_LABEL where an utterance is no sample.  At least one must be.

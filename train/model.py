@@ -47,6 +47,9 @@ class Output(NamedTuple):
 class MultiEmo(nn.Module):
     """Context modelling, fusion and classification of the modalities in ``dims`` (name to width D).
 
+    Fused features f^m become one vector (Eq. 13), a fully-connected layer makes z of it (Eq. 14), and an
+    MLP makes l of z (Eq. 15) and logits of l (Eq. 16, whose softmax the losses and ``predict`` take).
+
     Dropout [4.3, which does not say where] is applied to the context vectors, to the output of each
     stage of MultiAttn before its residual connection, and to l of Eq. 15.
     """

@@ -153,6 +153,20 @@ def test_an_experiment_retrains_without_extracting_again(finished: tuple[Clone, 
     assert len(rows(clone.root / "data/demo/plots/curves.csv")) == 30
 
 
+def test_a_sweep_is_queued_run_and_compared(finished: tuple[Clone, str]) -> None:
+    clone = finished[0]
+    sweep = ("-S", "corpora.demo.train.epochs=1", "-S", "corpora.demo.train.modalities=[text],[text,audio]")
+    clone.run("dvc", "exp", "run", "--queue", *sweep, "evaluate@demo")
+    printed = clone.run("dvc", "exp", "run", "--run-all")
+    ran = [line.split("'")[1] for line in printed.splitlines() if line.startswith("Running stage")]
+    assert ran == ["params", "train@demo", "evaluate@demo"] * 2
+    shown = [*csv.DictReader(clone.run("dvc", "exp", "show", "--csv").splitlines())]
+    experiments = [row for row in shown if row["Experiment"]]
+    assert {row["corpora.demo.train.modalities"] for row in experiments} == {"['text']", "['text', 'audio']"}
+    assert all(0 <= float(row["test.weighted_f1"]) <= 100 for row in experiments)
+    assert len(rows(clone.root / "data/demo/plots/curves.csv")) == 30  # the workspace is as it was
+
+
 def test_a_typo_stops_the_run_before_any_work(clone: Clone) -> None:
     clone.edit("params.yaml", "min_face_size_px: 60", "min_face_size: 60")
     printed = clone.run("dvc", "repro", check=False)

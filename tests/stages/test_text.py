@@ -13,6 +13,9 @@ from transformers import (
     BertConfig,
     BertForSequenceClassification,
     BertTokenizer,
+    DistilBertConfig,
+    ModernBertConfig,
+    PretrainedConfig,
 )
 
 from pipeline.errors import UserError
@@ -123,6 +126,33 @@ def test_a_bert_that_pads_on_the_left_is_embedded_exactly_too(
             hidden = model.bert(input_ids=torch.tensor([window.token_ids])).last_hidden_state[0]
         alone = hidden[0] if pooling == "first" else hidden.mean(dim=0)
         np.testing.assert_allclose(result["features"][row], alone.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        DistilBertConfig(vocab_size=40, dim=32, n_layers=1, n_heads=2, hidden_dim=64),
+        ModernBertConfig(
+            vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+            pad_token_id=0, bos_token_id=2, eos_token_id=3, cls_token_id=2, sep_token_id=3,
+        ),
+    ],
+    ids=lambda config: config.model_type,
+)  # fmt: skip
+def test_an_encoder_may_lack_whatever_transformers_puts_on_top_of_it(
+    params: CorpusParams, tmp_path: Path, config: PretrainedConfig
+) -> None:
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz:!?."]
+    tokenizer = BertTokenizer(vocab={token: index for index, token in enumerate(tokens)})
+    AutoModel.from_config(config).save_pretrained(tmp_path / "given")
+    tokenizer.save_pretrained(tmp_path / "given")
+    finetune = params.finetune.model_copy(update={"encoder": str(tmp_path / "given"), "epochs": 0})
+    given = params.model_copy(update={"finetune": finetune})
+    (tmp_path / "out").mkdir()
+    make_encoder("demo", given, dialogue(), LABELS, tmp_path / "out")
+    result = embed_dialogue(dialogue(), tmp_path / "out", params.window, "first")
+    assert np.isfinite(result["features"]).all()
+    assert result["features"][0].any()
 
 
 def test_an_encoder_with_weights_that_are_not_numbers_is_an_error(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from itertools import combinations
 
@@ -14,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from pipeline.errors import UserError
 from pipeline.params import MODALITIES, ContextParams
 from train.data import Dialogues, fit_standardisation
+from train.loop import predict
 from train.losses import training_losses
 from train.model import ModelCard, MultiEmo, Selected, TrainedModel, load_model, save_model
 
@@ -33,6 +35,30 @@ def logits_by_row(network, dialogues, spans, batch_dialogues):
         for batch in dialogues.batches(spans, batch_dialogues):
             logits |= dict(zip(batch.row.tolist(), network(batch).logits, strict=True))
     return torch.stack([logits[row] for row in sorted(logits)])
+
+
+def affine(layer, x):
+    rows = zip(layer.weight.tolist(), layer.bias.tolist(), strict=True)
+    return [sum(w * value for w, value in zip(weights, x, strict=True)) + bias for weights, bias in rows]
+
+
+def test_classification_is_eq_13_to_17(make_features, small_params):
+    network, dialogues = network_and_dialogues(make_features(), small_params)
+    network.double()
+    dialogues = replace(dialogues, features={m: f.double() for m, f in dialogues.features.items()})
+    spans = dialogues.spans["test"]
+    batch = dialogues.batch(spans)
+    output, predictions = network(batch), predict(network, dialogues, spans, len(spans))
+    for place, row in enumerate(batch.row.tolist()):
+        f = [x for m in ("text", "audio", "visual") for x in output.fused[m][place].tolist()]
+        z = affine(network.fc_z, f)
+        hidden = [max(0.0, x) for x in affine(network.fc_l, z)]
+        exponentials = [math.exp(x) for x in affine(network.fc_p, hidden)]
+        p = [x / sum(exponentials) for x in exponentials]
+        assert output.z[place].tolist() == pytest.approx(z, rel=1e-10, abs=1e-12)
+        found = predictions.row.tolist().index(row)
+        assert predictions.probability[found].tolist() == pytest.approx(p, rel=1e-10)
+        assert predictions.label[found] == p.index(max(p))
 
 
 @pytest.mark.parametrize("fusion", ["multiattn", "concat"])
