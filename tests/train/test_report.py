@@ -221,6 +221,13 @@ def test_entries_of_one_study_are_compared(project, features):
     assert rows == [("first", "text + audio + visual"), ("first_text", "text")]
 
 
+def test_an_entry_that_was_taken_out_of_the_params_is_not_compared(project, features):
+    project.add("first", features)
+    left = project.root / "data/first/results/gone.json"
+    left.write_text("{}")  # of an older version, too
+    assert "gone" not in project.report("first")
+
+
 def test_names_of_classes_are_text_and_never_markup(project, features):
     names = ("<b>neutral</b>", "joy & $x$", "anger")
     project.add("first", replace(features, label_names=names))
