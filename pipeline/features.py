@@ -272,7 +272,10 @@ def _refusing(path: Path) -> Iterator[None]:
         raise UserError(
             f"{path}: no such feature file; make it with dvc repro, or fetch it with dvc pull"
         ) from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder; name a features.h5") from None
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, DamagedFileError) as error:
         raise UserError(
-            f"{path}: not a readable feature file ({error}); delete it and run dvc repro or dvc pull"
+            f"{path}: not a readable feature file ({' '.join(str(error).split())});"
+            " if it should be one, delete it and run dvc repro or dvc pull"
         ) from None

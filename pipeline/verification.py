@@ -47,6 +47,8 @@ def verify_features(path: Path) -> Iterator[Check]:
 
     Ends early where a file of another schema or without the needed arrays leaves nothing to check.
     """
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; name a features.h5")
     if not path.is_file():
         raise UserError(f"{path}: no such file; make it with dvc repro, or fetch it with dvc pull")
     try:

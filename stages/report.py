@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from pipeline.features import read_features
 from pipeline.h5 import Arrays
 from pipeline.manifest import Medium, read_media, read_utterances
-from pipeline.params import CorpusParams, read_params
+from pipeline.params import CorpusParams, Params, read_params
 from pipeline.report import facts
 from pipeline.report.charts import draw_confusion, draw_counts, draw_curves, read_curves, to_svg
 from pipeline.report.contact_sheet import draw_faces
@@ -30,9 +30,10 @@ LISTED = 200  # utterances that the page lists as not observed; quarantine.csv h
 
 def main(corpus: str) -> None:
     """Write ``data/<corpus>/report.html`` and ``plots/coverage.csv``."""
-    params = read_params().corpus(corpus)
+    everything = read_params()
+    params = everything.corpus(corpus)
     folder = Path("data", corpus)
-    study = read_study(Path("data", params.report.study, "results"))
+    study = read_study(everything, corpus)
     results = study[corpus]
     page: dict[str, Any] = (
         {"corpus": corpus, "results": results, "study": study, "study_name": params.report.study}
@@ -47,9 +48,18 @@ def main(corpus: str) -> None:
     print(f"report: {folder / 'report.html'} ({len(html.encode()) / 1e6:.1f} MB)")
 
 
-def read_study(folder: Path) -> dict[str, Results]:
-    """Results of every entry that names this study, by entry."""
-    return {path.stem: read_results(path) for path in sorted(folder.glob("*.json"))}
+def read_study(params: Params, corpus: str) -> dict[str, Results]:
+    """Results by entry of the corpus's study, of those entries that have any; UserError without its own.
+
+    Not of whatever lies in the study's folder: DVC leaves the results of an entry that was taken out.
+    """
+    study = params.corpus(corpus).report.study
+    paths = {
+        name: Path("data", study, "results", f"{name}.json")
+        for name, entry in sorted(params.corpora.items())
+        if entry.report.study == study
+    }
+    return {name: read_results(path) for name, path in paths.items() if name == corpus or path.exists()}
 
 
 def describe_model(folder: Path, results: Results) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def test_prune_does_not_take_a_project_without_outputs_for_one_that_uses_nothing
 
 
 def test_a_store_that_is_not_there_is_named_in_one_line(tmp_path: Path, capsys) -> None:
-    assert main(["store", "--store", str(tmp_path / "none"), "ls"]) == 1
+    assert main(["store", "ls", "--store", str(tmp_path / "none")]) == 1
     assert capsys.readouterr().err.startswith(f"multiemo: error: no item store at {tmp_path / 'none'}")
 
 
@@ -134,7 +134,7 @@ def test_a_wrong_call_shows_the_usage(arguments: list[str], capsys) -> None:
 
 
 def test_a_closed_pipe_is_no_error_to_shout_about(store: Path) -> None:
-    shell = f"{sys.executable} -m pipeline.cli store --store {store} ls | head -1"
+    shell = f"{sys.executable} -m pipeline.cli store ls --store {store} | head -1"
     done = subprocess.run(shell, shell=True, cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout == f"item store {store}\n"
     assert done.stderr == ""

@@ -185,6 +185,21 @@ def test_verify_tells_other_files_apart(tmp_path: Path, capsys) -> None:
     assert capsys.readouterr().err.startswith(f"multiemo: error: {tmp_path / 'none.h5'}: no such file")
 
 
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_a_folder_is_no_feature_file(command: str, tmp_path: Path, capsys) -> None:
+    assert main([command, str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"multiemo: error: {tmp_path}: is a folder; name a features.h5\n"
+
+
+def test_inspect_refuses_another_kind_of_file_in_one_line(tmp_path: Path, capsys) -> None:
+    (tmp_path / "params.yaml").write_text("corpora: {}\n" * 100)
+    assert main(["inspect", str(tmp_path / "params.yaml")]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "not a readable feature file" in said
+    assert "if it should be one, delete it" in said
+
+
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_explains_itself_with_an_example(command: str, capsys) -> None:
     with pytest.raises(SystemExit) as stopped:

@@ -50,7 +50,7 @@ def _draw(model: TrainedModel, seed: int, features: Features, row: int, output: 
     figure = draw_heatmap(
         f"What {features.id[row]} attends to",
         f"{said}   ·   model of {model.card.corpus}, seed {seed}, mean over {model.card.train.heads} heads"
-        "   ·   grey: not observed",
+        "   ·   hatched: not observed",
         [Line(str(features.speaker[place]), str(features.text[place])) for place in span],
         chosen,
         {pair: weights[:, :, chosen].mean(dim=1).numpy() for pair, weights in maps.items()},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,7 +13,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 COLOURS = "cividis"  # even in lightness, so it survives colour blindness and a black-and-white printer
-NOT_OBSERVED = "#e4e4e4"
+NOT_OBSERVED: Any = {"facecolor": "white", "edgecolor": "#8c959f", "hatch": "/////"}
+"""Not a colour: the middle of cividis is grey."""
 LABEL_CHARACTERS = 46
 
 Pair = tuple[str, str]
@@ -44,7 +45,7 @@ def draw_heatmap(
     """A figure with a row for each of T utterances and, for each pair of modalities, a column per layer.
 
     weights: float [layers, T] per pair, what utterance ``chosen`` takes from each utterance in each
-    layer.  observed: bool [T] per modality; what was not observed is grey.
+    layer.  observed: bool [T] per modality; what was not observed is hatched.
     """
     layers = next(iter(weights.values())).shape[0]
     count = len(lines)
@@ -61,7 +62,7 @@ def draw_heatmap(
         axes = figure.add_subplot(grid[column])
         shown = np.ma.masked_where(np.repeat(~observed[key][:, None], layers, axis=1), values.T)
         image = axes.imshow(shown, cmap=COLOURS, norm=scale, aspect="auto", interpolation="nearest")
-        axes.set_facecolor(NOT_OBSERVED)
+        axes.patch.set(**NOT_OBSERVED)
         axes.set_title(f"{query}\nlooks at {key}", fontsize=9)
         axes.set_xticks(range(layers), [str(layer + 1) for layer in range(layers)], fontsize=7)
         axes.set_xlabel("layer", fontsize=8)

@@ -200,8 +200,10 @@ def load_model(folder: Path) -> TrainedModel:
     path = folder / CARD
     try:
         card = ModelCard.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; make it with dvc repro, or fetch it with dvc pull") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(
+            f"{path}: no such file; name the folder of a model that dvc repro made or dvc pull fetched"
+        ) from None
     except ValidationError as error:
         mistakes = "; ".join(f"{'.'.join(map(str, m['loc']))}: {m['msg']}" for m in error.errors())
         raise UserError(f"{path}: not a model of this version: {mistakes}; train it again") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,6 +67,9 @@ def _run(given: argparse.Namespace) -> int:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: is not an empty folder; name a new one with -o")
     layout = LAYOUTS[given.to]
+    twice = [name for name, count in Counter(name for name, _ in given.reduce).items() if count > 1]
+    if twice:
+        raise UserError(f"--reduce {twice[0]}: given more than once")
     features = read_features(given.file)
     written = []
     for name, dimension in given.reduce:

@@ -27,18 +27,22 @@ AGE_UNITS_S = {"d": DAY_S, "w": 7 * DAY_S, "y": 365 * DAY_S}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments and the subcommands of ``multiemo store``."""
     parser.description = "What the item store holds, whether it is sound, and what may go."
-    parser.add_argument(
-        "--store", type=Path, help="its folder (default: MULTIEMO_STORE or the project's own)"
-    )
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument("--store", type=Path, help="its folder (default: MULTIEMO_STORE or the project's own)")
     actions = parser.add_subparsers(metavar="action", required=True)
-    ls = actions.add_parser("ls", help="items and bytes by stage, and what this project uses of them")
+    ls = actions.add_parser(
+        "ls", parents=[where], help="items and bytes by stage, and what this project uses of them"
+    )
     ls.set_defaults(run=_ls)
     verify = actions.add_parser(
-        "verify", help="read every item and check its digest; status 1 if any is damaged"
+        "verify",
+        parents=[where],
+        help="read every item and check its digest; status 1 if any is damaged",
     )
     verify.set_defaults(run=_verify)
     prune = actions.add_parser(
         "prune",
+        parents=[where],
         help="delete items",
         description="Delete what killed writers left and the items that meet the criteria, all of them where"
         " both are given. Says what would go, and deletes only with --delete. Nothing that was used within"

@@ -95,7 +95,7 @@ def draw_curves(curves: Curves, selected_epochs: Mapping[int, int]) -> Figure:
         above.set_ylim(bottom=0)
         below.set_title("loss, log scale" if _set_log_scale(below) else "loss")
         below.set_xlabel("epoch")
-        below.xaxis.set_major_locator(MaxNLocator(integer=True))
+        below.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))  # of one epoch, too
         above.legend(loc="best", ncols=2)
         below.legend(loc="best")
     return figure

@@ -34,10 +34,14 @@ class Published:
         return self.models[model][self.classes.index(name)]
 
     def same_setting(
-        self, modalities: Collection[str], fusion: str, swfc_weight: float
+        self, modalities: Collection[str], *, visextnet: bool, fusion: str, swfc_weight: float
     ) -> tuple[str, float] | None:
-        """(where it stands, weighted F1) for a model of this setting; None where the paper has none."""
+        """(where it stands, weighted F1) for a model of this setting; None where the paper has none.
+
+        visextnet: False where another network made the visual features; the paper put a 3D-CNN there.
+        """
         changes = [
+            (not visextnet, WITHOUT_VISEXTNET),
             (fusion == "concat", WITHOUT_MULTIATTN),
             (swfc_weight == 0, WITHOUT_SWFC),
         ]
@@ -47,8 +51,9 @@ class Published:
             return None if value is None else ("Table 3", value)
         if len(changed) > 1:
             return None
-        weighted = self.models[changed[0] if changed else OURS][-1]
-        return None if weighted is None else (self.table, weighted)
+        model = changed[0] if changed else OURS
+        weighted = self.models[model][-1]
+        return None if weighted is None else (f"{self.table}, {model}", weighted)
 
 
 _UNREPORTED = (None,) * 7

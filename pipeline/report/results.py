@@ -92,6 +92,12 @@ class Results(Section):
         """Modalities whose encoder has random weights, so that the scores say nothing of the method."""
         return tuple(name for name, encoder in self.encoders.items() if encoder.startswith("UNTRAINED"))
 
+    @property
+    def visextnet(self) -> bool:
+        """Whether no visual features are another network's than the ResNet that the stage visual has."""
+        words = self.encoders.get("visual", "").removeprefix("UNTRAINED ").removeprefix("SE-")
+        return "visual" not in self.modalities or words.startswith("ResNet-")
+
 
 def write_results(path: Path, results: Results) -> None:
     """Write the file, and its folder if need be."""

@@ -239,6 +239,7 @@ def test_reduction_is_pca_of_the_observed_training_split(export: Export) -> None
     ("options", "message"),
     [
         (["--reduce", "audio=10"], "training split observed utterances (8); ask for at most 8"),
+        (["--reduce", "audio=4", "--reduce", "audio=2"], "--reduce audio: given more than once"),
         (["--reduce", "smell=2"], "the file has no smell features (it has: audio, text, visual)"),
     ],
 )

@@ -173,6 +173,8 @@ def test_a_missing_or_damaged_file_is_named(trained, tmp_path):
     with pytest.raises(UserError, match=r"model\.json: no such file"):
         load_model(folder)
     save_model(folder, trained)
+    with pytest.raises(UserError, match=r"model\.json: no such file; name the folder"):
+        load_model(folder / "model.json")
     (folder / "seed_0.safetensors").write_bytes(b"garbage that is longer than eight bytes")
     with pytest.raises(UserError, match=r"seed_0\.safetensors: damaged"):
         load_model(folder)

@@ -216,10 +216,16 @@ def test_a_corpus_in_which_no_face_was_found_is_reported(project, features):
 def test_entries_of_one_study_are_compared(project, features):
     project.add("first", features)
     project.add("first_text", features, modalities=("text",))
-    rows = re.findall(
-        r'<th scope="row">(first\w*)[^<]*</th><td class="text">([^<]*)</td>', project.report("first")
-    )
+    row = r'<th scope="row">(first\w*)[^<]*</th>.*?<td class="text">([^<]*)</td>'
+    rows = re.findall(row, project.report("first"), re.DOTALL)
     assert rows == [("first", "text + audio + visual"), ("first_text", "text")]
+
+
+def test_an_entry_that_was_taken_out_of_the_params_is_not_compared(project, features):
+    project.add("first", features)
+    left = project.root / "data/first/results/gone.json"
+    left.write_text("{}")  # of an older version, too
+    assert "gone" not in project.report("first")
 
 
 def test_names_of_classes_are_text_and_never_markup(project, features):
@@ -236,14 +242,32 @@ def test_the_papers_figures_stand_beside_its_classes_only(project, features):
     page = project.report("first")
     assert "MultiEMO in Table 2 of the paper, on MELD itself" in page
     assert "Not comparable as they stand" in page
-    assert "66.74 (Table 2)" in page
+    assert "66.74 (Table 2, MultiEMO)" in page
+    assert published_for(MELD[:6]) is None
+
+
+@pytest.mark.parametrize(
+    ("modalities", "changes", "expected"),
+    [
+        (("text", "audio"), {}, ("Table 3", 64.21)),
+        (MODALITIES, {"fusion": "concat"}, ("Table 2, MultiEMO w/o MultiAttn", 62.50)),
+        (MODALITIES, {"swfc_weight": 0}, ("Table 2, MultiEMO w/o SWFC loss", 63.83)),
+        (MODALITIES, {"visextnet": False}, ("Table 2, MultiEMO w/o VisExtNet", 64.89)),
+        (MODALITIES, {"fusion": "concat", "swfc_weight": 0}, None),
+        (("text", "visual"), {"visextnet": False}, None),
+    ],
+)
+def test_the_papers_figure_for_a_setting_is_that_of_its_ablation(modalities, changes, expected):
     meld = published_for(MELD)
     assert meld is not None
-    assert meld.same_setting(("text", "audio"), "multiattn", 0.4) == ("Table 3", 64.21)
-    assert meld.same_setting(MODALITIES, "concat", 0.4) == ("Table 2", 62.50)
-    assert meld.same_setting(MODALITIES, "multiattn", 0) == ("Table 2", 63.83)
-    assert meld.same_setting(MODALITIES, "concat", 0) is None
-    assert published_for(MELD[:6]) is None
+    setting = {"visextnet": True, "fusion": "multiattn", "swfc_weight": 0.4} | changes
+    assert meld.same_setting(modalities, **setting) == expected
+
+
+def test_visual_features_of_another_network_are_compared_with_the_papers_ablation(project, features):
+    encoders = features.provenance["encoders"] | {"visual": "DenseNet-121"}
+    project.add("first", replace(features, label_names=MELD, provenance={"encoders": encoders}))
+    assert "64.89 (Table 2, MultiEMO w/o VisExtNet)" in project.report("first")
 
 
 @pytest.mark.skipif(not PAPER.is_file(), reason="the paper's text is not here")

@@ -12,7 +12,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Draw the attention of each component of MultiAttn for one utterance: how much it takes from each\n"
         "utterance of the dialogue, by layer and by the modality that it looks at. The mean over the heads\n"
-        "is shown; the brighter, the more. Grey: not observed, so it cannot be attended to."
+        "is shown; the brighter, the more. Hatched: not observed, so it cannot be attended to."
     )
     parser.add_argument("features", type=Path, help="a features.h5")
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained model")
