@@ -302,7 +302,9 @@ def test_in_a_browser_the_page_fits_the_screen_without_errors(project, features,
     probe = tmp_path / "probe.html"
     script = (
         "const d = document.querySelector('iframe').contentDocument.documentElement;"
-        "document.body.dataset.found = [d.clientWidth, d.scrollWidth, d.querySelectorAll('svg').length]"
+        "const spilt = [...d.querySelectorAll('.tiles dd')].filter(e => e.scrollWidth > e.clientWidth);"
+        "const figures = d.querySelectorAll('svg').length;"
+        "document.body.dataset.found = [d.clientWidth, d.scrollWidth, figures, spilt.length]"
     )
     probe.write_text(
         f'<body onload="{html.escape(script)}"><iframe width="{width_px}" height="800" style="border:0" '
@@ -315,9 +317,9 @@ def test_in_a_browser_the_page_fits_the_screen_without_errors(project, features,
          "--dump-dom", probe.as_uri()],
         capture_output=True, text=True, timeout=120, check=True, env=os.environ | {"HOME": str(tmp_path)},
     )  # fmt: skip
-    found = re.search(r'data-found="(\d+),(\d+),(\d+)"', done.stdout)
+    found = re.search(r'data-found="(\d+),(\d+),(\d+),(\d+)"', done.stdout)
     assert found is not None, done.stderr
-    shown_px, needed_px, figures = map(int, found.groups())
+    shown_px, needed_px, figures, spilt = map(int, found.groups())
     assert (shown_px, needed_px) == (width_px, width_px)
-    assert figures == 6
+    assert (figures, spilt) == (6, 0)
     assert "CONSOLE" not in done.stderr
