@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from dvc.utils.hydra import apply_overrides
+from ruamel.yaml import YAML
 
 from pipeline.errors import UserError
 from pipeline.params import read_params
@@ -26,6 +30,32 @@ def test_the_projects_own_params_are_sound() -> None:
     assert "demo" in read_params(PROJECT / "params.yaml").corpora
 
 
+def leaves(node: Any, place: str) -> dict[str, Any]:
+    """Full key -> value of everything that is no mapping."""
+    if not isinstance(node, dict):
+        return {place: node}
+    return {key: value for name in node for key, value in leaves(node[name], f"{place}.{name}").items()}
+
+
+@pytest.mark.parametrize("corpus", ["meld", "iemocap", "demo"])
+def test_an_experiment_changes_one_value_of_one_corpus(tmp_path: Path, corpus: str) -> None:
+    uncommented = re.sub(r"^  # (meld:|iemocap:|  .*)$", r"  \1", PARAMS, flags=re.MULTILINE)
+    path = tmp_path / "params.yaml"
+    path.write_text(uncommented, encoding="utf-8")
+    assert set(read_params(path).corpora) == {"meld", "iemocap", "demo"}
+    before = leaves(YAML(typ="safe").load(path), "params")
+    numbers = [
+        key
+        for key, value in before.items()
+        if key.startswith(f"params.corpora.{corpus}.") and isinstance(value, float)
+    ]
+    assert len(numbers) > 15
+    # All at once, because DVC takes its time.  None may stray to the defaults or to another corpus.
+    apply_overrides(path, [f"{key.removeprefix('params.')}=0.125" for key in numbers])
+    after = leaves(YAML(typ="safe").load(path), "params")
+    assert after == before | dict.fromkeys(numbers, 0.125)
+
+
 MISTAKES = {
     "      min_face_size_px: 60 -> min_face_size: 60": (
         "corpora.demo.faces.min_face_size: unknown key (did you mean 'min_face_size_px'?)"
@@ -42,7 +72,7 @@ MISTAKES = {
     "      weights: untrained -> weights: null": (
         "corpora.demo.visual.weights: input should be a valid string (it is None)"
     ),
-    "    audio: *audio -> # none": "corpora.demo.audio: missing",
+    "    audio: {<<: *audio} -> # none": "corpora.demo.audio: missing",
     "      swfc_weight: 0.4 -> swfc_weight: 0.8": "must not exceed 1 (Eq. 22)",
     "    root: data/raw/demo\n    modalities: [text, audio, visual] -> root: x\n    modalities: [text]": (
         "corpora.demo: train.modalities asks for audio, visual, which modalities does not extract"
