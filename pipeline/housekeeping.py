@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +68,8 @@ def used_keys(data: Path) -> set[str]:
     """Keys of the items that a project's outputs were made of: data/<corpus>/<stage>.h5, text_encoder."""
     keys: set[str] = set()
     for path in data.glob(f"*/*/{ORIGIN}"):
-        keys.add(json.loads(path.read_text(encoding="utf-8")).get(ITEM_KEY, ""))
+        with suppress(OSError, ValueError):  # damaged, as a file below may be
+            keys.add(json.loads(path.read_text(encoding="utf-8")).get(ITEM_KEY, ""))
     for path in data.glob("*/*.h5"):
         try:
             arrays, _ = read_h5(path, ["item_key"])

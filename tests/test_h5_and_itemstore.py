@@ -287,6 +287,42 @@ def test_whoever_may_use_the_store_may_use_what_others_put_there(lab_folder: Pat
     assert modes == {"faces": 0o2770, "ab": 0o2770, f"{KEY}.h5": 0o660}
 
 
+FILL_AT_ONCE = """
+import os, sys
+import numpy as np
+from pathlib import Path
+from pipeline.itemstore import ItemStore
+root, group = Path(sys.argv[1]), int(sys.argv[2])
+gate, opener = os.pipe()
+members = []
+for user in (60001, 60002, 60003):
+    members.append(os.fork())
+    if not members[-1]:
+        os.setgroups([group]), os.setgid(group), os.setuid(user), os.umask(0o077)
+        os.close(opener), os.read(gate, 1)
+        for number in range(256):
+            ItemStore(root, "faces").put(f"{number:02x}" + "0" * 62, {"features": np.ones(3)})
+        os._exit(0)
+os.close(opener)
+sys.exit(sum(os.waitpid(member, 0)[1] for member in members) > 0)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users")
+def test_members_who_fill_an_empty_store_at_once_never_shut_each_other_out(lab_folder: Path) -> None:
+    group = 54321
+    for number in range(4):
+        (root := lab_folder / str(number)).mkdir()
+        os.chown(root, 0, group)
+        root.chmod(0o2770)
+        done = subprocess.run(
+            [sys.executable, "-c", FILL_AT_ONCE, str(root), str(group)],
+            cwd=PROJECT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert {path.stat().st_mode & 0o7777 for path in (root / "faces").iterdir()} == {0o2770}
+
+
 def test_an_items_time_is_that_of_its_last_use(tmp_path: Path) -> None:
     store = ItemStore(tmp_path, "faces")
     store.put(KEY, ARRAYS)
