@@ -4,7 +4,8 @@
 
 The stage runs on as many clips and on three times as many; their difference leaves out the start of
 Python, of the workers and of openSMILE, which is printed by itself.  Linear is openSMILE's rate in
-one process, times the workers.  Limit: openSMILE itself, which the stage calls as it is.
+one process, times the workers; processor time, which other work on the machine changes little, tells
+how much the stage adds.  Limit: openSMILE itself, which the stage calls as it is.
 """
 
 from __future__ import annotations
@@ -36,15 +37,20 @@ def main(clips: int) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         few = make_project(Path(temporary, "few"), clips)
         many = make_project(Path(temporary, "many"), 3 * clips)
-        few_s = run_stage(few, workers)
-        direct_s = call_opensmile(sorted((few / "raw").glob("*.wav")))
-        many_s = run_stage(many, workers)
+        few_s, few_processor_s = run_stage(few, workers)
+        direct_s, direct_processor_s = call_opensmile(sorted((few / "raw").glob("*.wav")))
+        many_s, many_processor_s = run_stage(many, workers)
     each_s = (many_s - few_s) / (2 * clips)
+    each_processor_s = (many_processor_s - few_processor_s) / (2 * clips)
     linear_s = direct_s / workers
     print(f"clips of {DURATION_S:.0f} s; {machine()}")
     print(
         f"openSMILE {1 / direct_s:.1f} utterances/s; the stage {1 / each_s:.1f} with {workers} workers,"
         f" {linear_s / each_s:.2f} times linear"
+    )
+    print(
+        f"processor time of an utterance: openSMILE {1000 * direct_processor_s:.1f} ms, the stage"
+        f" {1000 * each_processor_s:.1f} ms, {direct_processor_s / each_processor_s:.2f} times linear"
     )
     print(f"start of the stage {few_s - clips * each_s:.1f} s, once")
 
@@ -81,11 +87,17 @@ def write_speech_like(path: Path, seed: int) -> None:
         file.writeframes((samples * 32767).astype("<i2").tobytes())
 
 
-def run_stage(project: Path, workers: int) -> float:
-    """Seconds that the stage takes, the start of Python included."""
-    start = time.perf_counter()
+def run_stage(project: Path, workers: int) -> tuple[float, float]:
+    """Seconds that the stage takes, the start of Python included, and those of the processor."""
+    start, processor_start = time.perf_counter(), children_processor_s()
     subprocess.run([sys.executable, "-m", "stages", "audio", "demo"], **options(project, workers))
-    return time.perf_counter() - start
+    return time.perf_counter() - start, children_processor_s() - processor_start
+
+
+def children_processor_s() -> float:
+    """Processor seconds of all processes that were started and have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def options(project: Path, workers: int = 1) -> dict[str, object]:
@@ -102,14 +114,15 @@ def options(project: Path, workers: int = 1) -> dict[str, object]:
     }
 
 
-def call_opensmile(paths: list[Path]) -> float:
-    """Seconds for each file."""
+def call_opensmile(paths: list[Path]) -> tuple[float, float]:
+    """Seconds for each file, and those of the processor."""
     smile = opensmile.Smile(opensmile.FeatureSet.ComParE_2016, opensmile.FeatureLevel.Functionals)
     smile.process_file(str(paths[0]))
-    start = time.perf_counter()
+    start, processor_start = time.perf_counter(), time.process_time()
     for path in paths:
         smile.process_file(str(path))
-    return (time.perf_counter() - start) / len(paths)
+    seconds = time.perf_counter() - start, time.process_time() - processor_start
+    return seconds[0] / len(paths), seconds[1] / len(paths)
 
 
 if __name__ == "__main__":

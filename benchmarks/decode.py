@@ -1,4 +1,4 @@
-"""How long the face network waits for decoding: the share of the stage's time in which it does not run.
+"""How long the networks wait for decoding: the share of each stage's time in which its network does not run.
 
     python -m benchmarks.decode [clips]
 
@@ -13,6 +13,8 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -22,8 +24,12 @@ from pipeline import runtime
 from pipeline.manifest import Medium
 from pipeline.media import read_frames
 from pipeline.mtcnn import FaceDetector
-from pipeline.params import FacesParams
+from pipeline.params import FacesParams, VisualParams
+from stages import visual
 from stages.faces import find_faces_of_dialogue
+from stages.visual import ClipFaces
+
+VISUAL = VisualParams(weights="untrained")
 
 
 def main(clips: int) -> None:
@@ -35,9 +41,15 @@ def main(clips: int) -> None:
         write_portrait(root / media[0].path)
         for medium in media[1:]:
             shutil.copy(root / media[0].path, root / medium.path)
-        find_faces_of_dialogue(media[:1], root, FacesParams())
+        faces = find_faces_of_dialogue(media[:1], root, FacesParams())
+        found = [ClipFaces(medium.path, "", faces["frame_index"], faces["box_px"]) for medium in media]
+        encoder = visual.find_encoder("visual.weights", VISUAL)
+        visual.embed_dialogue(found[:1], root, encoder, VISUAL)
         for ahead in sorted({0, threads}):
-            report(media, root, ahead)
+            detect = partial(find_faces_of_dialogue, media, root, FacesParams())
+            report("faces", FaceDetector, "detect", detect, clips, ahead)
+            embed = partial(visual.embed_dialogue, found, root, encoder, VISUAL)
+            report("visual", visual, "embed_faces", embed, clips, ahead)
         start = time.perf_counter()
         for medium in media:
             read_frames(root / medium.path, 20)
@@ -45,28 +57,27 @@ def main(clips: int) -> None:
     print(f"decoding alone {decoding_s:.2f} s: {clips * FRAMES / decoding_s:.0f} frames/s of one thread")
 
 
-def report(media: list[Medium], root: Path, threads: int) -> None:
-    """Print the time that the stage takes for the clips, and the share in which the detector waits."""
+def report(
+    stage: str, owner: object, network: str, run: Callable[[], object], clips: int, threads: int
+) -> None:
+    """Print the time that a stage takes for the clips, and the share in which its network waits."""
     busy_s = 0.0
-    detect = FaceDetector.detect
+    compute = getattr(owner, network)
 
     def timed(*arguments: object) -> object:
         nonlocal busy_s
         start = time.perf_counter()
-        faces = detect(*arguments)  # results lie on the CPU: whatever the device does, it is done
+        result = compute(*arguments)  # results lie on the CPU: whatever the device does, it is done
         busy_s += time.perf_counter() - start
-        return faces
+        return result
 
-    with (
-        patch.object(FaceDetector, "detect", timed),
-        patch.object(runtime, "decode_threads", lambda: threads),
-    ):
+    with patch.object(owner, network, timed), patch.object(runtime, "decode_threads", lambda: threads):
         start = time.perf_counter()
-        find_faces_of_dialogue(media, root, FacesParams())
+        run()
         all_s = time.perf_counter() - start
     print(
-        f"{threads} thread(s) decode ahead: {all_s:.2f} s, {len(media) / all_s:.2f} utterances/s;"
-        f" the detector waits for {1 - busy_s / all_s:.1%} of it"
+        f"{stage}, {threads} thread(s) decode ahead: {all_s:.2f} s, {clips / all_s:.2f} utterances/s;"
+        f" the network waits for {1 - busy_s / all_s:.1%} of it"
     )
 
 

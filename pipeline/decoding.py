@@ -14,6 +14,10 @@ from av.stream import Disposition
 
 from pipeline.errors import UserError
 
+# ffmpeg looks through so many packets for another codec (DTS) in disguise.  Its own 2500, most of a short
+# file, take longer than everything else does in reading it; eight are 32 kB.
+WAV_OPTIONS = {"max_probe_packets": "8"}
+
 
 class MediaError(Exception):
     """A file, or one of its streams, that cannot be used; the message is the reason, in a few words."""
@@ -31,7 +35,7 @@ class UnreachableFileError(UserError):
 def open_media(path: Path) -> av.container.InputContainer:
     """The file, opened; MediaError if it is no media file, UnreachableFileError if it cannot be read."""
     try:
-        return av.open(path)
+        return av.open(path, options=WAV_OPTIONS if path.suffix.lower() == ".wav" else {})
     except av.InvalidDataError as error:
         raise MediaError(f"cannot be opened: {_words(error)}") from error
     except OSError as error:

@@ -110,7 +110,7 @@ class VisualParams(Section):
     head has), or the one below it (2048)."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the network's arithmetic.  ``bfloat16`` is faster where the hardware has it (GPUs since Ampere,
-    CPUs with AMX), much slower elsewhere, and changes the features by about half a percent."""
+    CPUs with AMX or AVX512-BF16), much slower elsewhere, and changes the features by about half a percent."""
     crop_size_px: Annotated[int, Field(ge=32)] = 224
     """Side of the square that each face is resized to."""
     crop_margin: Annotated[float, Field(ge=0, le=1)] = 0.2

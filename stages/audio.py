@@ -78,8 +78,10 @@ def describe_sound(samples: np.ndarray, params: AudioParams) -> np.ndarray:
     A vector has no room for the series that low-level descriptors are, so their mean and standard
     deviation over time stand for them.
 
-    Raises MediaError for sound that openSMILE cannot describe: silent, or too short.
+    Raises MediaError for sound that openSMILE cannot describe: silent, too short, or no numbers.
     """
+    if not np.isfinite(samples).all():  # a wav of floats can hold NaN, which openSMILE takes for a sound
+        raise MediaError("sound holds values that are no finite numbers")
     loudest = float(np.abs(samples).max(initial=0.0))
     if loudest < 10 ** (params.silence_dbfs / 20):
         raise MediaError("silent")

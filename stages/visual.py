@@ -17,6 +17,7 @@ from PIL import Image
 
 from pipeline import runtime
 from pipeline.checkpoints import load_checkpoint
+from pipeline.clips import map_ahead
 from pipeline.errors import UserError
 from pipeline.h5 import Arrays
 from pipeline.layouts import IMAGENET, Normalisation
@@ -116,18 +117,27 @@ def embed_dialogue(clips: Sequence[ClipFaces], root: Path, encoder: Encoder, par
         clips = [clip.largest() for clip in clips]
     features = np.zeros((len(clips), encoder.dimension), np.float32)
     reasons = [clip.reason for clip in clips]
-    for path in dict.fromkeys(clip.path for clip in clips if not clip.reason):
-        places = [place for place, clip in enumerate(clips) if clip.path == path and not clip.reason]
+    places_by_file: dict[str, list[int]] = {}
+    for place, clip in enumerate(clips):
+        if not clip.reason:
+            places_by_file.setdefault(clip.path, []).append(place)
+
+    def attempt(path: str) -> list[np.ndarray] | MediaError:
         try:
-            crops = cut_faces(root / path, [clips[place] for place in places], params)
+            return cut_faces(root / path, [clips[place] for place in places_by_file[path]], params)
         except MediaError as error:
+            return error
+
+    ahead = map_ahead(attempt, places_by_file, runtime.decode_threads())
+    for places, crops in zip(places_by_file.values(), ahead, strict=True):
+        if isinstance(crops, MediaError):
             for place in places:
-                reasons[place] = str(error)
-        else:
-            for place, faces in zip(places, crops, strict=True):
-                # Batches never mix clips, so that a clip's vector does not depend on its neighbours.
-                embeddings = embed_faces(faces, encoder)
-                features[place] = pool(embeddings, clips[place].frame_index, params.pooling)
+                reasons[place] = str(crops)
+            continue
+        for place, faces in zip(places, crops, strict=True):
+            # Batches never mix clips, so that a clip's vector does not depend on its neighbours.
+            embeddings = embed_faces(faces, encoder)
+            features[place] = pool(embeddings, clips[place].frame_index, params.pooling)
     return {"features": features, "reason": np.array(reasons)}
 
 

@@ -12,6 +12,7 @@ from skimage import data
 from pipeline.manifest import Medium
 from pipeline.media import read_frames
 from pipeline.mtcnn import FaceDetector, Faces
+from pipeline.mtcnn_networks import HalvingPool
 from pipeline.params import FacesParams
 
 
@@ -114,6 +115,15 @@ def test_a_gpu_finds_the_faces_that_a_cpu_finds() -> None:
     for number, image in enumerate(images):
         mine = Faces(*(values[found.image == number] for values in found))
         assert_same_faces(mine, detector(FacesParams()).detect([image]))
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 6), (7, 6), (8, 5), (5, 9), (1, 2)])
+def test_halving_is_max_pooling_that_rounds_up(height: int, width: int) -> None:
+    x = torch.randn(2, 16, height, width, generator=torch.Generator().manual_seed(0))
+    x = x.contiguous(memory_format=torch.channels_last)
+    halved = HalvingPool(10)(x)
+    assert torch.equal(halved, torch.nn.MaxPool2d(2, 2, ceil_mode=True)(x)[:, :10])
+    assert halved.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_faces_come_picture_by_picture_and_the_largest_first() -> None:

@@ -73,6 +73,16 @@ def test_silence_is_no_observation(amplitude: float) -> None:
         describe_sound(amplitude * noise(16000), PARAMS)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_wav_that_holds_no_numbers_is_no_observation(tmp_path: Path, value: float) -> None:
+    damaged = hum(1.0)
+    damaged[500:510] = value
+    soundfile.write(tmp_path / "damaged.wav", damaged, 16000, subtype="FLOAT")
+    [samples] = read_sound(tmp_path / "damaged.wav", 16000)
+    with pytest.raises(MediaError, match="sound holds values that are no finite numbers"):
+        describe_sound(samples, PARAMS)
+
+
 @pytest.mark.parametrize("samples", [0, 1, 160, 400, 800])
 @pytest.mark.parametrize("level", ["functionals", "lld_mean_std"])
 def test_sound_too_short_for_opensmile_is_no_observation(samples: int, level: str) -> None:

@@ -3,12 +3,14 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from shutil import copy
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from pipeline import runtime
 from pipeline.digest import file_digest
 from pipeline.errors import UserError
 from pipeline.extraction import Item, extract
@@ -93,6 +95,27 @@ def test_a_clip_that_vanished_since_the_manifest_is_no_property_of_the_clip(
     gone = ClipFaces("no/such/file.mp4", "", clip.frame_index, clip.box_px)
     with pytest.raises(UserError, match=r"no/such/file\.mp4: No such file .* run dvc repro again"):
         embed_dialogue([gone], demo_root, find_encoder("key", PARAMS), PARAMS)
+
+
+def test_cutting_faces_ahead_changes_no_vector_and_no_reason(
+    demo_root: Path, clip: ClipFaces, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = PARAMS.model_copy(update={"weights": str(weights), "architecture": "resnet50"})
+    (tmp_path / "damaged.mp4").write_text("no video")
+    clips = [
+        clip,
+        replace(clip, path=str(tmp_path / "damaged.mp4")),
+        replace(clip, box_px=clip.box_px + 9),
+        *(replace(clip, path=str(copy(demo_root / clip.path, tmp_path / f"{n}.mp4"))) for n in range(4)),
+    ]
+    encoder, results = find_encoder("key", params), []
+    for threads in (0, 2):
+        monkeypatch.setattr(runtime, "decode_threads", lambda threads=threads: threads)
+        results.append(embed_dialogue(clips, demo_root, encoder, params))
+    assert results[0]["reason"][1].startswith("cannot be opened")
+    np.testing.assert_array_equal(results[0]["reason"], results[1]["reason"])
+    np.testing.assert_array_equal(results[0]["features"], results[1]["features"])
+    assert (results[0]["features"].any(axis=1) == (results[0]["reason"] == "")).all()
 
 
 def test_untrained_weights_are_told_in_the_description_and_fixed_by_the_seed() -> None:
