@@ -62,6 +62,13 @@ def unobserved(number: int, reason: str) -> Arrays:
     return {"features": np.zeros((number, 2), np.float32), "reason": np.array([reason] * number)}
 
 
+def exhaust_memory(number: int) -> Arrays:
+    """At 2, like a picture too large for the machine."""
+    if number == 2:
+        np.empty(10**15)
+    return {"features": np.full((number, 2), number**2, np.float32)}
+
+
 def refuse(number: int) -> Arrays:
     raise UserError("the disk is full")
 
@@ -84,6 +91,13 @@ def test_an_item_that_kills_every_worker_costs_itself_alone(tmp_path: Path) -> N
     parts = list(extract("squares", items([1, 2, 4]), work, workers=1, failed=unobserved))
     assert [part["features"][0, 0] for part in parts] == [1, 0, 16]
     assert parts[1]["reason"][0].startswith("worker died twice: killed on tcp://")
+
+
+@pytest.mark.usefixtures("cluster")
+def test_an_item_that_needs_more_memory_than_there_is_costs_itself_alone() -> None:
+    parts = list(extract("exhaust", items([1, 2, 3]), exhaust_memory, workers=1, failed=unobserved))
+    assert [part["features"][0, 0] for part in parts] == [1, 0, 9]
+    assert parts[1]["reason"][0] == "worker died twice: out of memory"
 
 
 @pytest.mark.usefixtures("cluster")
