@@ -16,6 +16,7 @@ from train.data import IGNORED_LABEL, Batch, Dialogues
 from train.losses import Losses, training_losses
 from train.metrics import compute_metrics
 from train.model import MultiEmo, Output
+from train.optimiser import Adam
 
 
 @dataclass(frozen=True)
@@ -50,22 +51,15 @@ class Trainer:
         # Initialised on the CPU, so that every device starts from the same weights.
         network = MultiEmo(params, dims, len(dialogues.label_names))
         self.network = network.to(dialogues.label.device)
-        self.optimiser = torch.optim.Adam(
-            self.network.parameters(),
-            lr=params.learning_rate,
-            betas=params.adam_betas,
-            weight_decay=2 * params.l2,  # the gradient of lambda ||theta||^2 (Eq. 22) is 2 lambda theta
-            fused=True,
-        )
-        self.schedule = torch.optim.lr_scheduler.StepLR(
-            self.optimiser, step_size=params.decay_every_epochs, gamma=params.learning_rate_decay
-        )
+        self.optimiser = Adam(self.network.parameters(), params.learning_rate, params.adam_betas, params.l2)
         # Of its own, so that a change to the network does not change the order of dialogues.
         self.shuffle = torch.Generator().manual_seed(seed)
 
     def run_epoch(self, number: int, train: Sequence[range], dev: Sequence[range]) -> Epoch:
         """One pass over the training dialogues in a new random order, and one over the validation's."""
         where = f"seed {self.seed}, epoch {number}"
+        decays = (number - 1) // self.params.decay_every_epochs
+        self.optimiser.learning_rate = self.params.learning_rate * self.params.learning_rate_decay**decays
         order = torch.randperm(len(train), generator=self.shuffle).tolist()
         self.network.train()
         sums = np.zeros(len(Losses._fields))
@@ -76,14 +70,13 @@ class Trainer:
             count = int((batch.label != IGNORED_LABEL).sum())
             sums += values * count
             samples += count
-        self.schedule.step()
         dev_loss, dev_weighted_f1 = self.score(dev, f"{where}, validation")
         total, swfc, soft_hgr, cross_entropy = (sums / samples).tolist()
         return Epoch(self.seed, number, total, swfc, soft_hgr, cross_entropy, dev_loss, dev_weighted_f1)
 
     def step(self, batch: Batch) -> Losses:
         """Forward, backward, and one step of the optimiser."""
-        self.optimiser.zero_grad()  # first, so that old gradients do not lie beside the new activations
+        self.optimiser.forget_gradients()  # first, so that they do not lie beside the new activations
         _, losses = self._run(batch)
         losses.total.backward()
         self.optimiser.step()
@@ -111,8 +104,7 @@ class Trainer:
         device = self.dialogues.label.device
         return {
             "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
+            "optimiser": self.optimiser.state(),
             "shuffle": self.shuffle.get_state(),
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
@@ -121,8 +113,7 @@ class Trainer:
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to where ``state`` was taken; its tensors are on the CPU."""
         self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
+        self.optimiser.restore(state["optimiser"])
         self.shuffle.set_state(state["shuffle"])
         torch.set_rng_state(state["random"])
         if state["random_cuda"] is not None:
