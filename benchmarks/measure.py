@@ -11,7 +11,6 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 
 def time_in_turn(
@@ -32,6 +31,8 @@ def time_in_turn(
 
 def flops(function: Callable[[], object]) -> int:
     """Floating-point operations of all convolutions and matrix products that a function does."""
+    from torch.utils.flop_counter import FlopCounterMode  # brings in torch's compiler, 80 MB
+
     with FlopCounterMode(display=False) as counter:
         function()
     return counter.get_total_flops()

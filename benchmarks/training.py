@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.measure import machine
 from benchmarks.plain_multiemo import PaddedBatch, PlainMultiEmo, plain_loss
 from pipeline.corpora.formats import read_corpus
 from pipeline.features import Features, ModalityFeatures
@@ -60,10 +61,13 @@ DIALOGUES_OF_LENGTH = (
 
 PROJECT = Path(__file__).resolve().parent.parent
 DIMS = {"text": 768, "audio": 6373, "visual": 1000}
+# bfloat16 pays where the processor computes in it (AVX512-BF16, AMX, a GPU), and is slower elsewhere.
+PRECISIONS = ("float32", "bfloat16")
 LABELS = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
 
 
 def main(annotations: Path | None, rounds: int) -> None:
+    at_import_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     features = features_of_meld(annotations)
     dialogues = Dialogues.from_features(features, fit_standardisation(features, list(DIMS))).to(device())
     del features
@@ -72,27 +76,33 @@ def main(annotations: Path | None, rounds: int) -> None:
     batches = [[spans[i] for i in order[k : k + 100]] for k in range(0, 1100, 100)]
     utterances = sum(map(len, spans))
     print(
-        f"{len(spans)} dialogues, {utterances} utterances, on {device()}, {torch.get_num_threads()} threads"
+        f"{len(spans)} dialogues, {utterances} utterances, medians of {rounds} of the epoch's 12 batches;"
+        f" {device()}, {torch.get_num_threads()} threads; {machine()}"
     )
-    trainers = {6: Trainer(dialogues, TrainParams(layers=6), seed=0)}
-    for batch in batches[:3]:  # before another network is there, because this is the peak of one
-        stepper(trainers[6])(batch)
+    # Before another network is there, because this is the peak of one.
+    trainer = Trainer(dialogues, TrainParams(layers=6), seed=0)
+    for batch in batches[:3]:
+        stepper(trainer)(batch)
+    del trainer
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory of data and training, 6 layers: {peak_mib:.0f} MiB")
-    trainers[2] = Trainer(dialogues, TrainParams(layers=2), seed=0)
-    stepper(trainers[2])(batches[0])
-    for layers, trainer in sorted(trainers.items()):
-        params, ours = trainer.params, stepper(trainer)
-        plain = plain_stepper(dialogues, params)
-        plain(batches[0][:8])  # as warm as ours
-        seconds = [(timed(plain, batch), timed(ours, batch)) for batch in batches[:rounds]]
-        ratio = statistics.median(p / o for p, o in seconds)
+    print(
+        f"peak memory of data and training, 6 layers: {peak_mib:.0f} MiB, {at_import_mib:.0f} of it PyTorch's"
+    )
+    for layers in (2, 6):
+        params = TrainParams(layers=layers)
+        steppers = [plain_stepper(dialogues, params)]
+        for precision in PRECISIONS:
+            changed = params.model_copy(update={"precision": precision})
+            steppers.append(stepper(Trainer(dialogues, changed, seed=0)))
+        for step in steppers:
+            step(batches[0][:8])  # allocates and loads what the first step does
+        seconds = [[timed(step, batch) for step in steppers] for batch in batches[:rounds]]
         share = utterances / sum(len(span) for batch in batches[:rounds] for span in batch)
-        whole = [share * sum(each) for each in zip(*seconds, strict=True)]
-        print(
-            f"{layers} layers: {ratio:.1f} times as fast (median of {rounds} of the epoch's 12 batches); "
-            f"an epoch takes about {whole[0]:.0f} s plain, {whole[1]:.1f} s here"
-        )
+        plain_s, *epochs_s = (share * sum(each) for each in zip(*seconds, strict=True))
+        print(f"{layers} layers, plain: an epoch takes about {plain_s:.0f} s")
+        for place, (precision, epoch_s) in enumerate(zip(PRECISIONS, epochs_s, strict=True), start=1):
+            ratio = statistics.median(each[0] / each[place] for each in seconds)
+            print(f"{layers} layers, {precision}: {ratio:.1f} times as fast, about {epoch_s:.1f} s")
 
 
 def stepper(trainer: Trainer) -> Callable[[list[range]], None]:

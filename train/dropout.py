@@ -32,4 +32,4 @@ class Dropout(nn.Module):
         kept = draws.view(torch.int16)[: x.numel()] >= dropped - _VALUES_OF_16_BITS // 2
         scale = _VALUES_OF_16_BITS / (_VALUES_OF_16_BITS - dropped)
         # One byte per element is kept for the gradient, where a product would keep its factor.
-        return torch.where(kept.view_as(x), x * scale, 0)
+        return torch.where(kept.view_as(x), x, 0).mul_(scale)

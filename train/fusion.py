@@ -56,7 +56,7 @@ class Keys(NamedTuple):
     """One modality as keys and values: an utterance is a key only where the modality was observed."""
 
     context: Tensor
-    """[n, size]: C^m; 0 in dialogues that have no key at all."""
+    """[m, size]: C^m, spread over the groups of the layout; 0 in dialogues that have no key at all."""
     allowed: list[Tensor]
     """bool [dialogues, 1, 1, T] per group of the layout: the keys of each; all, where it has none."""
 
@@ -72,7 +72,8 @@ class Keys(NamedTuple):
         has_key = layout.pack((~keyless).expand(layout.shape))
         allowed = (allowed | keyless)[:, None, None, :]
         blocks = [allowed[first : first + count, ..., :steps] for first, count, steps in layout.groups]
-        return cls(context * has_key.unsqueeze(1), blocks)
+        # Spread once, as all layers of two components project it: spread keys and values are theirs.
+        return cls(layout.spread(context * has_key.unsqueeze(1)), blocks)
 
 
 class MultiAttnLayer(nn.Module):
@@ -109,24 +110,23 @@ class CrossAttention(nn.Module):
 
     def forward(self, query: Tensor, keys: Keys, layout: Layout) -> Tensor:
         """The query [n, size] with what it finds among the keys; the same shape."""
-        blocks = zip(
-            self._split_heads(self.query(query), layout),
-            self._split_heads(self.key(keys.context), layout),
-            self._split_heads(self.value(keys.context), layout),
-            keys.allowed,
-            strict=True,
-        )
-        attended = [
-            F.scaled_dot_product_attention(q, k, v, attn_mask=allowed).transpose(1, 2).flatten(2)  # Eq. 3
-            for q, k, v, allowed in blocks
-        ]
+        q, k, v = layout.spread(self.query(query)), self.key(keys.context), self.value(keys.context)
+        if query.device.type == "cpu":
+            # In bfloat16, torch's fused attention takes several times as long on a CPU as in float32.
+            q, k, v = (each.to(self.query.weight.dtype) for each in (q, k, v))
+        blocks = zip(*(self._split_heads(each, layout) for each in (q, k, v)), keys.allowed, strict=True)
+        with torch.autocast(query.device.type, enabled=False):
+            attended = [
+                F.scaled_dot_product_attention(q, k, v, attn_mask=allowed).transpose(1, 2).flatten(2)  # Eq. 3
+                for q, k, v, allowed in blocks
+            ]
         multi_head = self.output(layout.from_blocks(attended))  # Eq. 4
         return self.norm(query + self.dropout(multi_head))  # Eq. 5
 
     def weights(self, query: Tensor, keys: Keys, layout: Layout) -> list[Tensor]:
         """The softmax of Eq. 3, [dialogues, heads, T, T] per group: forward has it in fused attention."""
         blocks = zip(
-            self._split_heads(self.query(query), layout),
+            self._split_heads(layout.spread(self.query(query)), layout),
             self._split_heads(self.key(keys.context), layout),
             keys.allowed,
             strict=True,
@@ -139,7 +139,7 @@ class CrossAttention(nn.Module):
         ]
 
     def _split_heads(self, rows: Tensor, layout: Layout) -> list[Tensor]:
-        """[n, size] to [dialogues, heads, T, size / heads] per group of the layout."""
+        """[m, size] to [dialogues, heads, T, size / heads] per group of the layout."""
         return [block.unflatten(-1, (self.heads, -1)).transpose(1, 2) for block in layout.to_blocks(rows)]
 
 
@@ -155,7 +155,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, size] to the same shape."""
-        return self.norm(x + self.dropout(self.outer(torch.relu(self.inner(x)))))
+        inner = torch.relu_(self.inner(x))  # in place: the largest tensor of all is not there twice
+        return self.norm(x + self.dropout(self.outer(inner)))
 
 
 class Concat(nn.Module):

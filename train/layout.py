@@ -61,14 +61,17 @@ class Layout:
         """[n, ...] to [B, T, ...], zero at padding."""
         return _Spread.apply(packed, self.places, self.shape.numel()).unflatten(0, self.shape)
 
-    def to_blocks(self, packed: Tensor) -> list[Tensor]:
-        """[n, ...] to one [dialogues, T, ...] for each group, zero at padding."""
-        padded = _Spread.apply(packed, self._places_in_blocks, sum(self._block_sizes))
-        blocks = padded.split(self._block_sizes)
+    def spread(self, packed: Tensor) -> Tensor:
+        """[n, ...] to [m, ...], the rows of all groups, padded to the longest dialogue of each with zeros."""
+        return _Spread.apply(packed, self._places_in_blocks, sum(self._block_sizes))
+
+    def to_blocks(self, spread: Tensor) -> list[Tensor]:
+        """[m, ...] to one view [dialogues, T, ...] for each group."""
+        blocks = spread.split(self._block_sizes)
         return [block.unflatten(0, shape) for block, (_, *shape) in zip(blocks, self.groups, strict=True)]
 
     def from_blocks(self, blocks: Sequence[Tensor]) -> Tensor:
-        """What ``to_blocks`` undoes."""
+        """What ``spread`` and ``to_blocks`` do, undone: [n, ...]."""
         return torch.cat([block.flatten(0, 1) for block in blocks]).index_select(0, self._places_in_blocks)
 
 

@@ -66,7 +66,7 @@ def swfc_loss(
     itself = torch.eye(count, dtype=torch.bool, device=z.device)
     same_label = label[:, None] == label[None, :]
     positive = same_label & ~itself
-    similarity = (z @ z.T / temperature).masked_fill(itself, -torch.inf)
+    similarity = (z @ z.T).div_(temperature).masked_fill_(itself, -torch.inf)  # in place: N is large
     log_s = F.log_softmax(similarity, dim=1)
     # Masked before and not after the product below, where -inf on the diagonal would make NaN gradients.
     log_s = log_s.masked_fill(~positive, 0)

@@ -36,7 +36,7 @@ def test_dialogues_out_of_order_are_refused():
 def test_blocks_are_groups_of_similar_length_and_can_be_undone():
     layout = Layout([9, 6, 5, 4, 1], CPU)
     rows = torch.arange(1, 26)
-    blocks = layout.to_blocks(rows)
+    blocks = layout.to_blocks(layout.spread(rows))
     assert [tuple(block.shape) for block in blocks] == [(2, 9), (2, 5), (1, 1)]
     assert blocks[1].tolist() == [[16, 17, 18, 19, 20], [21, 22, 23, 24, 0]]
     assert torch.equal(layout.from_blocks(blocks), rows)
