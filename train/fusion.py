@@ -121,7 +121,7 @@ class CrossAttention(nn.Module):
                 for q, k, v, allowed in blocks
             ]
         multi_head = self.output(layout.from_blocks(attended))  # Eq. 4
-        return self.norm(query + self.dropout(multi_head))  # Eq. 5
+        return self.norm(_added(query, self.dropout(multi_head)))  # Eq. 5
 
     def weights(self, query: Tensor, keys: Keys, layout: Layout) -> list[Tensor]:
         """The softmax of Eq. 3, [dialogues, heads, T, T] per group: forward has it in fused attention."""
@@ -156,7 +156,12 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[n, size] to the same shape."""
         inner = torch.relu_(self.inner(x))  # in place: the largest tensor of all is not there twice
-        return self.norm(x + self.dropout(self.outer(inner)))
+        return self.norm(_added(x, self.dropout(self.outer(inner))))
+
+
+def _added(x: Tensor, change: Tensor) -> Tensor:
+    """x + change, in the place of ``change``, which no gradient needs."""
+    return change.to(x.dtype).add_(x)
 
 
 class Concat(nn.Module):
