@@ -138,7 +138,7 @@ def _read_evaluations(path: Path, places: dict[str, str], mistakes: Mistakes) ->
     """Utterance -> evaluation: a summary line, then one line per rater until the next summary."""
     evaluations: dict[str, _Evaluation] = {}
     for (number, summary), *votes in _blocks(path):
-        with mistakes.at(f"{path}, line {number}"):
+        with mistakes.at(place := f"{path}, line {number}"):
             match = _SUMMARY.match(summary)
             if not match:
                 raise UserError("a summary must read [start - end] utterance label [ratings]")
@@ -151,7 +151,7 @@ def _read_evaluations(path: Path, places: dict[str, str], mistakes: Mistakes) ->
                 raise UserError(f"utterance {id} ends at {end_s:g} s, not after its start at {start_s:g} s")
             if id in places:
                 raise UserError(f"utterance {id} is evaluated more than once: also {places[id]}")
-            places[id] = f"{path}, line {number}"
+            places[id] = place
             evaluations[id] = _Evaluation(start_s, end_s, label)
     return evaluations
 
