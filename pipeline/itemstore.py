@@ -58,9 +58,8 @@ class ItemStore:
         path = self.path(key)
         try:
             make_shared_folder(path.parent, self.root)
-            attrs: dict[str, str | int] = {"schema": SCHEMA, "key": key, "stage": self.stage}
             # Waiting for the disk may take longer than making an item; a damaged one is made again.
-            write_h5(path, arrays, attrs, lasting=False)
+            write_h5(path, arrays, {"schema": SCHEMA, "key": key}, lasting=False)
         except UserError as error:
             raise UserError(
                 f"item store: {error}; or set MULTIEMO_STORE to a folder that you can write to"

@@ -65,7 +65,7 @@ def test_the_bytes_do_not_depend_on_when_python_lets_go_of_a_dataset(
 
     monkeypatch.setattr(h5py.Group, "create_dataset", create_and_hold)
     write_h5(tmp_path / "b.h5", ARRAYS, {"x": "y" * 64})
-    assert len(held) == len(ARRAYS)
+    assert len(held) == 2  # those with checksums
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
