@@ -1,7 +1,7 @@
 # From a fresh clone: `make repro` runs the whole pipeline, `make test` all tests. Nothing need be
 # activated. For a package manager of your own: make INSTALL=".venv/bin/pip install" repro
 PYTHON ?= python3
-INSTALL ?= .venv/bin/uv pip install --quiet --python .venv/bin/python
+INSTALL ?= .venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python
 IN_VENV := . .venv/bin/activate &&
 
 .PHONY: repro test test-fast lint bench clean

@@ -1,23 +1,27 @@
 """The stage audio against openSMILE called directly, on the same wav files.
 
-    python -m benchmarks.audio [clips]
+    python -m benchmarks.audio
 
-The stage runs on as many clips and on three times as many; their difference leaves out the start of
-Python, of the workers and of openSMILE, which is printed by itself.  Linear is openSMILE's rate in
-one process, times the workers; processor time, which other work on the machine changes little, tells
-how much the stage adds.  Limit: openSMILE itself, which the stage calls as it is.
+Each round runs the stage on few clips, then openSMILE directly, then the stage on many clips; the
+difference of the two runs leaves out the start of Python, of the workers and of openSMILE, which is
+printed by itself.  Linear is openSMILE's rate in one process, times the workers; processor time, which
+other work on the machine changes little, tells how much the stage adds.  Limit: openSMILE itself, which
+the stage calls as it is.
 """
 
 from __future__ import annotations
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import wave
 from pathlib import Path
+from statistics import median_high
+from typing import NamedTuple
 
 import numpy as np
 import opensmile
@@ -30,29 +34,43 @@ PROJECT = Path(__file__).resolve().parent.parent
 COLUMNS = ("dialogue", "utterance", "speaker", "text", "label", "split", "media")
 SAMPLE_RATE_HZ = 16_000
 DURATION_S = 3.0
+ROUNDS, FEW, CLIPS = 3, 100, 600
 
 
-def main(clips: int) -> None:
+def main() -> None:
     workers = runtime.workers()
-    with tempfile.TemporaryDirectory() as temporary:
-        few = make_project(Path(temporary, "few"), clips)
-        many = make_project(Path(temporary, "many"), 3 * clips)
-        few_s, few_processor_s = run_stage(few, workers)
-        direct_s, direct_processor_s = call_opensmile(sorted((few / "raw").glob("*.wav")))
-        many_s, many_processor_s = run_stage(many, workers)
-    each_s = (many_s - few_s) / (2 * clips)
-    each_processor_s = (many_processor_s - few_processor_s) / (2 * clips)
-    linear_s = direct_s / workers
     print(f"clips of {DURATION_S:.0f} s; {machine()}")
+    with tempfile.TemporaryDirectory() as temporary:
+        few = make_project(Path(temporary, "few"), FEW)
+        many = make_project(Path(temporary, "many"), FEW + CLIPS)
+        rounds = [measure(few, many, workers) for _ in range(ROUNDS)]
+    linear = [direct.clock_s / workers / stage.clock_s for direct, stage, _ in rounds]
+    direct, stage, start_s = rounds[linear.index(median_high(linear))]
     print(
-        f"openSMILE {1 / direct_s:.1f} utterances/s; the stage {1 / each_s:.1f} with {workers} workers,"
-        f" {linear_s / each_s:.2f} times linear"
+        f"openSMILE {1 / direct.clock_s:.1f} utterances/s; the stage {1 / stage.clock_s:.1f} with {workers}"
+        f" workers, {median_high(linear):.2f} times linear (rounds: {', '.join(f'{x:.2f}' for x in linear)})"
     )
     print(
-        f"processor time of an utterance: openSMILE {1000 * direct_processor_s:.1f} ms, the stage"
-        f" {1000 * each_processor_s:.1f} ms, {direct_processor_s / each_processor_s:.2f} times linear"
+        f"processor time of an utterance: openSMILE {1000 * direct.processor_s:.1f} ms, the stage"
+        f" {1000 * stage.processor_s:.1f} ms, {direct.processor_s / stage.processor_s:.2f} times linear"
     )
-    print(f"start of the stage {few_s - clips * each_s:.1f} s, once")
+    print(f"start of the stage {start_s:.1f} s, once")
+
+
+class Cost(NamedTuple):
+    """Of one utterance, or of a whole run."""
+
+    clock_s: float
+    processor_s: float
+
+
+def measure(few: Path, many: Path, workers: int) -> tuple[Cost, Cost, float]:
+    """An utterance by openSMILE and by the stage, and seconds for the stage's start."""
+    first = run_stage(few, workers)
+    direct = call_opensmile(sorted((few / "raw").glob("*.wav")))
+    last = run_stage(many, workers)
+    stage = Cost((last.clock_s - first.clock_s) / CLIPS, (last.processor_s - first.processor_s) / CLIPS)
+    return direct, stage, first.clock_s - FEW * stage.clock_s
 
 
 def make_project(folder: Path, clips: int) -> Path:
@@ -87,11 +105,12 @@ def write_speech_like(path: Path, seed: int) -> None:
         file.writeframes((samples * 32767).astype("<i2").tobytes())
 
 
-def run_stage(project: Path, workers: int) -> tuple[float, float]:
-    """Seconds that the stage takes, the start of Python included, and those of the processor."""
+def run_stage(project: Path, workers: int) -> Cost:
+    """The whole run, the start of Python included; nothing is stored beforehand."""
+    shutil.rmtree(project / "store", ignore_errors=True)
     start, processor_start = time.perf_counter(), children_processor_s()
     subprocess.run([sys.executable, "-m", "stages", "audio", "demo"], **options(project, workers))
-    return time.perf_counter() - start, children_processor_s() - processor_start
+    return Cost(time.perf_counter() - start, children_processor_s() - processor_start)
 
 
 def children_processor_s() -> float:
@@ -114,16 +133,15 @@ def options(project: Path, workers: int = 1) -> dict[str, object]:
     }
 
 
-def call_opensmile(paths: list[Path]) -> tuple[float, float]:
-    """Seconds for each file, and those of the processor."""
+def call_opensmile(paths: list[Path]) -> Cost:
     smile = opensmile.Smile(opensmile.FeatureSet.ComParE_2016, opensmile.FeatureLevel.Functionals)
     smile.process_file(str(paths[0]))
     start, processor_start = time.perf_counter(), time.process_time()
     for path in paths:
         smile.process_file(str(path))
     seconds = time.perf_counter() - start, time.process_time() - processor_start
-    return seconds[0] / len(paths), seconds[1] / len(paths)
+    return Cost(seconds[0] / len(paths), seconds[1] / len(paths))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
+    main()

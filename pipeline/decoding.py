@@ -14,9 +14,9 @@ from av.stream import Disposition
 
 from pipeline.errors import UserError
 
-# ffmpeg looks through so many packets for another codec (DTS) in disguise.  Its own 2500, most of a short
-# file, take longer than everything else does in reading it; eight are 32 kB.
-WAV_OPTIONS = {"max_probe_packets": "8"}
+# ffmpeg looks for another codec (DTS) in disguise, here in one packet of 32 kB.  Its own 2500 packets of 4 kB
+# take longer than everything else does in reading a short file.
+WAV_OPTIONS = {"max_probe_packets": "1", "max_size": "32768"}
 
 
 class MediaError(Exception):

@@ -88,18 +88,18 @@ def describe_sound(samples: np.ndarray, params: AudioParams) -> np.ndarray:
     smile = _load_smile(params)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Segment too short")  # it becomes the reason
-        series = smile.process_signal(np.clip(samples, -1, LARGEST), params.sample_rate_hz)
-    rows = series.to_numpy(np.float32)
-    if not np.isfinite(rows).all():
+        # As an array: as the table of process_signal it costs 3 % more.
+        (series,) = smile(np.clip(samples, -1, LARGEST), params.sample_rate_hz)
+    if not np.isfinite(series).all():
         # openSMILE fills with NaN where the sound is shorter than its longest window.
         duration_s = len(samples) / params.sample_rate_hz
         if duration_s < SHORTEST_S:
             raise MediaError(f"too short for openSMILE ({duration_s:.2f} s)")
-        name = smile.feature_names[int(np.argmin(np.isfinite(rows).all(axis=0)))]
+        name = smile.feature_names[int(np.argmin(np.isfinite(series).all(axis=1)))]
         raise MediaError(f"openSMILE gives a value that is not finite ({name})")
     if params.level == "functionals":
-        return rows[0]
-    moments = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+        return series[:, 0]
+    moments = series.mean(axis=1, dtype=np.float64), series.std(axis=1, dtype=np.float64)
     return np.concatenate(moments).astype(np.float32)
 
 
