@@ -30,13 +30,14 @@ def attention_maps(network: MultiEmo, dialogues: Dialogues, span: range) -> dict
     with torch.inference_mode():
         batch = dialogues.batch([span])
         contexts = network.context_vectors(batch)
-        keys = {name: Keys.of(c, batch.observed[name], batch.layout) for name, c in contexts.items()}
+        lanes = {name: batch.layout.to_lanes(context) for name, context in contexts.items()}
+        keys = {name: Keys.of(lane, batch.observed[name], batch.layout) for name, lane in lanes.items()}
         for name, layers in network.fusion.layers.items():
-            query = contexts[name]
+            query = lanes[name]
             for layer in layers:  # type: ignore[attr-defined]
                 for other, attend in layer.attend.items():
-                    (weights,) = attend.weights(query, keys[other], batch.layout)[0]
+                    (weights,) = attend.weights(query, keys[other])
                     maps[name, other].append(weights * batch.observed[other])
-                    query = attend(query, keys[other], batch.layout)
+                    query = attend(query, keys[other])
                 query = layer.feed_forward(query)
     return {pair: torch.stack(weights).float().cpu() for pair, weights in maps.items()}

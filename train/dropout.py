@@ -22,14 +22,15 @@ class Dropout(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same shape."""
+        """The same shape, in no lower precision than float32 on the CPU."""
         if not self.training or not self.rate:
             return x
         if x.device.type != "cpu":
             return F.dropout(x, self.rate)
         dropped = round(self.rate * _VALUES_OF_16_BITS)
         draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-        kept = draws.view(torch.int16)[: x.numel()] >= dropped - _VALUES_OF_16_BITS // 2
-        scale = _VALUES_OF_16_BITS / (_VALUES_OF_16_BITS - dropped)
-        # One byte per element is kept for the gradient, where a product would keep its factor.
-        return torch.where(kept.view_as(x), x, 0).mul_(scale)
+        # Numbers, by which both x and its gradient are multiplied: choosing by truth values takes six times
+        # as long.  In full precision, in which the scale is exact enough.
+        factor = torch.empty(x.numel(), dtype=torch.promote_types(x.dtype, torch.float32))
+        torch.ge(draws.view(torch.int16)[: x.numel()], dropped - _VALUES_OF_16_BITS // 2, out=factor)
+        return x * factor.mul_(_VALUES_OF_16_BITS / (_VALUES_OF_16_BITS - dropped)).view_as(x)

@@ -42,13 +42,14 @@ class MultiAttn(nn.Module):
         self, contexts: Mapping[str, Tensor], observed: Mapping[str, Tensor], layout: Layout
     ) -> dict[str, Tensor]:
         """Fused features [n, size] per modality from C^m [n, size] and observed, bool [n], per modality."""
-        keys = {name: Keys.of(context, observed[name], layout) for name, context in contexts.items()}
+        lanes = {name: layout.to_lanes(context) for name, context in contexts.items()}
+        keys = {name: Keys.of(lanes[name], observed[name], layout) for name in contexts}
         fused = {}
         for name, layers in self.layers.items():
-            query = contexts[name]
+            query = lanes[name]
             for layer in layers:  # type: ignore[attr-defined]
-                query = layer(query, keys, layout)
-            fused[name] = query
+                query = layer(query, keys)
+            fused[name] = layout.from_lanes(query)
         return fused
 
 
@@ -56,24 +57,23 @@ class Keys(NamedTuple):
     """One modality as keys and values: an utterance is a key only where the modality was observed."""
 
     context: Tensor
-    """[m, size]: C^m, spread over the groups of the layout; 0 in dialogues that have no key at all."""
-    allowed: list[Tensor]
-    """bool [dialogues, 1, 1, T] per group of the layout: the keys of each; all, where it has none."""
+    """[L * T, size]: C^m in the lanes of the layout; 0 in dialogues that have no key at all."""
+    mask: Tensor
+    """[L, 1, T, T]: what is added to the scores of Eq. 3: 0 for the keys of a query, else -inf."""
 
     @classmethod
     def of(cls, context: Tensor, observed: Tensor, layout: Layout) -> Keys:
-        """A dialogue without any key attends to nothing.
+        """From C^m in lanes [L * T, size], and observed, bool [n].
 
-        Softmax needs something to normalise, so all its utterances become keys, and values of 0: the
-        projection of a context of 0, because it has no bias.
+        A dialogue without any key attends to nothing.  Softmax needs something to normalise, so all its
+        utterances become keys, and values of 0: the projection of a context of 0, because it has no bias.
+        So do the empty places of a lane for each other.
         """
-        allowed = layout.pad(observed)
-        keyless = ~allowed.any(dim=1, keepdim=True)
-        has_key = layout.pack((~keyless).expand(layout.shape))
-        allowed = (allowed | keyless)[:, None, None, :]
-        blocks = [allowed[first : first + count, ..., :steps] for first, count, steps in layout.groups]
-        # Spread once, as all layers of two components project it: spread keys and values are theirs.
-        return cls(layout.spread(context * has_key.unsqueeze(1)), blocks)
+        key = layout.together & layout.to_lanes(observed).view(layout.lanes)[:, None, :]
+        keyless = ~key.any(dim=-1, keepdim=True)
+        allowed = key | (layout.together & keyless)
+        mask = torch.zeros(allowed.shape, dtype=context.dtype, device=context.device)
+        return cls(context * ~keyless.flatten(0, 1), mask.masked_fill_(~allowed, -torch.inf).unsqueeze(1))
 
 
 class MultiAttnLayer(nn.Module):
@@ -84,10 +84,10 @@ class MultiAttnLayer(nn.Module):
         self.attend = nn.ModuleDict({name: CrossAttention(size, heads, dropout) for name in others})
         self.feed_forward = FeedForward(size, inner_size, dropout)
 
-    def forward(self, query: Tensor, keys: Mapping[str, Keys], layout: Layout) -> Tensor:
-        """The next F^m [n, size] from the last."""
+    def forward(self, query: Tensor, keys: Mapping[str, Keys]) -> Tensor:
+        """The next F^m [L * T, size] from the last."""
         for name, attend in self.attend.items():
-            query = attend(query, keys[name], layout)
+            query = attend(query, keys[name])
         return self.feed_forward(query)
 
 
@@ -108,39 +108,27 @@ class CrossAttention(nn.Module):
         self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm(size)
 
-    def forward(self, query: Tensor, keys: Keys, layout: Layout) -> Tensor:
-        """The query [n, size] with what it finds among the keys; the same shape."""
-        q, k, v = layout.spread(self.query(query)), self.key(keys.context), self.value(keys.context)
+    def forward(self, query: Tensor, keys: Keys) -> Tensor:
+        """The query [L * T, size] with what it finds among the keys; the same shape."""
+        q, k, v = self.query(query), self.key(keys.context), self.value(keys.context)
         if query.device.type == "cpu":
             # In bfloat16, torch's fused attention takes several times as long on a CPU as in float32.
             q, k, v = (each.to(self.query.weight.dtype) for each in (q, k, v))
-        blocks = zip(*(self._split_heads(each, layout) for each in (q, k, v)), keys.allowed, strict=True)
+        q, k, v = (self._split_heads(each, keys) for each in (q, k, v))
         with torch.autocast(query.device.type, enabled=False):
-            attended = [
-                F.scaled_dot_product_attention(q, k, v, attn_mask=allowed).transpose(1, 2).flatten(2)  # Eq. 3
-                for q, k, v, allowed in blocks
-            ]
-        multi_head = self.output(layout.from_blocks(attended))  # Eq. 4
+            heads = F.scaled_dot_product_attention(q, k, v, attn_mask=keys.mask.to(q.dtype))  # Eq. 3
+        multi_head = self.output(heads.transpose(1, 2).reshape(query.shape))  # Eq. 4
         return self.norm(_added(query, self.dropout(multi_head)))  # Eq. 5
 
-    def weights(self, query: Tensor, keys: Keys, layout: Layout) -> list[Tensor]:
-        """The softmax of Eq. 3, [dialogues, heads, T, T] per group: forward has it in fused attention."""
-        blocks = zip(
-            self._split_heads(layout.spread(self.query(query)), layout),
-            self._split_heads(self.key(keys.context), layout),
-            keys.allowed,
-            strict=True,
-        )
-        return [
-            (q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]))
-            .masked_fill(~allowed, -torch.inf)
-            .softmax(dim=-1)
-            for q, k, allowed in blocks
-        ]
+    def weights(self, query: Tensor, keys: Keys) -> Tensor:
+        """The softmax of Eq. 3, [L, heads, T, T]: forward has it in fused attention."""
+        q, k = (self._split_heads(each, keys) for each in (self.query(query), self.key(keys.context)))
+        return (q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]) + keys.mask).softmax(dim=-1)
 
-    def _split_heads(self, rows: Tensor, layout: Layout) -> list[Tensor]:
-        """[m, size] to [dialogues, heads, T, size / heads] per group of the layout."""
-        return [block.unflatten(-1, (self.heads, -1)).transpose(1, 2) for block in layout.to_blocks(rows)]
+    def _split_heads(self, rows: Tensor, keys: Keys) -> Tensor:
+        """[L * T, size] to [L, heads, T, size / heads]."""
+        lanes, _, places, _ = keys.mask.shape
+        return rows.view(lanes, places, self.heads, -1).transpose(1, 2)
 
 
 class FeedForward(nn.Module):
@@ -154,7 +142,7 @@ class FeedForward(nn.Module):
         self.norm = nn.LayerNorm(size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[n, size] to the same shape."""
+        """[m, size] to the same shape."""
         inner = torch.relu_(self.inner(x))  # in place: the largest tensor of all is not there twice
         return self.norm(_added(x, self.dropout(self.outer(inner))))
 

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor
-
-SHORTEST = 2 / 3
-"""Shortest dialogue that is padded to the longest of its group, as a share of that."""
 
 
 class Layout:
     """n utterances of B dialogues, one dialogue after the other, the longest first.
 
     Dialogues differ so much in length that padded to the longest of a batch of 100, six tenths of
-    MELD would be padding.  All of the network but attention treats every utterance alone and works on
-    [n, size]; a recurrence reads in steps; only attention itself pads, on the CPU in groups of
-    dialogues of similar length.
+    MELD would be padding.  So what treats every utterance alone works on [n, size], and a recurrence
+    reads in steps.  For attention, dialogues lie end to end in L lanes of T places, as many as the longest
+    dialogue has utterances: few places are left empty.
     """
 
     def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
@@ -41,17 +38,23 @@ class Layout:
         """Dialogues that have an utterance t, for each step t below T: always the first ones."""
         self.first_of_step: list[int] = [0, *accumulate(self.dialogues_at_step)][:-1]
         """Where step t begins when the utterances are sorted by step instead of by dialogue."""
-        self.groups = _group_by_length(lengths, shortest=SHORTEST if device.type == "cpu" else 0)
-        """(first dialogue, dialogues, utterances of the longest) of each group that attends as a block."""
         by_step = valid.T.flatten().nonzero().squeeze(1)  # t * B + b
         step, dialogue = by_step // len(lengths), by_step % len(lengths)
         self.by_step = (dialogue * lengths[0] + step).to(device, non_blocking=True)
         """int64 [n]: place in the flattened [B, T] of each utterance sorted by step, then dialogue."""
-        in_blocks = torch.cat(
-            [valid[first : first + count, :longest].flatten() for first, count, longest in self.groups]
+        lane_of, start_of = _fill_lanes(lengths)
+        lane, start, dialogue = (
+            torch.tensor(each).repeat_interleave(length) for each in (lane_of, start_of, range(len(lengths)))
         )
-        self._block_sizes = [count * longest for _, count, longest in self.groups]
-        self._places_in_blocks = in_blocks.nonzero().squeeze(1).to(device, non_blocking=True)
+        in_lanes = lane * lengths[0] + start + places % lengths[0]
+        self.lanes = (max(lane_of) + 1, lengths[0])
+        """L, T: lanes, and places in each."""
+        self.places_in_lanes = in_lanes.to(device, non_blocking=True)
+        """int64 [n]: place of each utterance in the flattened [L, T]."""
+        holds = torch.full((self.lanes[0] * self.lanes[1],), -1).index_copy_(0, in_lanes, dialogue)
+        holds = holds.unflatten(0, self.lanes)
+        self.together = (holds[:, :, None] == holds[:, None, :]).to(device, non_blocking=True)
+        """bool [L, T, T]: whether two places hold utterances of one dialogue, or nothing both of them."""
 
     def pack(self, padded: Tensor) -> Tensor:
         """[B, T, ...] to [n, ...]."""
@@ -61,25 +64,19 @@ class Layout:
         """[n, ...] to [B, T, ...], zero at padding."""
         return _Spread.apply(packed, self.places, self.shape.numel()).unflatten(0, self.shape)
 
-    def spread(self, packed: Tensor) -> Tensor:
-        """[n, ...] to [m, ...], the rows of all groups, padded to the longest dialogue of each with zeros."""
-        return _Spread.apply(packed, self._places_in_blocks, sum(self._block_sizes))
+    def to_lanes(self, packed: Tensor) -> Tensor:
+        """[n, ...] to [L * T, ...], zero where a lane is empty."""
+        return _Spread.apply(packed, self.places_in_lanes, self.lanes[0] * self.lanes[1])
 
-    def to_blocks(self, spread: Tensor) -> list[Tensor]:
-        """[m, ...] to one view [dialogues, T, ...] for each group."""
-        blocks = spread.split(self._block_sizes)
-        return [block.unflatten(0, shape) for block, (_, *shape) in zip(blocks, self.groups, strict=True)]
-
-    def from_blocks(self, blocks: Sequence[Tensor]) -> Tensor:
-        """What ``spread`` and ``to_blocks`` do, undone: [n, ...]."""
-        return torch.cat([block.flatten(0, 1) for block in blocks]).index_select(0, self._places_in_blocks)
+    def from_lanes(self, lanes: Tensor) -> Tensor:
+        """[L * T, ...] to [n, ...]."""
+        return lanes.index_select(0, self.places_in_lanes)
 
 
 class _Spread(torch.autograd.Function):
     """Rows [n, ...] to their places in zeros [count, ...].
 
-    ``index_copy`` does the same, but keeps its rows for the gradient, which does not need them: with the
-    queries, keys and values of all layers, a sixth of what training holds of a batch.
+    ``index_copy`` does the same, but keeps its rows for the gradient, which does not need them.
     """
 
     @staticmethod
@@ -93,10 +90,15 @@ class _Spread(torch.autograd.Function):
         return gradients[0].index_select(0, places), None, None
 
 
-def _group_by_length(lengths: Sequence[int], shortest: float) -> list[tuple[int, int, int]]:
-    """Cuts falling lengths where one is below ``shortest`` times the first of its group."""
-    firsts = [0]
-    for dialogue, length in enumerate(lengths):
-        if length < shortest * lengths[firsts[-1]]:
-            firsts.append(dialogue)
-    return [(first, stop - first, lengths[first]) for first, stop in pairwise([*firsts, len(lengths)])]
+def _fill_lanes(lengths: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Lane of each dialogue and its first place there; each goes, longest first, to the first with room."""
+    used: list[int] = []
+    lanes, starts = [], []
+    for length in lengths:
+        lane = next((lane for lane, end in enumerate(used) if end + length <= lengths[0]), len(used))
+        if lane == len(used):
+            used.append(0)
+        lanes.append(lane)
+        starts.append(used[lane])
+        used[lane] += length
+    return lanes, starts

@@ -74,6 +74,7 @@ def test_a_network_without_cross_attention_is_refused(small_params, dialogues, c
 def test_keys_of_a_dialogue_without_any_are_zero_and_all_allowed(dialogues):
     batch = dialogues.batch(dialogues.spans["test"])
     nothing = torch.zeros_like(batch.label, dtype=torch.bool)
-    keys = Keys.of(torch.ones(len(nothing), 4), nothing, batch.layout)
-    assert all(allowed.all() for allowed in keys.allowed)
+    lanes = batch.layout.to_lanes(torch.ones(len(nothing), 4))
+    keys = Keys.of(lanes, nothing, batch.layout)
+    assert torch.equal(keys.mask.squeeze(1) == 0, batch.layout.together)
     assert not keys.context.any()

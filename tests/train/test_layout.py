@@ -33,13 +33,21 @@ def test_dialogues_out_of_order_are_refused():
         Layout([1, 2], CPU)
 
 
-def test_blocks_are_groups_of_similar_length_and_can_be_undone():
-    layout = Layout([9, 6, 5, 4, 1], CPU)
-    rows = torch.arange(1, 26)
-    blocks = layout.to_blocks(layout.spread(rows))
-    assert [tuple(block.shape) for block in blocks] == [(2, 9), (2, 5), (1, 1)]
-    assert blocks[1].tolist() == [[16, 17, 18, 19, 20], [21, 22, 23, 24, 0]]
-    assert torch.equal(layout.from_blocks(blocks), rows)
+def test_dialogues_lie_end_to_end_in_lanes_as_long_as_the_longest():
+    layout = Layout([9, 6, 5, 4, 2, 1], CPU)
+    dialogue = torch.tensor([1] * 9 + [2] * 6 + [3] * 5 + [4] * 4 + [5] * 2 + [6])
+    lanes = layout.to_lanes(dialogue).view(layout.lanes)
+    assert lanes.tolist() == [[1] * 9, [2] * 6 + [5] * 2 + [6], [3] * 5 + [4] * 4]
+    rows = torch.randn(27, 2)
+    assert torch.equal(layout.from_lanes(layout.to_lanes(rows)), rows)
+
+
+def test_only_utterances_of_one_dialogue_are_together():
+    layout = Layout([4, 2, 1], CPU)
+    one, two = layout.together.tolist()
+    assert one == [[True] * 4] * 4
+    first, second, empty = [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]
+    assert two == [first, first, second, empty]
 
 
 def test_padding_passes_gradients_on_and_keeps_no_copy_of_the_rows_for_them():
