@@ -200,12 +200,12 @@ class _GRU(nn.Module):
 
     def forward(self, gates: Tensor, state: Tensor) -> Tensor:
         """The next state [R, b, size] from what the input adds to the gates [R, b, 3 * size]."""
-        size = state.shape[-1]
+        sizes = [2 * state.shape[-1], state.shape[-1]]
         gates_of_state = torch.baddbmm(self.bias_state, state, self.weight_state)
-        both = slice(0, 2 * size)
-        reset, update = torch.sigmoid(gates[..., both] + gates_of_state[..., both]).chunk(2, dim=-1)
-        new = torch.tanh(torch.addcmul(gates[..., 2 * size :], reset, gates_of_state[..., 2 * size :]))
-        return torch.lerp(new, state, update)
+        both, new = gates.split(sizes, dim=-1)
+        both_of_state, new_of_state = gates_of_state.split(sizes, dim=-1)
+        reset, update = torch.sigmoid(both + both_of_state).chunk(2, dim=-1)
+        return torch.lerp(torch.tanh(torch.addcmul(new, reset, new_of_state)), state, update)
 
 
 def _uniform(*shape: int, bound: float) -> Tensor:
