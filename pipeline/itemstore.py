@@ -7,7 +7,6 @@ the store is ever out of date, several writers can share it, and a lab can point
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -85,12 +84,10 @@ def _make_folder(folder: Path, root: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         return
     _make_folder(folder.parent, root)
-    # Whoever sees it uses it at once: it gets its name once it is open to them.
-    unnamed = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    # Open to all of them from the first moment, because whoever sees it uses it at once; and made under its
+    # name, because a folder that took the name later would replace one that another writer is about to use.
+    umask = os.umask(0)
     try:
-        unnamed.chmod(root.stat().st_mode & 0o7777)
-        unnamed.replace(folder)
-    except OSError:
-        unnamed.rmdir()
-        if not folder.is_dir():  # else another writer made it
-            raise
+        folder.mkdir(root.stat().st_mode & 0o7777, exist_ok=True)
+    finally:
+        os.umask(umask)
