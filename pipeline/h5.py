@@ -145,13 +145,12 @@ def _write_array(
             dataset[start : start + len(block)] = block
             start += len(block)
             image.raise_error()
-        dataset.flush()  # see below
+        # Otherwise its place in the file, and so the bytes, depend on when Python lets go of the dataset.
+        dataset.flush()
     elif is_text(array):
         _write_whole(file, name, array.astype(object), h5py.string_dtype())
     elif checksums and array.size:  # checksums need chunks, and chunks need at least one element
-        dataset = file.create_dataset(name, data=array, track_times=False, fletcher32=True)
-        # Otherwise its place in the file, and so the bytes, depend on when Python lets go of the dataset.
-        dataset.flush()
+        file.create_dataset(name, data=array, track_times=False, fletcher32=True).flush()  # as above
     else:
         _write_whole(file, name, array, array.dtype)
     image.raise_error()

@@ -30,10 +30,10 @@ def attention_maps(network: MultiEmo, dialogues: Dialogues, span: range) -> dict
     with torch.inference_mode():
         batch = dialogues.batch([span])
         contexts = network.context_vectors(batch)
-        lanes = {name: batch.layout.to_lanes(context) for name, context in contexts.items()}
-        keys = {name: Keys.of(lane, batch.observed[name], batch.layout) for name, lane in lanes.items()}
+        # A dialogue alone is a lane.
+        keys = {name: Keys.of(c, batch.observed[name], batch.layout) for name, c in contexts.items()}
         for name, layers in network.fusion.layers.items():
-            query = lanes[name]
+            query = contexts[name]
             for layer in layers:  # type: ignore[attr-defined]
                 for other, attend in layer.attend.items():
                     (weights,) = attend.weights(query, keys[other])

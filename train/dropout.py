@@ -22,7 +22,7 @@ class Dropout(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same shape, in no lower precision than float32 on the CPU."""
+        """The same shape; in training on the CPU in no lower precision than float32."""
         if not self.training or not self.rate:
             return x
         if x.device.type != "cpu":

@@ -23,8 +23,8 @@ class Layout:
         """``lengths``: utterances of each dialogue, at least 1, in falling order."""
         if list(lengths) != sorted(lengths, reverse=True):
             raise ValueError("dialogues must stand in falling order of their lengths")
-        length = torch.tensor(lengths)
-        valid = torch.arange(lengths[0]) < length[:, None]
+        longest = lengths[0]
+        valid = torch.arange(longest) < torch.tensor(lengths)[:, None]
         # Built on the CPU, where the lengths are known, so that no GPU need be waited for.
         places = valid.flatten().nonzero().squeeze(1)
         counts = valid.sum(dim=0)
@@ -40,19 +40,16 @@ class Layout:
         """Where step t begins when the utterances are sorted by step instead of by dialogue."""
         by_step = valid.T.flatten().nonzero().squeeze(1)  # t * B + b
         step, dialogue = by_step // len(lengths), by_step % len(lengths)
-        self.by_step = (dialogue * lengths[0] + step).to(device, non_blocking=True)
+        self.by_step = (dialogue * longest + step).to(device, non_blocking=True)
         """int64 [n]: place in the flattened [B, T] of each utterance sorted by step, then dialogue."""
-        lane_of, start_of = _fill_lanes(lengths)
-        lane, start, dialogue = (
-            torch.tensor(each).repeat_interleave(length) for each in (lane_of, start_of, range(len(lengths)))
-        )
-        in_lanes = lane * lengths[0] + start + places % lengths[0]
-        self.lanes = (max(lane_of) + 1, lengths[0])
+        dialogue, position = places // longest, places % longest
+        firsts = torch.tensor(_fill_lanes(lengths))
+        in_lanes = firsts[dialogue] + position
+        holds = torch.full((int(firsts.max()) // longest + 1, longest), -1)
+        holds.view(-1)[in_lanes] = dialogue
+        self.lanes = holds.shape
         """L, T: lanes, and places in each."""
-        self.places_in_lanes = in_lanes.to(device, non_blocking=True)
-        """int64 [n]: place of each utterance in the flattened [L, T]."""
-        holds = torch.full((self.lanes[0] * self.lanes[1],), -1).index_copy_(0, in_lanes, dialogue)
-        holds = holds.unflatten(0, self.lanes)
+        self._places_in_lanes = in_lanes.to(device, non_blocking=True)
         self.together = (holds[:, :, None] == holds[:, None, :]).to(device, non_blocking=True)
         """bool [L, T, T]: whether two places hold utterances of one dialogue, or nothing both of them."""
 
@@ -66,11 +63,11 @@ class Layout:
 
     def to_lanes(self, packed: Tensor) -> Tensor:
         """[n, ...] to [L * T, ...], zero where a lane is empty."""
-        return _Spread.apply(packed, self.places_in_lanes, self.lanes[0] * self.lanes[1])
+        return _Spread.apply(packed, self._places_in_lanes, self.lanes.numel())
 
     def from_lanes(self, lanes: Tensor) -> Tensor:
         """[L * T, ...] to [n, ...]."""
-        return lanes.index_select(0, self.places_in_lanes)
+        return lanes.index_select(0, self._places_in_lanes)
 
 
 class _Spread(torch.autograd.Function):
@@ -90,15 +87,18 @@ class _Spread(torch.autograd.Function):
         return gradients[0].index_select(0, places), None, None
 
 
-def _fill_lanes(lengths: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Lane of each dialogue and its first place there; each goes, longest first, to the first with room."""
+def _fill_lanes(lengths: Sequence[int]) -> list[int]:
+    """Place of each dialogue's first utterance in the flattened lanes.
+
+    Each dialogue, the longest first, goes to the first lane that has room for it.
+    """
+    longest = lengths[0]
     used: list[int] = []
-    lanes, starts = [], []
+    firsts = []
     for length in lengths:
-        lane = next((lane for lane, end in enumerate(used) if end + length <= lengths[0]), len(used))
+        lane = next((lane for lane, end in enumerate(used) if end + length <= longest), len(used))
         if lane == len(used):
             used.append(0)
-        lanes.append(lane)
-        starts.append(used[lane])
+        firsts.append(lane * longest + used[lane])
         used[lane] += length
-    return lanes, starts
+    return firsts
