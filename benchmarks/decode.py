@@ -1,10 +1,10 @@
-"""How long the networks wait for decoding: the share of each stage's time in which its network does not run.
+"""How long the networks wait for files: each stage in its workers, beside its network alone in as many.
 
-    python -m benchmarks.decode [clips]
+    python -m benchmarks.decode [dialogues]
 
-On a GPU threads decode ahead, as many as the pipeline uses there; 0 threads, for comparison, decode
-between two clips.  On a CPU there are none, since every core has a worker: there the share is what
-a second thread per core could win at most.  Limit: the rate of decoding.
+A dialogue has four clips, each in a file of its own.  Alone, a network gets the frames or faces of one
+clip, which are at hand, as often.  On a GPU, where 24 dialogues or more should be taken, the share of
+time in which the networks wait is that in which the GPU idles.  Limit: the rate of decoding.
 """
 
 from __future__ import annotations
@@ -13,73 +13,94 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from unittest.mock import patch
+from typing import Any, TypeVar
 
-from benchmarks.measure import machine
+from benchmarks.measure import machine, time_in_turn
 from benchmarks.portrait import FRAMES, write_portrait
 from pipeline import runtime
+from pipeline.engine import Engine, Function, open_engine
 from pipeline.manifest import Medium
 from pipeline.media import read_frames
-from pipeline.mtcnn import FaceDetector
 from pipeline.params import FacesParams, VisualParams
-from stages import visual
-from stages.faces import find_faces_of_dialogue
-from stages.visual import ClipFaces
+from stages import faces, visual
 
+Content = TypeVar("Content")
+
+FACES = FacesParams()
 VISUAL = VisualParams(weights="untrained")
+CLIPS = 4
+ROUNDS = 2
+
+_at_hand: dict[str, Any] = {}
 
 
-def main(clips: int) -> None:
-    device, threads = runtime.device(), runtime.decode_threads()
-    print(f"{clips} clips of {FRAMES} frames in 720p on {device}; {machine()}")
-    with tempfile.TemporaryDirectory() as temporary:
-        root = Path(temporary)
-        media = [Medium(id=str(n), dialogue="d", path=f"{n}.mp4", frame_count=FRAMES) for n in range(clips)]
-        write_portrait(root / media[0].path)
-        for medium in media[1:]:
-            shutil.copy(root / media[0].path, root / medium.path)
-        faces = find_faces_of_dialogue(media[:1], root, FacesParams())
-        found = [ClipFaces(medium.path, "", faces["frame_index"], faces["box_px"]) for medium in media]
-        encoder = visual.find_encoder("visual.weights", VISUAL)
-        visual.embed_dialogue(found[:1], root, encoder, VISUAL)
-        for ahead in sorted({0, threads}):
-            detect = partial(find_faces_of_dialogue, media, root, FacesParams())
-            report("faces", FaceDetector, "detect", detect, clips, ahead)
-            embed = partial(visual.embed_dialogue, found, root, encoder, VISUAL)
-            report("visual", visual, "embed_faces", embed, clips, ahead)
-        start = time.perf_counter()
-        for medium in media:
-            read_frames(root / medium.path, 20)
-        decoding_s = time.perf_counter() - start
-    print(f"decoding alone {decoding_s:.2f} s: {clips * FRAMES / decoding_s:.0f} frames/s of one thread")
-
-
-def report(
-    stage: str, owner: object, network: str, run: Callable[[], object], clips: int, threads: int
-) -> None:
-    """Print the time that a stage takes for the clips, and the share in which its network waits."""
-    busy_s = 0.0
-    compute = getattr(owner, network)
-
-    def timed(*arguments: object) -> object:
-        nonlocal busy_s
-        start = time.perf_counter()
-        result = compute(*arguments)  # results lie on the CPU: whatever the device does, it is done
-        busy_s += time.perf_counter() - start
-        return result
-
-    with patch.object(owner, network, timed), patch.object(runtime, "decode_threads", lambda: threads):
-        start = time.perf_counter()
-        run()
-        all_s = time.perf_counter() - start
+def main(dialogues: int) -> None:
+    workers = runtime.model_workers()
     print(
-        f"{stage}, {threads} thread(s) decode ahead: {all_s:.2f} s, {clips / all_s:.2f} utterances/s;"
-        f" the network waits for {1 - busy_s / all_s:.1%} of it"
+        f"{dialogues} dialogues of {CLIPS} clips of {FRAMES} frames in 720p; {runtime.device()},"
+        f" {workers} workers, in each {runtime.decode_threads()} threads that decode ahead; {machine()}"
+    )
+    with tempfile.TemporaryDirectory() as temporary, open_engine(workers, __name__) as engine:
+        root = Path(temporary)
+        paths = [f"{number}.mp4" for number in range(CLIPS)]
+        write_portrait(root / paths[0])
+        for path in paths[1:]:
+            shutil.copy(root / paths[0], root / path)
+        clips = [Medium(id=path, dialogue="d", path=path, frame_count=FRAMES) for path in paths]
+        detect = partial(faces.find_faces_of_dialogue, root=root, params=FACES)
+        compare("faces", engine, [clips] * dialogues, detect, partial(detect_alone, root))
+        found = detect(clips[:1])
+        with_faces = [visual.ClipFaces(path, "", found["frame_index"], found["box_px"]) for path in paths]
+        encoder = visual.find_encoder("visual.weights", VISUAL)
+        embed = partial(visual.embed_dialogue, root=root, encoder=encoder, params=VISUAL)
+        compare("visual", engine, [with_faces] * dialogues, embed, partial(embed_alone, root, encoder))
+        start = time.perf_counter()
+        for path in paths:
+            read_frames(root / path, FACES.frames_per_utterance)
+        decoding_s = time.perf_counter() - start
+    print(f"decoding alone: {CLIPS * FRAMES / decoding_s:.0f} frames/s of one thread")
+
+
+def compare(stage: str, engine: Engine, dialogues: Sequence, whole: Function, alone: Function) -> None:
+    """Print a stage's rate, and the share of its time in which the networks wait."""
+
+    def run(function: Function, dialogues: Sequence) -> None:
+        list(engine.run(function, dialogues))
+
+    # Each worker loads the network, and what it gets alone.
+    for function in (whole, alone):
+        run(function, [dialogue[:1] for dialogue in dialogues])
+    seconds = time_in_turn(ROUNDS, whole=partial(run, whole, dialogues), alone=partial(run, alone, dialogues))
+    rates = {name: len(dialogues) * CLIPS / each for name, each in seconds.items()}
+    print(
+        f"{stage}: {rates['whole']:.2f} utterances/s, its network alone {rates['alone']:.2f}:"
+        f" it waits for {1 - rates['whole'] / rates['alone']:.1%} of the time"
     )
 
 
+def detect_alone(root: Path, clips: Sequence[Medium]) -> None:
+    frames = at_hand("frames", lambda: read_frames(root / clips[0].path, FACES.frames_per_utterance)[0])
+    for _ in clips:
+        faces.find_faces(frames, "", FACES)
+
+
+def embed_alone(root: Path, encoder: visual.Encoder, clips: Sequence[visual.ClipFaces]) -> None:
+    crops = at_hand("crops", lambda: visual.cut_faces(root / clips[0].path, clips[:1], VISUAL)[0])
+    for _ in clips:
+        visual.embed_faces(crops, encoder)
+
+
+def at_hand(name: str, read: Callable[[], Content]) -> Content:
+    """What this process has read before, or reads now."""
+    if name not in _at_hand:
+        _at_hand[name] = read()
+    return _at_hand[name]
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 8)
+    from benchmarks import decode  # so that workers find its functions, and what these have at hand
+
+    decode.main(int(sys.argv[1]) if len(sys.argv) > 1 else 4)

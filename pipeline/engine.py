@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
@@ -48,6 +49,8 @@ LIBRARIES = (
 )
 # What PyTorch says, on a CPU and on a GPU, where Python would raise MemoryError.
 NO_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+# What it says where a GPU in compute mode EXCLUSIVE_PROCESS has its one process already.
+GPU_TAKEN = "busy or unavailable"
 # What a cluster that was started before a change says.
 OTHER_CODE = (
     "this Dask cluster has other code or other library versions than the stage (was it started before a"
@@ -125,6 +128,8 @@ class _LocalProcesses:
     """Processes of this machine."""
 
     def __init__(self, workers: int) -> None:
+        # loky replaces a worker whose memory has grown; no work is lost, and nothing need be done.
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
         self._processes = [_Process(index) for index in range(workers)]
 
     def run(self, function: Function, tasks: Iterable[Task]) -> Iterator[Ended]:
@@ -261,6 +266,11 @@ def _run(function: Function, task: Task) -> Any:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
             raise WorkerDied("out of memory") from error
+        if GPU_TAKEN in str(error):
+            raise UserError(
+                f"the GPU admits no other process ({str(error).splitlines()[0]}); set"
+                " MULTIEMO_WORKERS_PER_GPU=1, or wait until whoever uses it has ended"
+            ) from error
         raise
 
 

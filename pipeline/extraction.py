@@ -6,7 +6,6 @@ DVC decides whether a stage runs; the item store decides which dialogues inside 
 from __future__ import annotations
 
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -101,8 +100,6 @@ def _compute(
     stage: str, items: Sequence[Item], function: Callable[[Any], Arrays], store: ItemStore, workers: int
 ) -> Iterator[tuple[Item, WorkerDied | None]]:
     """Compute and store all items; each as it ends, with its worker's second death."""
-    # loky replaces a worker whose memory has grown; no work is lost, and nothing need be done.
-    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
     task = partial(_compute_and_store, function=function, store=store)
     module = (function.func if isinstance(function, partial) else function).__module__
     # Longest first, so that no worker is left alone with a long dialogue at the end.

@@ -1,7 +1,8 @@
 """Where and how fast to run: read from the environment, never part of a result or of its key.
 
 MULTIEMO_DEVICE      auto (default), cpu, cuda, cuda:1 ...
-MULTIEMO_WORKERS     worker processes (default: all cores; with GPUs, one on each for the networks)
+MULTIEMO_WORKERS     worker processes, for networks on a CPU too (default: all cores)
+MULTIEMO_WORKERS_PER_GPU   worker processes that share a GPU (default: 3): see ``model_workers``
 MULTIEMO_STORE       folder of the item store (default: .multiemo/store in the project)
 MULTIEMO_ENGINE      loky (default: processes of this machine) or dask (workers of a cluster)
 MULTIEMO_SCHEDULER   address of the cluster's Dask scheduler, such as tcp://host:8786
@@ -20,6 +21,8 @@ from pipeline.errors import UserError
 
 # Set by the engine for each of its processes: 0, 1, ...
 WORKER_INDEX = "MULTIEMO_WORKER_INDEX"
+# Enough that one computes while the others read the first file of a dialogue and store the last one's result.
+WORKERS_PER_GPU = 3
 # Each holds the sampled frames of one file: 55 MB for 20 of 720p.
 MOST_DECODE_THREADS = 8
 
@@ -63,12 +66,17 @@ def _count(variable: str, default: int) -> int:
 
 
 def model_workers() -> int:
-    """Number of worker processes for work that runs a network: one on each GPU, else all workers."""
+    """Number of worker processes for work that runs a network: some on each GPU, or all workers.
+
+    A worker decodes the files of its dialogue ahead of the network, but not those of the next dialogue,
+    and a dialogue may be one long file: without others, its GPU would idle meanwhile.
+    """
     if device() == "cpu":
         return workers()
     import torch
 
-    return 1 if ":" in os.environ.get("MULTIEMO_DEVICE", "") else torch.cuda.device_count()
+    gpus = 1 if ":" in os.environ.get("MULTIEMO_DEVICE", "") else torch.cuda.device_count()
+    return gpus * _count("MULTIEMO_WORKERS_PER_GPU", WORKERS_PER_GPU)
 
 
 def decode_threads() -> int:

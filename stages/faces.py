@@ -66,7 +66,7 @@ def find_faces_of_dialogue(clips: Sequence[Medium], root: Path, params: FacesPar
         if isinstance(frames, MediaError):
             faces, sampled, reason = NO_FACES, 0, str(frames)
         else:
-            faces = _find_faces(frames, clips[place].crop, params)
+            faces = find_faces(frames, clips[place].crop, params)
             sampled, reason = len(frames.images), "" if len(faces["box_px"]) else "no face found"
         parts[place] = {
             **faces,
@@ -77,7 +77,7 @@ def find_faces_of_dialogue(clips: Sequence[Medium], root: Path, params: FacesPar
     return stack(parts, NO_CLIPS)
 
 
-def _find_faces(frames: SampledFrames, crop: str, params: FacesParams) -> Arrays:
+def find_faces(frames: SampledFrames, crop: str, params: FacesParams) -> Arrays:
     """Faces in one part of the sampled frames, in the frames' own numbers and coordinates."""
     # A picture's size may change in the middle of a stream, and the part's corner with it.
     parts = [crop_box_px(crop, image.shape[1], image.shape[0]) for image in frames.images]

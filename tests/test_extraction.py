@@ -62,6 +62,13 @@ def exhaust_memory_in_torch(number: int) -> Arrays:
     return exhaust_memory(number)
 
 
+def find_gpu_taken(number: int) -> Arrays:
+    """What PyTorch raises where a GPU in compute mode EXCLUSIVE_PROCESS has its process."""
+    import torch
+
+    raise torch.AcceleratorError("CUDA error: CUDA-capable device(s) is/are busy or unavailable\nCUDA kernel")
+
+
 def unobserved(number: int, reason: str) -> Arrays:
     return {"features": np.zeros((number, 2), np.float32), "reason": np.array([reason] * number)}
 
@@ -197,6 +204,11 @@ def test_an_item_that_needs_more_memory_than_there_is_costs_itself_alone(
     assert [part["features"][0, 0] for part in parts] == [1, 4, 0, 16]
     assert parts[2]["reason"].tolist() == ["worker died twice: out of memory"] * 3
     assert "a worker died at d3 (out of memory); it will be tried again alone" in capfd.readouterr().out
+
+
+def test_a_gpu_that_admits_one_process_only_is_an_error_that_says_what_to_set() -> None:
+    with pytest.raises(UserError, match=r"no other process \(CUDA error: .*busy or unavailable\); set MULTIEMO"):
+        list(extract("taken", items([1]), find_gpu_taken, workers=1, failed=unobserved))
 
 
 def test_an_item_whose_worker_was_killed_by_chance_is_done_the_second_time(tmp_path: Path) -> None:

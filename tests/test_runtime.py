@@ -3,8 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
-from pipeline.runtime import checkpoint_root, store_root
+from pipeline.runtime import WORKER_INDEX, checkpoint_root, device, model_workers, store_root
 
 
 def test_a_queued_experiment_shares_the_projects_store_and_checkpoints(
@@ -17,3 +18,28 @@ def test_a_queued_experiment_shares_the_projects_store_and_checkpoints(
         monkeypatch.chdir(folder)
         assert store_root() == tmp_path / ".multiemo" / "store"
         assert checkpoint_root() == tmp_path / ".multiemo" / "checkpoints"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "per_gpu", "devices"),
+    [
+        ("auto", None, ["cuda:0", "cuda:1", "cuda:0", "cuda:1", "cuda:0", "cuda:1"]),
+        ("auto", "1", ["cuda:0", "cuda:1"]),
+        ("cuda:1", "2", ["cuda:1", "cuda:1"]),
+        ("cpu", "2", ["cpu"] * 5),
+    ],
+)
+def test_networks_run_in_several_processes_on_each_gpu(
+    wanted: str, per_gpu: str | None, devices: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("MULTIEMO_DEVICE", wanted)
+    monkeypatch.setenv("MULTIEMO_WORKERS", "5")
+    if per_gpu:
+        monkeypatch.setenv("MULTIEMO_WORKERS_PER_GPU", per_gpu)
+    found = []
+    for index in range(model_workers()):
+        monkeypatch.setenv(WORKER_INDEX, str(index))
+        found.append(device())
+    assert found == devices
