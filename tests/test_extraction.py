@@ -207,7 +207,7 @@ def test_an_item_that_needs_more_memory_than_there_is_costs_itself_alone(
 
 
 def test_a_gpu_that_admits_one_process_only_is_an_error_that_says_what_to_set() -> None:
-    with pytest.raises(UserError, match=r"no other process \(CUDA error: .*busy or unavailable\); set MULTIEMO"):
+    with pytest.raises(UserError, match=r"no other process \(.* busy or unavailable\); set MULTIEMO_WORKERS"):
         list(extract("taken", items([1]), find_gpu_taken, workers=1, failed=unobserved))
 
 
