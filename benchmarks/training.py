@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from benchmarks.measure import machine
 from benchmarks.plain_multiemo import PaddedBatch, PlainMultiEmo, plain_loss
 from pipeline.corpora.formats import read_corpus
 from pipeline.features import Features, ModalityFeatures
+from pipeline.manifest import Utterance
 from pipeline.params import TrainParams, read_params
 from pipeline.runtime import device
 from train.data import Dialogues, fit_standardisation
@@ -136,11 +137,7 @@ def features_of_meld(annotations: Path | None) -> Features:
     """MELD's train and dev as one training split, with random features."""
     random = np.random.default_rng(0)
     if annotations:
-        meld = (
-            read_params(PROJECT / "params.yaml").corpus("demo").model_copy(update={"root": str(annotations)})
-        )
-        utterances = [row.utterance for row in read_corpus(meld, "meld").annotations]
-        utterances = [u for u in utterances if u.split != "test"]
+        utterances = [u for u in utterances_of_meld(annotations) if u.split != "test"]
         dialogue = np.array([u.dialogue for u in utterances])
         speaker = np.array([u.speaker for u in utterances])
         label = np.array([LABELS.index(u.label) for u in utterances])
@@ -150,24 +147,41 @@ def features_of_meld(annotations: Path | None) -> Features:
         speaker = random.integers(4, size=len(dialogue)).astype(str)
         label = random.integers(len(LABELS), size=len(dialogue))
     count = len(dialogue)
+    tables = {name: random.standard_normal((count, dim), np.float32) for name, dim in DIMS.items()}
+    return as_features(np.full(count, "train"), dialogue, speaker, label, tables)
+
+
+def utterances_of_meld(annotations: Path) -> list[Utterance]:
+    """From MELD's *_sent_emo.csv."""
+    demo = read_params(PROJECT / "params.yaml").corpus("demo")
+    meld = demo.model_copy(update={"root": str(annotations)})
+    return [row.utterance for row in read_corpus(meld, "meld").annotations]
+
+
+def as_features(
+    split: np.ndarray,
+    dialogue: np.ndarray,
+    speaker: np.ndarray,
+    label: np.ndarray,
+    tables: Mapping[str, np.ndarray],
+) -> Features:
+    """A corpus of MELD's labels, all of it observed, from columns [n] and each modality's table [n, D]."""
+    count = len(dialogue)
     starts = np.flatnonzero(np.r_[True, dialogue[1:] != dialogue[:-1]])
-    seen = np.ones(count, bool)
+    seen, no_reason = np.ones(count, bool), np.full(count, "")
     return Features(
         corpus="meld",
         label_names=LABELS,
         id=np.arange(count).astype(str),
-        split=np.full(count, "train"),
+        split=split,
         dialogue=dialogue,
         position=np.arange(count) - np.repeat(starts, np.diff([*starts, count])),
         speaker=speaker,
         label=label,
-        text=np.full(count, ""),
+        text=no_reason,
         start_s=np.full(count, np.nan),
         end_s=np.full(count, np.nan),
-        modalities={
-            name: ModalityFeatures(random.standard_normal((count, dim), np.float32), seen, np.full(count, ""))
-            for name, dim in DIMS.items()
-        },
+        modalities={name: ModalityFeatures(table, seen, no_reason) for name, table in tables.items()},
         provenance={},
     )
 

@@ -23,6 +23,8 @@ from pipeline.progress import Progress
 
 # A client of NFS may believe for so long that a file is not there, which a cluster's worker has written.
 UNSEEN_AT_MOST_S = 60.0
+# Of the utterances that lack a modality, so many are named.
+SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -132,10 +134,10 @@ def stack(parts: Iterable[Arrays], empty: Arrays) -> Arrays:
     return {name: np.concatenate(column) for name, column in columns.items()}
 
 
-def summarise(stage: str, modality: str, reasons: np.ndarray, limit: float) -> None:
+def summarise(stage: str, modality: str, ids: Sequence[str], reasons: np.ndarray, limit: float) -> None:
     """Print what was not observed and why; UserError if its share exceeds ``max_unobserved``.
 
-    ``reasons`` holds one text per utterance, empty where the modality was observed.
+    ``ids`` and ``reasons`` have an element per utterance; a reason is empty where the modality was observed.
     """
     missing = Counter(reasons[reasons != ""].tolist())
     count, total = missing.total(), len(reasons)
@@ -145,7 +147,9 @@ def summarise(stage: str, modality: str, reasons: np.ndarray, limit: float) -> N
         flush=True,
     )
     if count > limit * total:
+        first = ", ".join(ids[row] for row in np.flatnonzero(reasons != "")[:SHOWN])
         raise UserError(
             f"{count} of {total} utterances lack {modality} ({count / total:.1%}), more than"
-            f" max_unobserved.{modality}: {limit} allows; mend the corpus or raise the limit. Reasons: {why}"
+            f" max_unobserved.{modality}: {limit} allows; mend the corpus or raise the limit. Reasons: {why}."
+            f" Utterances: {first}{', ...' if count > SHOWN else ''}"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -267,8 +268,10 @@ def _replacement(path: Path, lasting: bool = True) -> Iterator[FileIO]:
                 yield raw
                 if lasting:
                     os.fsync(handle)
-            # mkstemp makes private files; who may use the folder may use the file.
-            temporary.chmod(path.parent.stat().st_mode & 0o666)
+            # mkstemp makes private files; who may use the folder may use the file.  But in a folder such as
+            # /tmp, where everybody keeps to their own files, nobody else changes it.
+            folder = path.parent.stat().st_mode
+            temporary.chmod(folder & (0o644 if folder & stat.S_ISVTX else 0o666))
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)

@@ -86,7 +86,7 @@ def run_extraction(
     failed = partial(nothing_observed, stage=stage)
     parts = extract(stage.name, items, stage.function, workers=stage.workers, failed=failed)
     arrays = stack_on_disk(stage.arrange(parts), stage.empty, Path("data", corpus))
-    summarise(stage.name, stage.modality, np.asarray(arrays["reason"]), limit)
+    summarise(stage.name, stage.modality, ids, np.asarray(arrays["reason"]), limit)
     figures = dict(stage.figures(arrays))
     if figures:
         print(f"{stage.name}: {', '.join(f'{count} {what}' for what, count in figures.items())}", flush=True)

@@ -65,6 +65,12 @@ def main(corpus: str) -> None:
         print()
         print(describe(split, getattr(results, split)))
     print()
+    for seed, found in predictions["dev"].items():
+        if len(classes := np.unique(found.label)) == 1 < len(features.label_names):
+            print(
+                f"seed {seed} predicts nothing but {features.label_names[classes[0]]}: it has learned nothing;"
+                " docs/troubleshooting.md says what to try"
+            )
     if results.test_best_epoch:
         best = f"{results.test_best_epoch_weighted_f1:.2f}"
         print(

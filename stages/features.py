@@ -46,7 +46,7 @@ def _assemble(corpus: str, params: CorpusParams, folder: Path) -> Features:
             modalities[name], sources[name] = take_modality(
                 file, params.visual.features_sha256, name, utterances, key
             )
-            summarise("features", name, modalities[name].reason, params.max_unobserved.visual)
+            summarise("features", name, ids, modalities[name].reason, params.max_unobserved.visual)
             continue
         arrays, source = read_stage_file(folder / f"{name}.h5", ids)
         observed = arrays["reason"] == ""

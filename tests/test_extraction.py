@@ -170,13 +170,15 @@ def test_parts_are_stacked_and_no_part_gives_an_empty_table() -> None:
 def test_too_many_unobserved_utterances_stop_the_stage_with_the_reasons(
     capsys: pytest.CaptureFixture,
 ) -> None:
+    ids = [f"utt{number}" for number in range(20)]
     reasons = np.array([""] * 18 + ["clip missing", "silent"])
-    summarise("audio", "audio", reasons, limit=0.1)
+    summarise("audio", "audio", ids, reasons, limit=0.1)
     assert "18 of 20 utterances observed (not: 1 clip missing; 1 silent)" in capsys.readouterr().out
     with pytest.raises(
-        UserError, match=r"2 of 20 utterances lack audio \(10.0%\), more than max_unobserved.audio: 0.05"
+        UserError,
+        match=r"2 of 20 utterances lack audio \(10.0%\), more than max_unobserved.audio: 0.05.* utt18, utt19$",
     ):
-        summarise("audio", "audio", reasons, limit=0.05)
+        summarise("audio", "audio", ids, reasons, limit=0.05)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.fingerprint import PROJECT
-from pipeline.h5 import DamagedFileError, is_text, read_h5, write_h5
+from pipeline.h5 import DamagedFileError, is_text, read_h5, write_atomically, write_h5
 from pipeline.itemstore import ItemStore
 
 ARRAYS = {
@@ -331,3 +331,11 @@ def test_an_items_time_is_that_of_its_last_use(tmp_path: Path) -> None:
     assert store.path(KEY).stat().st_mtime == 0
     assert store.get(KEY) is not None
     assert store.path(KEY).stat().st_mtime > 0
+
+
+def test_in_a_folder_where_everybody_keeps_to_their_own_files_nobody_else_may_change_one(
+    tmp_path: Path,
+) -> None:
+    tmp_path.chmod(0o1777)  # as /tmp
+    write_atomically(tmp_path / "predictions.csv", b"id")
+    assert (tmp_path / "predictions.csv").stat().st_mode & 0o777 == 0o644

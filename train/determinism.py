@@ -17,6 +17,10 @@ def deterministic(seed: int) -> Iterator[None]:
     On the CPU that holds for one number of threads (``torch.get_num_threads``).  RuntimeError, from
     torch, if an operation has no such form.  Leaves torch's global state as it was.
     """
+    # Of each shape that a product in bfloat16 ever had, oneDNN keeps half a megabyte, up to 1024 of them in
+    # either of two caches; and hardly two batches have the same shape.
+    for variable in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(variable, "64")
     # cuBLAS reads this when its first handle is made; without it some products differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     mode = torch.get_deterministic_debug_mode()

@@ -183,10 +183,12 @@ def save_model(folder: Path, model: TrainedModel) -> None:
         save_file(statistics, temporary / STANDARDISATION)
         for seed, weights in model.weights.items():
             save_file(weights, temporary / _weights_file(seed))
-        # mkdtemp makes private folders; colleagues get what the umask grants.
+        # mkdtemp and safetensors make what is private; colleagues get what the umask grants.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o777 & ~umask)
+        for file in temporary.iterdir():
+            file.chmod(0o666 & ~umask)
         if folder.exists():
             shutil.rmtree(folder)
         temporary.rename(folder)

@@ -151,7 +151,7 @@ def test_ctrl_c_stops_a_run_with_all_its_processes_and_the_next_one_goes_on(
     os.killpg(run.pid, signal.SIGINT)  # a terminal tells every process of the group
     printed = end_of(run)
     assert run.returncode != 0
-    assert "audio: stopped; finished dialogues are kept, dvc repro goes on from there" in printed
+    assert "audio: stopped; dvc repro goes on from what is kept" in printed
     assert "Traceback" not in printed
     finished = len(stored_items(store))
     assert work_done(clone.run(*REPRO)) == {"audio": f"{TOTAL - finished} of {TOTAL}"}

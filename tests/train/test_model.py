@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import math
 from dataclasses import replace
 from itertools import combinations
@@ -152,6 +153,15 @@ def test_a_saved_model_comes_back_bit_by_bit(trained, tmp_path):
     assert sorted(p.name for p in (tmp_path / "model").iterdir()) == [
         "model.json", "seed_0.safetensors", "seed_7.safetensors", "standardisation.safetensors"
     ]  # fmt: skip
+
+
+def test_colleagues_can_read_a_saved_model(trained, tmp_path):
+    before = os.umask(0o027)
+    try:
+        save_model(tmp_path / "model", trained)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()} == {0o640}
 
 
 def test_weights_that_do_not_fit_are_named(trained, tmp_path):

@@ -153,3 +153,17 @@ def test_the_same_weights_in_other_words_and_other_settings_are_taken_with_a_not
     assert capsys.readouterr().err == (
         "note: text: window.past_utterances is 2, and was 12 for the model's training\n"
     )
+
+
+@pytest.mark.parametrize("command", ["predict", "explain --utterance test_dia0_utt0"])
+def test_what_a_command_reads_is_never_what_it_overwrites(
+    command: str, model: Path, recordings: Features, tmp_path: Path, capsys
+) -> None:
+    features = tmp_path / "mine.h5"
+    write_features(features, recordings)
+    before = features.read_bytes()
+    with pytest.raises(SystemExit) as stopped:
+        main([*command.split(), str(features), "--model", str(model), "-o", str(features)])
+    assert stopped.value.code == 2
+    assert "mine.h5: give a name that ends in " in capsys.readouterr().err
+    assert features.read_bytes() == before

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from pipeline.commands.arguments import file_to_write
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``multiemo explain``."""
@@ -18,7 +20,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained model")
     parser.add_argument("--utterance", required=True, metavar="ID", help="such as test_dia0_utt2")
     parser.add_argument("--seed", type=int, help="one of the model's seeds (default: its first)")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the PNG file to write")
+    parser.add_argument(
+        "-o", "--output", type=file_to_write(".png"), required=True, help="the PNG file to write"
+    )
     parser.set_defaults(run=_run)
 
 

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from pipeline.commands.arguments import file_to_write
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``multiemo predict``."""
@@ -16,7 +18,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("features", type=Path, help="a features.h5; labels are not needed")
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained model")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the CSV file to write")
+    parser.add_argument(
+        "-o", "--output", type=file_to_write(".csv"), required=True, help="the CSV file to write"
+    )
     parser.set_defaults(run=_run)
 
 
