@@ -32,6 +32,7 @@ bench: .venv/installed
 ifdef MELD
 	$(IN_VENV) python -m benchmarks.text $(MELD)
 	$(IN_VENV) python -m benchmarks.text_meld $(MELD)
+	$(IN_VENV) python -m benchmarks.precision $(MELD) 3 7
 else
 	@echo "The figures on text need MELD's annotations: make bench MELD=<folder of train_sent_emo.csv>"
 endif

@@ -66,9 +66,10 @@ def main(corpus: str) -> None:
         print(describe(split, getattr(results, split)))
     print()
     for seed, found in predictions["dev"].items():
-        if len(classes := np.unique(found.label)) == 1 < len(features.label_names):
+        only, *others = np.unique(found.label)
+        if not others and len(features.label_names) > 1:
             print(
-                f"seed {seed} predicts nothing but {features.label_names[classes[0]]}: it has learned nothing;"
+                f"seed {seed} predicts nothing but {features.label_names[only]}: it has learned nothing;"
                 " docs/troubleshooting.md says what to try"
             )
     if results.test_best_epoch:
