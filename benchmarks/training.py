@@ -28,6 +28,7 @@ from pipeline.manifest import Utterance
 from pipeline.params import TrainParams, read_params
 from pipeline.runtime import device
 from train.data import Dialogues, fit_standardisation
+from train.determinism import deterministic
 from train.trainer import Trainer
 
 # MELD's train and dev dialogues of 1, 2, ... 24 utterances.
@@ -78,14 +79,17 @@ def main(annotations: Path | None) -> None:
         f" {device()}, {torch.get_num_threads()} threads; {machine()}"
     )
     # Before another network is there, because this is the peak of one.
-    trainer = Trainer(dialogues, TrainParams(layers=6), seed=0)
-    for batch in batches[:3]:
-        stepper(trainer)(batch)
-    del trainer
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"peak memory of data and training, 6 layers: {peak_mib:.0f} MiB, {at_import_mib:.0f} of it PyTorch's"
-    )
+    for precision in PRECISIONS:
+        trainer = Trainer(dialogues, TrainParams(layers=6, precision=precision), seed=0)
+        with deterministic(seed=0):
+            for batch in batches:
+                stepper(trainer)(batch)
+        del trainer
+        peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(
+            f"peak memory of data and training, 6 layers, {precision}: {peak_mib:.0f} MiB,"
+            f" {at_import_mib:.0f} of it PyTorch's"
+        )
     for layers in (2, 6):
         params = TrainParams(layers=layers)
         steppers = [plain_stepper(dialogues, params)]

@@ -236,7 +236,8 @@ class LossParams(Section):
     focus: Annotated[float, Field(ge=0)] = 2.0
     """gamma of Eq. 19: how much more a hard pair counts."""
     normalise_z: bool = False
-    """Scale z of Eq. 14 to unit length before Eq. 18; the paper does not."""
+    """Scale z of Eq. 14 to unit length before Eq. 18; the paper does not.  Where training stays at one class
+    for long, this helps (docs/results.md)."""
 
     @model_validator(mode="after")
     def _weights_leave_cross_entropy(self) -> Self:

@@ -20,7 +20,7 @@ def deterministic(seed: int) -> Iterator[None]:
     # Of each shape that a product in bfloat16 ever had, oneDNN keeps half a megabyte, up to 1024 of them in
     # either of two caches; and hardly two batches have the same shape.
     for variable in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
-        os.environ.setdefault(variable, "64")
+        os.environ.setdefault(variable, "16")
     # cuBLAS reads this when its first handle is made; without it some products differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     mode = torch.get_deterministic_debug_mode()

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
+from safetensors.torch import load_file, save_file
 
 import stages.evaluate
 import stages.train
@@ -109,6 +110,19 @@ def test_train_then_evaluate_writes_every_output(project, capsys):
     assert "These figures say nothing about the method: visual: UNTRAINED" in printed
     assert "The text encoder" not in printed
     assert printed.strip().splitlines()[-1] == "feature file: data/small/features.h5"
+
+
+def test_a_network_that_predicts_one_class_only_is_said_to_have_learned_nothing(project, capsys):
+    stages.train.main("small")
+    path = project / "model" / "seed_1.safetensors"
+    weights = load_file(path)
+    weights["fc_p.bias"][2] = 1e6
+    save_file(weights, path)
+    stages.evaluate.main("small")
+    names = read_features(project / "features.h5").label_names
+    printed = capsys.readouterr().out
+    assert f"seed 1 predicts nothing but {names[2]}: it has learned nothing; docs/trouble" in printed
+    assert printed.count("learned nothing") == 1
 
 
 def test_training_again_writes_the_same_bytes(project):
