@@ -25,7 +25,7 @@ WITHOUT_CORPUS = ("params", "demo")
 
 # How often a thread of PyTorch's looks whether the others are done before it sleeps. By default it looks for
 # milliseconds, and training takes 20 times as long where others use the cores too.
-SPINS = "10000"
+SPINS = "5000"
 
 # Troubles of a disk, which are the user's to mend, wherever in a library they come up.
 DISK_TROUBLES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
