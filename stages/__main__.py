@@ -10,6 +10,7 @@ import errno
 import importlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import UserError
@@ -47,10 +48,10 @@ def main(arguments: list[str]) -> int:
     except UserError as error:
         print(f"{stage}: error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(f"\n{stage}: stopped; dvc repro goes on from what is kept", file=sys.stderr)
-        return 130
-    except Exception as error:
+    except (KeyboardInterrupt, Exception) as error:
+        if any(isinstance(each, KeyboardInterrupt) for each in _causes(error)):
+            print(f"\n{stage}: stopped; dvc repro goes on from what is kept", file=sys.stderr)
+            return 130
         trouble = _disk_trouble(error)
         if not trouble:
             raise
@@ -59,18 +60,24 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _disk_trouble(error: BaseException | None) -> str:
+def _disk_trouble(error: BaseException) -> str:
     """File and trouble, if an error comes from a disk that is full or closed to the user; else empty."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in DISK_TROUBLES:
-            return f"{error.filename or Path.cwd()}: {error.strerror}"
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.errno in DISK_TROUBLES:
+            return f"{cause.filename or Path.cwd()}: {cause.strerror}"
         for number in DISK_TROUBLES:  # a library that is no Python gives the words alone
-            if os.strerror(number) in str(error):
+            if os.strerror(number) in str(cause):
                 return f"{Path.cwd()}: {os.strerror(number)}"
-        if any(words in str(error) for words in PYTORCH_CANNOT_WRITE):
+        if any(words in str(cause) for words in PYTORCH_CANNOT_WRITE):
             return f"{Path.cwd()}: a file could not be written"
-        error = error.__context__
     return ""
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those in whose handling it came up: PyTorch's writer fails where Ctrl-C interrupts it."""
+    while error is not None:
+        yield error
+        error = error.__context__
 
 
 if __name__ == "__main__":

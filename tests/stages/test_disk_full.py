@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import resource
 import subprocess
@@ -9,8 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+import stages.params
 from pipeline.fingerprint import PROJECT
+from stages.__main__ import main
 
 LIMIT_BYTES = 100_000
 WRITE = {
@@ -47,3 +51,23 @@ def test_a_full_disk_is_one_line_whichever_library_was_writing(library: str, tmp
     assert done.stderr.startswith(f"params: error: {tmp_path}: ")
     assert done.stderr.endswith("; free space or mend permissions\n")
     assert len(done.stderr.splitlines()) == 1
+
+
+class Interrupted(io.BytesIO):
+    """A file in whose second write Ctrl-C comes."""
+
+    writes = 0
+
+    def write(self, content) -> int:
+        self.writes += 1
+        if self.writes == 2:
+            raise KeyboardInterrupt
+        return super().write(content)
+
+
+def test_ctrl_c_in_the_middle_of_a_write_is_no_trouble_of_the_disk(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(stages.params, "main", lambda: torch.save({"weight": torch.zeros(9)}, Interrupted()))
+    assert main(["params"]) == 130
+    assert capsys.readouterr().err == "\nparams: stopped; dvc repro goes on from what is kept\n"
