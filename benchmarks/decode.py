@@ -21,10 +21,10 @@ from typing import Any, TypeVar
 from benchmarks.measure import machine, time_in_turn
 from benchmarks.portrait import FRAMES, write_portrait
 from pipeline import runtime
-from pipeline.engine import Engine, Function, open_engine
 from pipeline.manifest import Medium
-from pipeline.media import read_frames
+from pipeline.media.frames import read_frames
 from pipeline.params import FacesParams, VisualParams
+from pipeline.work.engine import Engine, Function, open_engine
 from stages import faces, visual
 
 Content = TypeVar("Content")

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.extraction import Item, extract
-from pipeline.h5 import Arrays, write_h5
-from pipeline.spool import stack_on_disk
-from pipeline.stagefile import no_vectors
+from pipeline.store.h5 import Arrays, write_h5
+from pipeline.work.extraction import Item, extract
+from pipeline.work.spool import stack_on_disk
+from pipeline.work.stagefile import no_vectors
 
 DIALOGUES = (200, 2000)
 DIMENSIONS = {"visual": 1000, "audio": 6373}

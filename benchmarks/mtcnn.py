@@ -16,7 +16,7 @@ from facenet_pytorch import MTCNN
 
 from benchmarks.measure import flops, machine, peak_flops_per_s, time_in_turn, torch_threads
 from benchmarks.portrait import portrait_frames
-from pipeline.mtcnn import FaceDetector
+from pipeline.faces.detector import FaceDetector
 
 FRAMES = 20
 

@@ -18,7 +18,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from benchmarks.measure import machine
 from benchmarks.training import DIMS, LABELS, PRECISIONS, as_features, utterances_of_meld
-from pipeline.features import Features
+from pipeline.features.file import Features
 from pipeline.params import LossParams, TrainParams
 from pipeline.runtime import device
 from train.data import Dialogues, fit_standardisation

@@ -23,11 +23,11 @@ from transformers import RobertaConfig, RobertaForSequenceClassification
 from transformers.utils import logging
 
 from pipeline.corpora.meld import read_meld
-from pipeline.encoders import load_encoder
+from pipeline.encoders.text_encoder import load_encoder
+from pipeline.encoders.windows import build_windows
 from pipeline.manifest import Utterance, by_dialogue
 from pipeline.params import CorpusParams, UntrainedTextEncoder, WindowParams, read_params
 from pipeline.runtime import workers
-from pipeline.windows import build_windows
 from stages.text import embed_dialogue
 
 PROJECT = Path(__file__).resolve().parent.parent

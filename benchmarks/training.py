@@ -23,7 +23,7 @@ import torch
 from benchmarks.measure import machine
 from benchmarks.plain_multiemo import PaddedBatch, PlainMultiEmo, plain_loss
 from pipeline.corpora.formats import read_corpus
-from pipeline.features import Features, ModalityFeatures
+from pipeline.features.file import Features, ModalityFeatures
 from pipeline.manifest import Utterance
 from pipeline.params import TrainParams, read_params
 from pipeline.runtime import device

@@ -27,7 +27,7 @@ from benchmarks.measure import flops, machine, peak_flops_per_s, time_in_turn
 from benchmarks.portrait import FRAMES, write_portrait
 from pipeline import runtime
 from pipeline.manifest import Medium
-from pipeline.media import read_frames
+from pipeline.media.frames import read_frames
 from pipeline.params import FacesParams, VisualParams
 from stages.faces import find_faces_of_dialogue
 from stages.visual import ClipFaces, crop_face, embed_dialogue, embed_faces, find_encoder

@@ -1,1 +1,4 @@
-"""What the stages share: params, corpora, media, the item store and the feature file."""
+"""What every stage builds on; imports neither ``train`` nor ``stages``.
+
+Flat here lies only what everybody reads: params, runtime, errors, manifest.
+"""

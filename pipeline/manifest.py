@@ -59,12 +59,12 @@ class Medium:
     crop: str = ""
     """Part of the picture that shows the speaker: empty for all of it, ``left``, ``right``, or left,
     top, right and bottom as fractions of width and height (``0.5 0 1 1``)."""
-    sound_path: str = ""
+    audio_path: str = ""
     """File of the utterance's sound alone; empty where the sound is in ``path``, over the same span."""
     sha256: str = ""
     """Digest of the file at ``path``; empty if there is none."""
-    sound_sha256: str = ""
-    """Digest of the file at ``sound_path``; empty if there is none."""
+    audio_sha256: str = ""
+    """Digest of the file at ``audio_path``; empty if there is none."""
     duration_s: float = 0.0
     """Length of the file at ``path`` by its container."""
     frame_count: int = 0
@@ -77,9 +77,9 @@ class Medium:
     """Of the sound; 0 without a sound stream."""
     channels: int = 0
     """Of the sound; 0 without a sound stream."""
-    picture_problem: str = ""
+    image_problem: str = ""
     """Why the picture cannot be used; empty if it can."""
-    sound_problem: str = ""
+    audio_problem: str = ""
     """Why the sound cannot be used; empty if it can."""
 
     @property
@@ -88,16 +88,16 @@ class Medium:
         return self.start_s or 0.0, math.inf if self.end_s is None else self.end_s
 
     @property
-    def picture_key(self) -> list[Any]:
+    def image_key(self) -> list[Any]:
         """What defines the utterance's picture."""
-        return [self.sha256, self.start_s, self.end_s, self.crop, self.picture_problem]
+        return [self.sha256, self.start_s, self.end_s, self.crop, self.image_problem]
 
     @property
-    def sound_key(self) -> list[Any]:
+    def audio_key(self) -> list[Any]:
         """What defines the utterance's sound."""
-        if self.sound_path:
-            return [self.sound_sha256, None, None, self.sound_problem]
-        return [self.sha256, self.start_s, self.end_s, self.sound_problem]
+        if self.audio_path:
+            return [self.audio_sha256, None, None, self.audio_problem]
+        return [self.sha256, self.start_s, self.end_s, self.audio_problem]
 
 
 Row = TypeVar("Row", Utterance, Medium)

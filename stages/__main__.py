@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.lifetime import stopped_by_signals
+from pipeline.work.lifetime import stopped_by_signals
 
 STAGES = (
     *("params", "demo", "manifest"),

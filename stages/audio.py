@@ -15,12 +15,12 @@ import numpy as np
 import opensmile
 
 from pipeline import runtime
-from pipeline.clips import iterate_sounds
-from pipeline.h5 import Arrays
 from pipeline.manifest import Medium, by_dialogue, read_media
-from pipeline.media import MediaError
+from pipeline.media.clips import iterate_audio
+from pipeline.media.decoding import MediaError
 from pipeline.params import AudioParams, read_params
-from pipeline.stagefile import ExtractionStage, no_vectors, run_extraction, write_unused
+from pipeline.store.h5 import Arrays
+from pipeline.work.stagefile import ExtractionStage, no_vectors, run_extraction, write_unused
 
 # Nothing as long as this was ever seen to be too short.
 SHORTEST_S = 0.2
@@ -43,8 +43,8 @@ def main(corpus: str) -> None:
     stage = ExtractionStage(
         name="audio",
         modality="audio",
-        function=partial(describe_sound_of_dialogue, root=params.folder, params=params.audio),
-        inputs=lambda dialogue, clips: [clip.sound_key for clip in clips],
+        function=partial(describe_audio_of_dialogue, root=params.folder, params=params.audio),
+        inputs=lambda dialogue, clips: [clip.audio_key for clip in clips],
         settings=params.audio.model_dump(mode="json"),
         libraries=("opensmile", "av", "numpy"),
         empty=no_vectors(len(names)),
@@ -57,21 +57,21 @@ def main(corpus: str) -> None:
     )
 
 
-def describe_sound_of_dialogue(clips: Sequence[Medium], root: Path, params: AudioParams) -> Arrays:
+def describe_audio_of_dialogue(clips: Sequence[Medium], root: Path, params: AudioParams) -> Arrays:
     """Features and reasons of all clips of a dialogue."""
     features = np.zeros((len(clips), len(feature_names(params))), np.float32)
     reasons = [""] * len(clips)
-    for place, samples in iterate_sounds(clips, root, params.sample_rate_hz):
+    for place, samples in iterate_audio(clips, root, params.sample_rate_hz):
         try:
             if isinstance(samples, MediaError):
                 raise samples
-            features[place] = describe_sound(samples, params)
+            features[place] = describe_audio(samples, params)
         except MediaError as error:
             reasons[place] = str(error)
     return {"features": features, "reason": np.array(reasons)}
 
 
-def describe_sound(samples: np.ndarray, params: AudioParams) -> np.ndarray:
+def describe_audio(samples: np.ndarray, params: AudioParams) -> np.ndarray:
     """One vector, float32 [D], of mono samples; what goes beyond [-1, 1] is clipped.
 
     Functionals equal ``opensmile.Smile.process_file`` of a mono wav file at 16 kHz to the last bit.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline import runtime
-from pipeline.corpora.demo import build_demo_corpus
+from pipeline.corpora.demo.corpus import build_demo_corpus
 from pipeline.params import read_params
 
 ROOT = Path("data/raw/demo")

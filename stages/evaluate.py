@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.features import UNLABELLED, Features, read_features
+from pipeline.features.file import UNLABELLED, Features, read_features
 from pipeline.params import read_params
 from pipeline.report.charts import draw_confusion, draw_curves, read_curves, save_png
 from pipeline.report.results import (

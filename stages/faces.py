@@ -14,15 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import runtime
-from pipeline.clips import iterate_frames
-from pipeline.extraction import stack
-from pipeline.h5 import Arrays
+from pipeline.encoders.pretrained import prepare_torch
+from pipeline.faces.detector import FaceDetector
 from pipeline.manifest import Medium, by_dialogue, read_media
-from pipeline.media import MediaError, SampledFrames
-from pipeline.mtcnn import FaceDetector
-from pipeline.networks import prepare_torch
+from pipeline.media.clips import iterate_frames
+from pipeline.media.decoding import MediaError
+from pipeline.media.frames import SampledFrames
 from pipeline.params import FacesParams, read_params
-from pipeline.stagefile import ExtractionStage, run_extraction, write_unused
+from pipeline.store.h5 import Arrays
+from pipeline.work.extraction import stack
+from pipeline.work.stagefile import ExtractionStage, run_extraction, write_unused
 
 NO_FACES: Arrays = {
     "face_utterance": np.empty(0, np.int64),
@@ -44,7 +45,7 @@ def main(corpus: str) -> None:
         name="faces",
         modality="visual",
         function=partial(find_faces_of_dialogue, root=params.folder, params=params.faces),
-        inputs=lambda dialogue, clips: [clip.picture_key for clip in clips],
+        inputs=lambda dialogue, clips: [clip.image_key for clip in clips],
         settings=params.faces.model_dump(mode="json"),
         libraries=("torch", "torchvision", "facenet-pytorch", "numpy", "av"),
         empty=NO_CLIPS,

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.extraction import summarise
-from pipeline.features import SPLITS, UNLABELLED, Features, ModalityFeatures, write_features
+from pipeline.features.file import SPLITS, UNLABELLED, Features, ModalityFeatures, write_features
+from pipeline.features.joining import take_modality
 from pipeline.manifest import Utterance, read_labels, read_media, read_utterances
 from pipeline.params import CorpusParams, read_params
-from pipeline.replacement import take_modality
-from pipeline.stagefile import read_stage_file
+from pipeline.work.extraction import summarise
+from pipeline.work.stagefile import read_stage_file
 
 
 def main(corpus: str) -> None:

@@ -21,17 +21,20 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from pipeline import finetuning, runtime, torchrun
-from pipeline.encoders import describe_encoder, find_encoder, load_encoder, weights_digest
+from pipeline import runtime
+from pipeline.encoders import finetuning
+from pipeline.encoders.finetuning import Epoch, Row
+from pipeline.encoders.text_encoder import describe_encoder, find_encoder, load_encoder, weights_digest
+from pipeline.encoders.weights import ITEM_KEY, ORIGIN
+from pipeline.encoders.windows import build_windows, describe_losses
 from pipeline.errors import UserError
-from pipeline.finetuning import Epoch, Row
-from pipeline.fingerprint import code_digest, library_versions, work_key
-from pipeline.h5 import Arrays
-from pipeline.itemstore import ItemStore
 from pipeline.manifest import Utterance, by_dialogue, read_labels, read_utterances
 from pipeline.params import UNTRAINED, CorpusParams, WindowParams, read_params
-from pipeline.weights import ITEM_KEY, ORIGIN
-from pipeline.windows import build_windows, describe_losses
+from pipeline.store.code import result_digest
+from pipeline.store.h5 import Arrays
+from pipeline.store.items import ItemStore
+from pipeline.store.keys import library_versions, work_key
+from pipeline.work import torchrun
 
 SPLITS = ("train", "dev")
 CURVE = "curve"
@@ -119,7 +122,7 @@ def _key(corpus: str, params: CorpusParams, utterances: Sequence[Utterance], lab
         del settings["untrained"]
     return work_key(
         "finetune",
-        code=code_digest("stages.finetune"),
+        code=result_digest("stages.finetune"),
         versions=library_versions(*LIBRARIES),
         params=settings,
         window=params.window.model_dump(mode="json"),
@@ -160,7 +163,7 @@ def _finetune(
                 }
                 finetuning.prepare(folder, tokenizer, network, rows, params.finetune)
                 if torchrun.needs_processes(processes):
-                    torchrun.run_module("pipeline.finetuning", [str(folder)], processes, lock)
+                    torchrun.run_module("pipeline.encoders.finetuning", [str(folder)], processes, lock)
                 else:
                     finetuning.train(folder)
             stored = _pack(folder)

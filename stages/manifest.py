@@ -13,17 +13,17 @@ from functools import partial
 from pathlib import Path
 
 from pipeline import runtime
+from pipeline.corpora.annotations.corpus import Annotation
 from pipeline.corpora.formats import expected_content, read_corpus
 from pipeline.corpora.labels import label_names
-from pipeline.corpora.layout import Annotation
-from pipeline.engine import WorkerDied, run_all
 from pipeline.errors import UserError
 from pipeline.manifest import Medium, Utterance, write_labels, write_table
-from pipeline.media import Probe
+from pipeline.media.probe import Probe
+from pipeline.media.probes import ProbeCache, Probed, examine_file
 from pipeline.params import read_params
-from pipeline.probes import ProbeCache, Probed, examine_file
-from pipeline.progress import Progress
-from pipeline.summary import write_summary
+from pipeline.report.summary import write_summary
+from pipeline.work.engine import WorkerDied, run_all
+from pipeline.work.progress import Progress
 
 # A span may end this much after its file does: annotations are rounded, and codecs pad.
 END_TOLERANCE_S = 0.5
@@ -31,7 +31,7 @@ END_TOLERANCE_S = 0.5
 SAVE_EVERY_S = 30.0
 
 NOT_EXAMINED = Probed(probe=Probe())
-NO_FILE = Probed(probe=Probe(picture_problem="no file named", sound_problem="no file named"))
+NO_FILE = Probed(probe=Probe(image_problem="no file named", audio_problem="no file named"))
 
 
 def main(corpus: str) -> None:
@@ -52,7 +52,7 @@ def main(corpus: str) -> None:
     write_labels(folder / "labels.json", label_names(params.format, (row.label for row in utterances)))
     write_summary(folder, utterances, media, notes)
     dialogues = len({row.dialogue for row in media})
-    unusable = sum(1 for row in media if row.picture_problem or row.sound_problem)
+    unusable = sum(1 for row in media if row.image_problem or row.audio_problem)
     print(
         f"manifest: {len(media)} utterances, {dialogues} dialogues; {unusable} with unusable picture or sound"
     )
@@ -100,14 +100,14 @@ def _examine_below(root: Path, name: str) -> Probed:
 
 
 def _unusable(problem: str) -> Probe:
-    return Probe(picture_problem=problem, sound_problem=problem)
+    return Probe(image_problem=problem, audio_problem=problem)
 
 
 def describe(annotation: Annotation, probed: dict[str, Probed]) -> Medium:
     """The row of media.csv of one utterance."""
     utterance, span = annotation.utterance, (annotation.start_s, annotation.end_s)
     picture = probed.get(annotation.media, NOT_EXAMINED)
-    sound = probed.get(annotation.sound, NOT_EXAMINED) if annotation.sound else picture
+    sound = probed.get(annotation.audio, NOT_EXAMINED) if annotation.audio else picture
     found = picture.probe
     problem = _span_problem(*span, found.duration_s)
     return Medium(
@@ -117,22 +117,22 @@ def describe(annotation: Annotation, probed: dict[str, Probed]) -> Medium:
         start_s=span[0],
         end_s=span[1],
         crop=annotation.crop,
-        sound_path=annotation.sound,
+        audio_path=annotation.audio,
         sha256=picture.sha256,
-        sound_sha256=sound.sha256 if annotation.sound else "",
+        audio_sha256=sound.sha256 if annotation.audio else "",
         **dataclasses.asdict(found)
         | {
             "sample_rate_hz": sound.probe.sample_rate_hz,
             "channels": sound.probe.channels,
-            "picture_problem": found.picture_problem or problem,
-            "sound_problem": sound.probe.sound_problem or ("" if annotation.sound else problem),
+            "image_problem": found.image_problem or problem,
+            "audio_problem": sound.probe.audio_problem or ("" if annotation.audio else problem),
         },
     )
 
 
 def _list_files(annotations: Sequence[Annotation]) -> list[str]:
     """Every file that holds picture or sound of an utterance, once."""
-    names = [name for annotation in annotations for name in (annotation.media, annotation.sound) if name]
+    names = [name for annotation in annotations for name in (annotation.media, annotation.audio) if name]
     return list(dict.fromkeys(names))
 
 

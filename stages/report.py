@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipeline.features import read_features
-from pipeline.h5 import Arrays
+from pipeline.features.file import read_features
 from pipeline.manifest import Medium, read_media, read_utterances
 from pipeline.params import CorpusParams, Params, read_params
 from pipeline.report import facts
@@ -23,7 +22,8 @@ from pipeline.report.contact_sheet import draw_faces
 from pipeline.report.page import render_page
 from pipeline.report.published import published_for
 from pipeline.report.results import Results, read_results
-from pipeline.stagefile import read_stage_file
+from pipeline.store.h5 import Arrays
+from pipeline.work.stagefile import read_stage_file
 
 LISTED = 200  # utterances that the page lists as not observed; quarantine.csv has them all
 

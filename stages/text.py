@@ -17,14 +17,14 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from pipeline import runtime
+from pipeline.encoders.pretrained import HEADS, load_pretrained, prepare_torch
+from pipeline.encoders.weights import ORIGIN, find_model
+from pipeline.encoders.windows import Window, build_windows
 from pipeline.errors import UserError
-from pipeline.h5 import Arrays, Column
 from pipeline.manifest import Utterance, by_dialogue, read_utterances
-from pipeline.networks import HEADS, load_pretrained, prepare_torch
 from pipeline.params import WindowParams, read_params
-from pipeline.stagefile import ExtractionStage, no_vectors, run_extraction, write_unused
-from pipeline.weights import ORIGIN, find_model
-from pipeline.windows import Window, build_windows
+from pipeline.store.h5 import Arrays, Column
+from pipeline.work.stagefile import ExtractionStage, no_vectors, run_extraction, write_unused
 
 # Larger batches gain nothing on a CPU and little on a GPU, and bound the memory that a dialogue needs.
 BATCH_TOKENS = 8192

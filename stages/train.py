@@ -11,11 +11,12 @@ from pathlib import Path
 import torch
 
 from pipeline.errors import UserError
-from pipeline.features import Features, read_features
-from pipeline.fingerprint import code_digest, library_versions, work_key
+from pipeline.features.file import Features, read_features
 from pipeline.params import MODALITIES, TrainParams, read_params
-from pipeline.progress import Progress
 from pipeline.runtime import checkpoint_root, device
+from pipeline.store.code import result_digest
+from pipeline.store.keys import library_versions, work_key
+from pipeline.work.progress import Progress
 from train.data import Dialogues, Standardisation, fit_standardisation
 from train.loop import TrainingRun, TrainingStoppedError, train_seed
 from train.model import ModelCard, Selected, TrainedModel, save_model
@@ -77,7 +78,7 @@ def run_key(features: Features, params: TrainParams) -> str:
     where = torch.cuda.get_device_name() if device() != "cpu" else f"cpu, {torch.get_num_threads()} threads"
     return work_key(
         "train",
-        code=code_digest("stages.train"),
+        code=result_digest("stages.train"),
         versions=library_versions("torch", "numpy"),
         features=features.digest,
         params=params.model_dump(mode="json", exclude={"seeds"}),

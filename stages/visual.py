@@ -16,18 +16,25 @@ import torch
 from PIL import Image
 
 from pipeline import runtime
-from pipeline.checkpoints import load_checkpoint
-from pipeline.clips import map_ahead
+from pipeline.encoders.pretrained import prepare_torch
+from pipeline.encoders.resnets.namings import IMAGENET, Normalisation
+from pipeline.encoders.resnets.network import (
+    ARCHITECTURES,
+    Architecture,
+    ResNet,
+    build_untrained,
+    fold_batch_norms,
+)
+from pipeline.encoders.resnets.weights_file import load_checkpoint
+from pipeline.encoders.weights import find_weights
 from pipeline.errors import UserError
-from pipeline.h5 import Arrays
-from pipeline.layouts import IMAGENET, Normalisation
 from pipeline.manifest import Medium, by_dialogue, read_media
-from pipeline.media import MediaError, frames_at
-from pipeline.networks import prepare_torch
+from pipeline.media.clips import map_ahead
+from pipeline.media.decoding import MediaError
+from pipeline.media.frames import frames_at
 from pipeline.params import UNTRAINED, VisualParams, read_params
-from pipeline.resnet import ARCHITECTURES, Architecture, ResNet, build_untrained, fold_batch_norms
-from pipeline.stagefile import ExtractionStage, no_vectors, read_stage_file, run_extraction, write_unused
-from pipeline.weights import find_weights
+from pipeline.store.h5 import Arrays
+from pipeline.work.stagefile import ExtractionStage, no_vectors, read_stage_file, run_extraction, write_unused
 
 BATCH_FACES = 20
 UNTRAINED_HEAD = 1000

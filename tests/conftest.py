@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from pipeline.corpora.demo import build_demo_corpus
+from pipeline.corpora.demo.corpus import build_demo_corpus
 from pipeline.corpora.meld import read_meld
 from pipeline.manifest import Medium
+from pipeline.media.probes import examine_file
 from pipeline.params import DemoParams
-from pipeline.probes import examine_file
 from stages.manifest import describe
 
 # The processes of pytest-xdist have a core each: threads that wait for one another would halve their speed.

@@ -8,7 +8,7 @@ from itertools import groupby
 import numpy as np
 
 from pipeline.corpora.labels import IEMOCAP, MELD
-from pipeline.features import Features, ModalityFeatures
+from pipeline.features.file import Features, ModalityFeatures
 
 DIMENSIONS = {"text": 8, "audio": 30, "visual": 12}
 UNOBSERVED = 3

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.features import write_features
+from pipeline.features.file import write_features
 from tests import small_features
 from tests.documentation import DOCUMENTS, PROJECT, Block, runnable_blocks
 

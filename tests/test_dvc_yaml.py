@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.fingerprint import PROJECT, module_path, project_imports
 from pipeline.params import CorpusParams
+from pipeline.store.code import PROJECT, module_path, reachable
 from stages.__main__ import STAGES
 
 DEFINITIONS: dict[str, Any] = YAML(typ="safe").load(PROJECT / "dvc.yaml")["stages"]
@@ -25,7 +25,7 @@ def test_every_stage_has_its_module_and_every_module_its_stage() -> None:
 @pytest.mark.parametrize("stage", DEFINITIONS)
 def test_a_stage_depends_on_exactly_the_modules_it_imports(stage: str) -> None:
     listed = {dep for dep in body(stage)["deps"] if dep.endswith(".py")}
-    paths = [module_path(name) for name in project_imports(f"stages.{stage}")]
+    paths = [module_path(name) for name in reachable(f"stages.{stage}")]
     assert listed == {path.relative_to(PROJECT).as_posix() for path in paths if path}
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.params import ContextParams
-from train.layout import Layout
+from train.packing import Layout
 
 
 class Contexts(nn.Module):

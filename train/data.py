@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import UserError
-from pipeline.features import Features
-from train.layout import Layout
+from pipeline.features.file import Features
+from train.packing import Layout
 
 IGNORED_LABEL = -1
 """Label of unlabelled utterances: no loss and no metric counts them."""

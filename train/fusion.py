@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.params import MODALITIES
 from train.dropout import Dropout
-from train.layout import Layout
+from train.packing import Layout
 
 
 class MultiAttn(nn.Module):

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pipeline.errors import UserError
-from pipeline.features import Features
+from pipeline.features.file import Features
 from pipeline.params import MODALITIES, Section, TrainParams
 from train.context import Contexts
 from train.data import Batch, Standardisation

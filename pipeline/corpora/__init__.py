@@ -1,1 +1,4 @@
-"""Raw data sets: readers that turn them into dialogues of utterances, and the built-in demo corpus."""
+"""Raw data sets to dialogues of utterances: one module per format, which is all that knows its files.
+
+``annotations`` has what formats share, ``demo`` makes a corpus.  Nothing here opens a media file.
+"""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.corpora.annotations.corpus import Corpus
 from pipeline.corpora.iemocap import read_iemocap
-from pipeline.corpora.layout import Corpus
 from pipeline.corpora.meld import read_meld
 from pipeline.corpora.table import read_table
 from pipeline.errors import UserError

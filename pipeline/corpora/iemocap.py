@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.corpora.annotation_file import Mistakes, read_lines
+from pipeline.corpora.annotations.corpus import SPLITS, Annotation, Corpus
+from pipeline.corpora.annotations.rows import Mistakes, read_lines
 from pipeline.corpora.labels import IEMOCAP
-from pipeline.corpora.layout import SPLITS, Annotation, Corpus
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance
 
@@ -124,7 +124,7 @@ def _read_dialogue(
                 text=texts[id],
             ),
             media=(folder / "dialog" / "avi" / "DivX" / f"{dialogue}.avi").relative_to(root).as_posix(),
-            sound=wav.relative_to(root).as_posix() if (wav := wavs / f"{id}.wav").is_file() else "",
+            audio=wav.relative_to(root).as_posix() if (wav := wavs / f"{id}.wav").is_file() else "",
             start_s=evaluated[id].start_s,
             end_s=evaluated[id].end_s,
             # The letter after the session's number is the actor in the left half of the picture.

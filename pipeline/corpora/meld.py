@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.corpora.annotation_file import Mistakes, Row, read_delimited, read_lines, whole_number
+from pipeline.corpora.annotations.corpus import Annotation
+from pipeline.corpora.annotations.rows import Mistakes, Row, read_delimited, read_lines, whole_number
 from pipeline.corpora.labels import MELD as LABELS
-from pipeline.corpora.layout import Annotation
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance
 

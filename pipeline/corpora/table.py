@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from pipeline.corpora.annotation_file import (
+from pipeline.corpora.annotations.corpus import SPLITS, Annotation
+from pipeline.corpora.annotations.rows import (
     Mistakes,
     Row,
     read_delimited,
@@ -20,7 +21,6 @@ from pipeline.corpora.annotation_file import (
     read_lines,
     whole_number,
 )
-from pipeline.corpora.layout import SPLITS, Annotation
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance
 

@@ -1,1 +1,1 @@
-"""Feature files in the layouts that other codebases read: one module for each kind of layout."""
+"""Features in the layouts that other code reads."""

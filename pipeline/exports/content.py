@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.corpora.labels import IEMOCAP, MELD
 from pipeline.errors import UserError
-from pipeline.features import UNLABELLED, Features, ModalityFeatures
+from pipeline.features.file import UNLABELLED, Features, ModalityFeatures
 
 _MELD_DIALOGUE = re.compile(r"(train|dev|test)_dia(\d+)")
 _IEMOCAP_UTTERANCE = re.compile(r"Ses0[1-5][FM]_\w+_[FM]\w{3}")

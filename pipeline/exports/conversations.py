@@ -31,7 +31,7 @@ from pipeline.exports.content import (
     speaker_numbers,
 )
 from pipeline.exports.pickles import write_pickle
-from pipeline.features import Features
+from pipeline.features.file import Features
 
 SPEAKERS = 9
 """Most speakers of a dialogue of MELD, and so the width of a published one-hot vector."""

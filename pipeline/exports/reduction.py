@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.features import Features, ModalityFeatures
-from pipeline.h5 import write_atomically
+from pipeline.features.file import Features, ModalityFeatures
+from pipeline.store.h5 import write_atomically
 
 CLIP_STD = 10.0
 """As the trainer does with unreduced features."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.exports.content import require_modalities
 from pipeline.exports.pickles import write_pickle
-from pipeline.features import Features
+from pipeline.features.file import Features
 
 MODES = {"train": "train", "valid": "dev", "test": "test"}
 """MMSA's name of each split."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.features import SPLITS, Features
+from pipeline.features.file import SPLITS, Features
 
 if TYPE_CHECKING:
     import pyarrow

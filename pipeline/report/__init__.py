@@ -1,1 +1,1 @@
-"""What people look at: figures, and the page that explains a corpus and the model trained on it."""
+"""What people look at: figures, summaries and pages; no result depends on it."""

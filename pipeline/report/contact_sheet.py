@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.h5 import Arrays
 from pipeline.manifest import Medium
-from pipeline.media import MediaError, frames_at
+from pipeline.media.decoding import MediaError
+from pipeline.media.frames import frames_at
+from pipeline.store.h5 import Arrays
 
 SHOWN = 24
 SIDE_PX = 112
 
 
 @dataclass(frozen=True)
-class FacePicture:
+class FaceImage:
     """One face."""
 
     utterance: str
@@ -29,7 +30,7 @@ class FacePicture:
     """JPEG."""
 
 
-def draw_faces(media: Sequence[Medium], file: Arrays, root: Path) -> list[FacePicture]:
+def draw_faces(media: Sequence[Medium], file: Arrays, root: Path) -> list[FaceImage]:
     """The largest face in the first frame of utterances spread evenly; unreadable clips are left out."""
     seen = np.unique(file["face_utterance"])
     chosen = (
@@ -44,7 +45,7 @@ def draw_faces(media: Sequence[Medium], file: Arrays, root: Path) -> list[FacePi
         except MediaError:
             continue
         uri = _encode(image, file["box_px"][face])
-        pictures.append(FacePicture(media[row].id, float(file["probability"][face]), uri))
+        pictures.append(FaceImage(media[row].id, float(file["probability"][face]), uri))
     return pictures
 
 

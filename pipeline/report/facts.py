@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.features import SPLITS, ModalityFeatures
-from pipeline.h5 import Arrays
+from pipeline.features.file import SPLITS, ModalityFeatures
 from pipeline.manifest import Medium, Utterance
-from pipeline.summary import UNLABELLED, duration_s
+from pipeline.report.summary import UNLABELLED, duration_s
+from pipeline.store.h5 import Arrays
 
 BySplit = dict[str, np.ndarray]
 

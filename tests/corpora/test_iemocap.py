@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from pipeline import media
-from pipeline.clips import iterate_frames, iterate_sounds
 from pipeline.corpora.formats import read_corpus
 from pipeline.corpora.iemocap import DEV_DIALOGUES, read_iemocap
 from pipeline.corpora.labels import label_names
-from pipeline.decoding import decode
 from pipeline.errors import UserError
-from pipeline.media import Span, probe, read_frames
+from pipeline.media import frames as frames_module
+from pipeline.media.clips import iterate_audio, iterate_frames
+from pipeline.media.decoding import Span, decode
+from pipeline.media.frames import read_frames
+from pipeline.media.probe import probe
+from pipeline.media.probes import examine_file
 from pipeline.params import read_params
-from pipeline.probes import examine_file
 from stages.faces import crop_box_px
 from stages.manifest import describe
 
@@ -107,19 +108,19 @@ def test_the_crop_shows_the_one_who_speaks(iemocap_root: Path) -> None:
 
 def test_the_sentence_is_heard_where_it_has_a_file_and_the_video_otherwise(iemocap_root: Path) -> None:
     rows = {r.utterance.id: r for r in read_iemocap(iemocap_root).annotations}
-    sentence = rows["Ses01F_impro05_F000"].sound
+    sentence = rows["Ses01F_impro05_F000"].audio
     assert sentence == "Session1/sentences/wav/Ses01F_impro05/Ses01F_impro05_F000.wav"
     assert probe(iemocap_root / sentence).sample_rate_hz == 16000
-    assert rows["Ses01F_impro05_M000"].sound == ""
+    assert rows["Ses01F_impro05_M000"].audio == ""
     video = probe(iemocap_root / rows["Ses01F_impro05_M000"].media)
-    assert (video.picture_problem, video.sound_problem, video.channels) == ("", "", 2)
+    assert (video.image_problem, video.audio_problem, video.channels) == ("", "", 2)
 
 
 def test_a_video_is_decoded_once_for_all_its_utterances(
     iemocap_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [r for r in read_iemocap(iemocap_root).annotations if r.utterance.dialogue == "Ses01F_impro05"]
-    files = {name for row in rows for name in (row.media, row.sound) if name}
+    files = {name for row in rows for name in (row.media, row.audio) if name}
     probed = {name: examine_file(iemocap_root / name) for name in files}
     clips = [describe(row, probed) for row in rows]
     decoded: list[tuple[str, str]] = []
@@ -128,10 +129,10 @@ def test_a_video_is_decoded_once_for_all_its_utterances(
         decoded.append((Path(container.name).suffix, stream.type))
         return decode(container, stream)
 
-    monkeypatch.setattr(media, "decode", counted)
+    monkeypatch.setattr(frames_module, "decode", counted)
     frames = dict(iterate_frames(clips, iemocap_root, 3))
     assert [len(frames[place].images) for place in range(3)] == [3, 3, 3]
-    sounds = dict(iterate_sounds(clips, iemocap_root, 16000))
+    sounds = dict(iterate_audio(clips, iemocap_root, 16000))
     assert [len(sounds[place]) for place in range(3)] == [12800, 12800, 16000]
     assert sorted(decoded) == [(".avi", "audio"), (".avi", "video"), (".wav", "audio")]
 

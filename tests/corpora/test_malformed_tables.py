@@ -12,7 +12,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.corpora.layout import SPLITS
+from pipeline.corpora.annotations.corpus import SPLITS
 from pipeline.corpora.meld import read_meld
 from pipeline.corpora.table import COLUMNS, OPTIONAL_COLUMNS, read_table
 from pipeline.errors import UserError

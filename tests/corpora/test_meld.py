@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.corpora.annotations.corpus import Annotation
 from pipeline.corpora.formats import read_corpus
-from pipeline.corpora.layout import Annotation
 from pipeline.errors import UserError
 from pipeline.params import read_params
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.corpora.annotations.corpus import Annotation
 from pipeline.corpora.formats import read_corpus
 from pipeline.corpora.labels import label_names
-from pipeline.corpora.layout import Annotation
 from pipeline.corpora.table import read_table
 from pipeline.errors import UserError
 from pipeline.params import read_params

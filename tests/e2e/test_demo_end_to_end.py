@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from transformers import AutoModel
 
-from pipeline.features import find_problems, read_features
+from pipeline.features.file import find_problems, read_features
 from pipeline.manifest import read_media, read_utterances
-from pipeline.media import sample_indices
+from pipeline.media.frames import sample_indices
 from tests.documentation import Block, runnable_blocks
 from tests.e2e.conftest import Clone
 from train.model import load_model

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.h5 import read_h5
+from pipeline.store.h5 import read_h5
 from tests.e2e.conftest import Clone
 from tests.e2e.lab import extract, lab_clone, outputs, stages_run, work_done
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.features import read_features
+from pipeline.features.file import read_features
 from tests.e2e.conftest import Clone
 
 pytestmark = pytest.mark.e2e

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from pipeline.cli import main
-from pipeline.features import Features, write_features
+from pipeline.console.__main__ import main
+from pipeline.features.file import Features, write_features
 from tests import small_features
 from tests.exports import peers
 

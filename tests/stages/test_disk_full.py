@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import stages.params
-from pipeline.fingerprint import PROJECT
+from pipeline.store.code import PROJECT
 from stages.__main__ import main
 
 LIMIT_BYTES = 100_000

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import media
-from pipeline.corpora.demo_scene import face_boxes_px
-from pipeline.corpora.demo_script import write_script
+from pipeline.corpora.demo.scene import face_boxes_px
+from pipeline.corpora.demo.script import write_script
 from pipeline.manifest import Medium
-from pipeline.media import sample_indices
+from pipeline.media import frames
+from pipeline.media.frames import sample_indices
 from pipeline.params import DemoParams, FacesParams
 from stages.faces import find_faces_of_dialogue
 
@@ -92,8 +92,8 @@ def test_utterances_that_share_a_file_get_their_own_frames(demo_root: Path, soun
 def test_a_file_is_decoded_once_for_all_its_utterances(
     demo_root: Path, sound_clip: Medium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode, decoded = media._decode, []
-    monkeypatch.setattr(media, "_decode", lambda path: decoded.append(path) or decode(path))
+    decode, decoded = frames._decode, []
+    monkeypatch.setattr(frames, "_decode", lambda path: decoded.append(path) or decode(path))
     parts = [replace(sound_clip, start_s=start_s, end_s=start_s + 0.3) for start_s in (0.0, 0.4, 0.8)]
     faces = find_faces_of_dialogue(parts, demo_root, PARAMS)
     assert set(faces["face_utterance"].tolist()) == {0, 1, 2}

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 import stages.features
 import stages.visual
 from pipeline.errors import UserError
-from pipeline.features import Features, read_features, write_features
+from pipeline.features.file import Features, read_features, write_features
 from pipeline.manifest import Medium, Utterance, write_labels, write_table
 from tests.small_features import UNOBSERVED, meld
 

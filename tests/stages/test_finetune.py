@@ -22,10 +22,10 @@ from transformers import AutoModel, AutoTokenizer, RobertaConfig, RobertaForSequ
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from pipeline import runtime
+from pipeline.encoders.finetuning import _WeightedLoss
 from pipeline.errors import UserError
-from pipeline.finetuning import _WeightedLoss
-from pipeline.itemstore import ItemStore
 from pipeline.manifest import Utterance, write_labels, write_table
+from pipeline.store.items import ItemStore
 from stages.finetune import main
 
 PROJECT = Path(__file__).parents[2]

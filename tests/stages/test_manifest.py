@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.corpora.layout import Annotation
+from pipeline.corpora.annotations.corpus import Annotation
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance, read_labels, read_media, read_utterances
-from pipeline.media import Probe
-from pipeline.probes import Probed
+from pipeline.media.probe import Probe
+from pipeline.media.probes import Probed
 from pipeline.runtime import WORKER_INDEX
 from stages.manifest import describe, examine, main
 
@@ -100,7 +100,7 @@ def test_what_is_wrong_with_the_clips_is_told_and_counted(raw: Path) -> None:
     assert summary["dialogues"] == {"train": 3, "dev": 1, "test": 1}
     assert (summary["missing"], summary["corrupt"]) == (1, 2)
     problems = {
-        (row.picture_problem.split(":")[0], row.sound_problem.split(":")[0])
+        (row.image_problem.split(":")[0], row.audio_problem.split(":")[0])
         for row in read_media(Path("data/demo/media.csv"))
     }
     assert problems == {
@@ -118,8 +118,8 @@ def test_a_clip_that_crashes_its_decoder_costs_itself_alone_and_is_tried_again(
     names = ["dia0_utt0.mp4", "deadly.mp4", "dia0_utt1.mp4"]
     for _ in range(2):
         found = examine(DeadlyFolder(clips), names)
-        assert found["deadly.mp4"].probe.picture_problem == "worker died twice: killed by SIGKILL(-9)"
-        assert [found[name].probe.picture_problem for name in names[::2]] == ["", ""]
+        assert found["deadly.mp4"].probe.image_problem == "worker died twice: killed by SIGKILL(-9)"
+        assert [found[name].probe.image_problem for name in names[::2]] == ["", ""]
     printed = capfd.readouterr().out
     assert "a worker died at deadly.mp4 (killed by SIGKILL(-9)); it will be tried again alone" in printed
     assert "manifest: 1 of 3 files to read, 2 unchanged" in printed
@@ -167,17 +167,17 @@ def test_an_utterance_must_lie_in_its_file(span: tuple[float, float], problem: s
     probed = {"a.avi": Probed("digest", Probe(duration_s=10.0, frame_count=250))}
     annotation = Annotation(UTTERANCE, "a.avi", start_s=span[0], end_s=span[1])
     row = describe(annotation, probed)
-    assert (row.picture_problem, row.sound_problem) == (problem, problem)
+    assert (row.image_problem, row.audio_problem) == (problem, problem)
 
 
 def test_a_sound_file_of_its_own_is_digested_and_judged_by_itself() -> None:
     probed = {
-        "a.avi": Probed("picture", Probe(duration_s=10.0, sound_problem="no sound track")),
-        "a.wav": Probed("sound", Probe(sample_rate_hz=16000, channels=1, picture_problem="no picture")),
+        "a.avi": Probed("picture", Probe(duration_s=10.0, audio_problem="no sound track")),
+        "a.wav": Probed("sound", Probe(sample_rate_hz=16000, channels=1, image_problem="no picture")),
     }
-    row = describe(Annotation(UTTERANCE, "a.avi", sound="a.wav", start_s=1.0, end_s=2.0), probed)
-    assert (row.picture_problem, row.sound_problem) == ("", "")
-    assert (row.sha256, row.sound_sha256, row.sample_rate_hz) == ("picture", "sound", 16000)
-    assert row.picture_key != replace(row, start_s=1.5).picture_key
-    assert row.sound_key == replace(row, start_s=1.5).sound_key
-    assert row.sound_key != replace(row, sound_sha256="other").sound_key
+    row = describe(Annotation(UTTERANCE, "a.avi", audio="a.wav", start_s=1.0, end_s=2.0), probed)
+    assert (row.image_problem, row.audio_problem) == ("", "")
+    assert (row.sha256, row.audio_sha256, row.sample_rate_hz) == ("picture", "sound", 16000)
+    assert row.image_key != replace(row, start_s=1.5).image_key
+    assert row.audio_key == replace(row, start_s=1.5).audio_key
+    assert row.audio_key != replace(row, audio_sha256="other").audio_key

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.features import read_features
+from pipeline.features.file import read_features
 from stages.__main__ import main
 
 PROJECT = Path(__file__).parents[2]

@@ -18,12 +18,12 @@ from transformers import (
     PretrainedConfig,
 )
 
+from pipeline.encoders.weights import ORIGIN
+from pipeline.encoders.windows import Window, build_windows
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance, write_table
 from pipeline.params import CorpusParams, read_params
-from pipeline.stagefile import read_stage_file
-from pipeline.weights import ORIGIN
-from pipeline.windows import Window, build_windows
+from pipeline.work.stagefile import read_stage_file
 from stages import text
 from stages.finetune import make_encoder
 from stages.text import _batches, embed_dialogue

@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline import runtime
-from pipeline.digest import file_digest
+from pipeline.encoders.resnets.namings import IMAGENET
+from pipeline.encoders.resnets.network import ARCHITECTURES, Architecture, build_untrained
 from pipeline.errors import UserError
-from pipeline.extraction import Item, extract
-from pipeline.layouts import IMAGENET
 from pipeline.manifest import Medium
 from pipeline.params import FacesParams, VisualParams
-from pipeline.resnet import ARCHITECTURES, Architecture, build_untrained
+from pipeline.store.keys import file_digest
+from pipeline.work.extraction import Item, extract
 from stages.faces import find_faces_of_dialogue
 from stages.visual import ClipFaces, crop_face, cut_faces, embed_dialogue, find_encoder
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.features import Features, ModalityFeatures, read_features, write_features
+from pipeline.features.file import Features, ModalityFeatures, read_features, write_features
 from pipeline.params import TrainParams
 
 LABELS = ("neutral", "joy", "anger")

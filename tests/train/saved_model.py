@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pipeline.features import Features
+from pipeline.features.file import Features
 from pipeline.params import TrainParams
 from train.data import fit_standardisation
 from train.model import ModelCard, MultiEmo, Selected, TrainedModel, save_model

@@ -7,7 +7,7 @@ import torch
 
 from pipeline.params import ContextParams
 from train.context import Contexts, DialogueRNN
-from train.layout import Layout
+from train.packing import Layout
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipeline.errors import UserError
-from pipeline.features import ModalityFeatures
+from pipeline.features.file import ModalityFeatures
 from train.data import CLIP_STD, Dialogues, fit_standardisation
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from pipeline.fingerprint import PROJECT
+from pipeline.store.code import PROJECT
 
 PRODUCTS = """
 import resource

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from pipeline.cli import main
-from pipeline.features import Features, write_features
+from pipeline.console.__main__ import main
+from pipeline.features.file import Features, write_features
 from pipeline.params import TrainParams
 from tests.train.saved_model import described, save_small_model
 from train.heatmaps import LABEL_CHARACTERS, Line, draw_heatmap

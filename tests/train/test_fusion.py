@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from train.fusion import MultiAttn, MultiAttnLayer
-from train.layout import Layout
+from train.packing import Layout
 
 SIZE, HEADS, INNER = 6, 2, 10
 ORDER = {"text": ("audio", "visual"), "audio": ("text", "visual"), "visual": ("text", "audio")}

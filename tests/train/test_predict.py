@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.cli import main
-from pipeline.features import Features, write_features
+from pipeline.console.__main__ import main
+from pipeline.features.file import Features, write_features
 from pipeline.params import TrainParams
 from tests.train.saved_model import ENCODERS, SETTINGS, described, save_small_model
 from train.data import Dialogues

@@ -20,11 +20,11 @@ import stages.evaluate
 import stages.report
 import stages.train
 from pipeline.corpora.labels import IEMOCAP, MELD
-from pipeline.features import Features, write_features
-from pipeline.h5 import write_h5
+from pipeline.features.file import Features, write_features
 from pipeline.manifest import Medium, Utterance, write_table
 from pipeline.params import MODALITIES
 from pipeline.report.published import published_for
+from pipeline.store.h5 import write_h5
 
 PAPER = Path(__file__).parents[3] / "shared" / "paper" / "multiemo.md"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

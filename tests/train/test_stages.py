@@ -23,11 +23,11 @@ from safetensors.torch import load_file, save_file
 import stages.evaluate
 import stages.train
 from pipeline.errors import UserError
-from pipeline.features import read_features, write_features
-from pipeline.fingerprint import PROJECT
+from pipeline.features.file import read_features, write_features
 from pipeline.params import MODALITIES
 from pipeline.report.results import read_results
 from pipeline.runtime import checkpoint_root
+from pipeline.store.code import PROJECT
 from train.loop import train_seed
 from train.model import load_model
 

@@ -1,1 +1,0 @@
-"""Subcommands of the console command ``multiemo``."""

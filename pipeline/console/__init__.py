@@ -1,0 +1,3 @@
+"""The command ``multiemo``: one module per subcommand, found by its name.  What needs a trained model is in
+``train.console``.
+"""

@@ -1,0 +1,103 @@
+"""``multiemo inspect``: what a feature file holds, in words and figures."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.features.inspection import Inspection, ModalitySummary, inspect_features
+
+SHOWN = 5
+"""Reasons and names in one list; ``--json`` has them all."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``multiemo inspect``."""
+    parser.description = (
+        "What a feature file holds: utterances, dialogues, speakers and classes by split; what was observed\n"
+        "of each modality and why the rest was not; and how the features were made. The features themselves\n"
+        "are not read: `multiemo verify` does that."
+    )
+    parser.add_argument("file", type=Path, help="a features.h5")
+    parser.add_argument("--json", action="store_true", help="everything, for programs")
+    parser.set_defaults(run=_run)
+
+
+def _run(given: argparse.Namespace) -> int:
+    found = inspect_features(given.file)
+    if given.json:
+        print(json.dumps(dataclasses.asdict(found), indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(describe(found)))
+    return 0
+
+
+def describe(found: Inspection) -> Iterator[str]:
+    """The lines that a person reads."""
+    yield f"{found.path}: features of corpus {found.corpus}, schema {found.schema}, {_size(found.size_bytes)}"
+    yield f"content {found.content_sha256}"
+    yield f"written here {found.modified} (the content holds no time, so that equal runs give equal files)"
+    yield ""
+    yield from _describe_splits(found)
+    for name, modality in found.modalities.items():
+        yield ""
+        yield from _describe_modality(name, modality, found)
+
+
+def _describe_splits(found: Inspection) -> Iterator[str]:
+    summaries = found.splits
+    rows: list[tuple[str, list[int]]] = [
+        (field, [getattr(summary, field) for summary in summaries.values()])
+        for field in ("utterances", "dialogues", "speakers")
+    ]
+    rows += [
+        (f"  {emotion}", [summary.classes[emotion] for summary in summaries.values()])
+        for emotion in summaries["all"].classes
+    ]
+    if summaries["all"].unlabelled:
+        rows.append(("  unlabelled", [summary.unlabelled for summary in summaries.values()]))
+    width = max(len(name) for name, _ in rows)
+    yield " " * width + "".join(f"{name:>9}" for name in summaries)
+    for name, counts in rows:
+        yield f"{name:<{width}}" + "".join(f"{count:>9}" for count in counts)
+
+
+def _describe_modality(name: str, modality: ModalitySummary, found: Inspection) -> Iterator[str]:
+    total = found.splits["all"].utterances
+    yield f"{name}: {modality.dimension} dimensions by {modality.encoder}"
+    seen = ", ".join(
+        f"{part} {modality.observed[part]} of {summary.utterances}"
+        for part, summary in found.splits.items()
+        if part != "all" and summary.utterances
+    )
+    yield f"  observed      {modality.observed['all']} of {total} utterances ({seen})"
+    for reason, count in [*modality.reasons.items()][:SHOWN]:
+        yield f"  not observed  {count}: {reason}"
+    if len(modality.reasons) > SHOWN:
+        rest = [*modality.reasons.values()][SHOWN:]
+        yield f"  not observed  {sum(rest)}: {len(rest)} other reasons"
+    if modality.minimum is not None:
+        yield f"  range         {modality.minimum:.6g} to {modality.maximum:.6g}"
+    if modality.constant_columns:
+        shown = modality.constant_names or [str(column) for column in modality.constant_columns]
+        more = ", ..." if len(shown) > SHOWN else ""
+        yield f"  constant      {len(shown)} features: {', '.join(shown[:SHOWN])}{more}"
+    if modality.weights:
+        weights = ", ".join(f"{key} {_short(value)}" for key, value in modality.weights.items())
+        yield f"  weights       {weights}"
+    if modality.versions:
+        versions = ", ".join(f"{library} {version}" for library, version in modality.versions.items())
+        yield f"  made with     {versions}"
+
+
+def _short(digest: str) -> str:
+    """The beginning of a SHA-256; other text as it is."""
+    is_digest = len(digest) == 64 and set(digest) <= set("0123456789abcdef")
+    return f"{digest[:12]}..." if is_digest else digest
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB"

@@ -1,0 +1,1 @@
+"""What corpus formats share: reading tables of annotations, and what a reader returns."""

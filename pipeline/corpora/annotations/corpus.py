@@ -1,0 +1,34 @@
+"""What a corpus reader returns, whatever the raw data set looks like."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pipeline.manifest import Utterance
+
+SPLITS = ("train", "dev", "test")
+
+
+class Annotation(NamedTuple):
+    """An annotated utterance and where its picture and sound should be."""
+
+    utterance: Utterance
+    media: str
+    """File of picture and sound relative to the root, which may be missing; empty if none is named."""
+    audio: str = ""
+    """A sound file of its own, whole; empty where the sound is that of ``media`` over the same span."""
+    start_s: float | None = None
+    """Start of the utterance in ``media``; None for the whole file."""
+    end_s: float | None = None
+    """End of the utterance in ``media``; None for the whole file."""
+    crop: str = ""
+    """Part of the picture that shows the speaker, as in manifest.Medium."""
+
+
+class Corpus(NamedTuple):
+    """An annotated corpus."""
+
+    annotations: list[Annotation]
+    """By split (train, dev, test), dialogue and position; the utterances of a dialogue are contiguous."""
+    notes: dict[str, int]
+    """How many annotated lines are no utterances of the set by its definition, by reason."""

@@ -1,0 +1,1 @@
+"""Bottleneck ResNets: the network, and every way in which their weights are passed around."""

@@ -1,0 +1,104 @@
+"""The layouts in which face checkpoints are passed around: names of tensors, form, normalisation.
+
+Every layout is brought to torchvision's names, which ``pipeline.encoders.resnets.network`` uses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from pipeline.encoders.resnets.network import ARCHITECTURES, CAFFE, TORCHVISION, Architecture, Variant
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What a network wants in place of RGB values from 0 to 255."""
+
+    name: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    scale: float = 1.0
+    """Applied first; ``mean`` and ``std`` are those of scaled values."""
+    bgr: bool = False
+    """Whether blue comes first, in pictures as in ``mean`` and ``std``."""
+
+    def apply(self, pixels: Tensor) -> Tensor:
+        """RGB uint8 [F, 3, H, W] -> float32 [F, 3, H, W]."""
+        values = (pixels.flip(1) if self.bgr else pixels).float() * self.scale
+        mean, std = (values.new_tensor(given).view(3, 1, 1) for given in (self.mean, self.std))
+        return (values - mean) / std
+
+
+# Of ImageNet's training pictures, as torchvision documents them.
+IMAGENET = Normalisation("ImageNet mean and std", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1 / 255)
+# Of VGGFace2's training pictures (Cao et al. 2018), as published with their networks.
+VGGFACE2 = Normalisation("VGGFace2 mean of BGR", (91.4953, 103.8827, 131.0912), bgr=True)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a checkpoint writes a ResNet down."""
+
+    name: str
+    rename: Callable[[str], str] = str
+    """A tensor's name to torchvision's; a name that the layout does not know stays."""
+    variant: Variant = TORCHVISION
+    normalisation: Normalisation = IMAGENET
+
+
+def _rename_authors(name: str) -> str:
+    """VisExtNet numbers the children of torchvision's ResNet: 0 and 1 the stem, 4 to 7 the groups."""
+    module, _, kind = name.rpartition(".")
+    stem = {"features_0": "conv1", "features_1": "bn1", "classifier_0": "fc"}
+    if module in stem:
+        return f"{stem[module]}.{kind}"
+    found = re.fullmatch(r"features_([4-7])_(\d+)_(conv\d|bn\d|downsample_\d)", module)
+    if not found:
+        return name
+    child, block, part = found.groups()
+    return f"layer{int(child) - 3}.{block}.{part.replace('_', '.')}.{kind}"
+
+
+def _rename_transformers(name: str) -> str:
+    module, _, kind = name.removeprefix("resnet.").rpartition(".")
+    stem = {"embedder.embedder.convolution": "conv1", "embedder.embedder.normalization": "bn1"}
+    if module in stem or module == "classifier.1":
+        return f"{stem.get(module, 'fc')}.{kind}"
+    place = r"encoder\.stages\.(\d+)\.layers\.(\d+)\.(?:shortcut|layer\.(\d+))\.(convolution|normalization)"
+    found = re.fullmatch(place, module)
+    if not found:
+        return name
+    stage, block, number, part = found.groups()
+    if number is None:
+        layer = f"downsample.{0 if part == 'convolution' else 1}"
+    else:
+        layer = f"{'conv' if part == 'convolution' else 'bn'}{int(number) + 1}"
+    return f"layer{int(stage) + 1}.{block}.{layer}.{kind}"
+
+
+LAYOUTS = {
+    "torchvision": Layout("torchvision"),
+    "authors": Layout("MultiEMO's VisExtNet", _rename_authors),
+    "transformers": Layout("transformers", _rename_transformers),
+    # Converted from Caffe; the names are torchvision's.
+    "vggface2": Layout("VGGFace2", str, CAFFE, VGGFACE2),
+}
+VGGFACE2_IDENTITIES = 8631
+
+
+def recognise(names: Collection[str], head_size: int, architecture: Architecture) -> str | None:
+    """The layout of a checkpoint, a key of LAYOUTS, by its tensors' names; None if it is none of them.
+
+    The published VGGFace2 networks have torchvision's names.  They are told by squeeze and excitation,
+    which torchvision's do not have, or by a ResNet-50's head for 8631 people.
+    """
+    for key in ("torchvision", "authors", "transformers"):
+        if "conv1.weight" in map(LAYOUTS[key].rename, names):
+            published = head_size == VGGFACE2_IDENTITIES and architecture != ARCHITECTURES["resnet101"]
+            vggface2 = key == "torchvision" and (architecture.squeeze or published)
+            return "vggface2" if vggface2 else key
+    return None

@@ -1,0 +1,1 @@
+"""Where faces are in an image: the detector, and nothing that judges whose they are."""

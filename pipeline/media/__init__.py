@@ -1,0 +1,1 @@
+"""Frames and audio out of media files: decoding, sampling, spans, probes.  Knows no faces."""

@@ -1,0 +1,102 @@
+"""What is known of the files of a corpus: digest and probe, kept between runs.
+
+A file is read again only when its size or its time of change differs: digesting a corpus takes
+minutes, asking for 14,000 sizes a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+from pipeline.media.decoding import UnreachableFileError
+from pipeline.media.probe import Probe, probe
+from pipeline.store.code import result_digest
+from pipeline.store.h5 import write_atomically
+from pipeline.store.items import make_shared_folder
+from pipeline.store.keys import file_digest, library_versions
+
+MISSING = Probe(image_problem="clip missing", audio_problem="clip missing")
+
+
+@dataclass(frozen=True)
+class Probed:
+    """One file."""
+
+    sha256: str = ""
+    """Digest of its bytes; empty where there is no file."""
+    probe: Probe = MISSING
+    stamp: tuple[int, ...] = ()
+    """Size and time of change before it was read; empty where there is no file."""
+
+
+def examine_file(path: Path) -> Probed:
+    """Digest and probe of a file; a missing one is told as such.
+
+    Raises UserError where a file is there but cannot be read: that says nothing about the clip.
+    """
+    stamp = _stamp(path)
+    if not stamp:
+        return Probed()
+    try:
+        return Probed(file_digest(path), probe(path), stamp)
+    except (OSError, UnreachableFileError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be read ({reason}); mend its permissions or its disk") from error
+
+
+@dataclass
+class ProbeCache:
+    """Results by file of one corpus, and the size and time that each file had."""
+
+    root: Path
+    path: Path
+    entries: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, folder: Path, root: Path) -> ProbeCache:
+        """The cache of the corpus at ``root``, empty if there is none for this version of the code.
+
+        ``folder`` is one of the item store.
+        """
+        where = str(root.resolve())
+        how = [result_digest("pipeline.media.probe"), library_versions("av")]
+        name = hashlib.sha256(json.dumps([where, how]).encode()).hexdigest()
+        path = folder / f"{name}.json"
+        try:
+            entries = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # it can be made again
+            entries = {}
+        return cls(root, path, entries)
+
+    def get(self, name: str) -> Probed | None:
+        """What is known of a file, None if nothing is or the file has changed since."""
+        entry = self.entries.get(name)
+        stamp = _stamp(self.root / name)
+        if entry is None or tuple(entry["stamp"]) != stamp:
+            return None
+        return Probed(entry["sha256"], Probe(**entry["probe"]), stamp)
+
+    def put(self, name: str, probed: Probed) -> None:
+        """Remember a file as it was when it was read."""
+        self.entries[name] = dataclasses.asdict(probed)
+
+    def save(self) -> None:
+        """Write the cache, atomically."""
+        folder = self.path.parent
+        make_shared_folder(folder, folder.parent)
+        write_atomically(self.path, json.dumps(self.entries).encode())
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else ()

@@ -1,0 +1,104 @@
+"""What an item store holds, what of it a project still uses, and what may go."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.encoders.weights import ITEM_KEY, ORIGIN
+from pipeline.store.h5 import DamagedFileError, read_h5
+from pipeline.store.items import DAY_S, ItemStore
+
+_ITEM = re.compile(r"(?P<key>[0-9a-f]{64})\.h5")
+_LEFTOVER = re.compile(r"\.[0-9a-f]{64}\.h5\.\w+")
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """An item, or what a killed writer has left of one."""
+
+    path: Path
+    stage: str
+    key: str
+    """Empty for a leftover."""
+    size_bytes: int
+    unused_s: float
+    """Time since it was written or, to a day, last used."""
+
+
+def list_files(root: Path) -> Iterator[StoredFile]:
+    """All items and leftovers below a store's root, by stage and name."""
+    now = time.time()
+    for path in sorted(root.glob("*/??/*.h5*")):  # leading dots match too
+        item = _ITEM.fullmatch(path.name)
+        if not item and not _LEFTOVER.fullmatch(path.name):
+            continue
+        try:
+            stat = path.stat()
+        except FileNotFoundError:  # another user prunes
+            continue
+        key = item["key"] if item else ""
+        yield StoredFile(path, path.parent.parent.name, key, stat.st_size, now - stat.st_mtime)
+
+
+def list_checkpoints(root: Path) -> Iterator[StoredFile]:
+    """Folders of trainings that were not finished, below ``runtime.checkpoint_root()``, as leftovers."""
+    now = time.time()
+    for folder in sorted(path for path in root.glob("*") if path.is_dir()):
+        stats = [path.stat() for path in [folder, *folder.rglob("*")]]
+        size_bytes = sum(stat.st_size for stat in stats)
+        yield StoredFile(folder, "finetune", "", size_bytes, now - max(stat.st_mtime for stat in stats))
+
+
+def delete(file: StoredFile) -> None:
+    """Delete an item or a leftover; OSError where that is not allowed."""
+    if file.path.is_dir():
+        shutil.rmtree(file.path)
+    else:
+        file.path.unlink(missing_ok=True)
+
+
+def used_keys(data: Path) -> set[str]:
+    """Keys of the items that a project's outputs were made of: data/<corpus>/<stage>.h5, text_encoder."""
+    keys: set[str] = set()
+    for path in data.glob(f"*/*/{ORIGIN}"):
+        with suppress(OSError, ValueError):  # damaged, as a file below may be
+            keys.add(json.loads(path.read_text(encoding="utf-8")).get(ITEM_KEY, ""))
+    for path in data.glob("*/*.h5"):
+        try:
+            arrays, _ = read_h5(path, ["item_key"])
+        except (DamagedFileError, FileNotFoundError):  # a feature file has none
+            continue
+        keys.update(arrays["item_key"].tolist())
+    return keys - {""}
+
+
+def find_damaged(root: Path, files: Iterable[StoredFile]) -> Iterator[StoredFile]:
+    """Items that a run would not take: damaged, truncated, of another version or misnamed."""
+    for file in files:
+        if file.key and ItemStore(root, file.stage).read(file.key) is None:
+            yield file
+
+
+def choose_prunable(
+    files: Iterable[StoredFile], used: set[str], *, unreachable: bool, older_than_s: float | None
+) -> Iterator[StoredFile]:
+    """What may go: every leftover, and the items that meet all criteria given, if any is.
+
+    ``unreachable``: not in ``used``.  ``older_than_s``: not used for that long.  Nothing of the last day
+    goes: a run may be about to need it.
+    """
+    for file in files:
+        chosen = unreachable or older_than_s is not None
+        if unreachable and file.key in used:
+            chosen = False
+        if older_than_s is not None and file.unused_s <= older_than_s:
+            chosen = False
+        if file.unused_s > DAY_S and (chosen or not file.key):
+            yield file

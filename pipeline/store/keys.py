@@ -1,0 +1,28 @@
+"""The key of a piece of work: everything that defines its result, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def work_key(stage: str, *, code: str, versions: Mapping[str, str], **inputs: Any) -> str:
+    """SHA-256 over everything that defines an item; ``inputs`` must be JSON values."""
+    whole = {"stage": stage, "code": code, "versions": versions, "inputs": inputs}
+    canonical = json.dumps(whole, sort_keys=True, ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def library_versions(*distributions: str) -> dict[str, str]:
+    """Installed versions, without the build's tag (2.12.1+cpu and 2.12.1+cu130 are one version)."""
+    return {name: importlib.metadata.version(name).partition("+")[0] for name in distributions}
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""How work is done: engine, extraction, progress, lifetime of processes.  Knows no modality."""

@@ -1,0 +1,155 @@
+"""Map a stage's function over dialogues: skip what is stored, run the rest in parallel.
+
+DVC decides whether a stage runs; the item store decides which dialogues inside it still must.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pipeline import runtime
+from pipeline.errors import UserError
+from pipeline.store.h5 import Arrays
+from pipeline.store.items import ItemStore
+from pipeline.work.engine import WorkerDied, run_all
+from pipeline.work.progress import Progress
+
+# A client of NFS may believe for so long that a file is not there, which a cluster's worker has written.
+UNSEEN_AT_MOST_S = 60.0
+# Of the utterances that lack a modality, so many are named.
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Item:
+    """One dialogue of one stage: what to do, and the key under which the result is kept."""
+
+    key: str
+    dialogue: str
+    utterances: int
+    work: Any
+    """What the stage's function gets: paths, texts and numbers, small enough to send to a worker."""
+
+
+def extract(
+    stage: str,
+    items: Sequence[Item],
+    function: Callable[[Any], Arrays],
+    *,
+    workers: int,
+    failed: Callable[[Any, str], Arrays] | None = None,
+) -> Iterator[Arrays]:
+    """The arrays of every item, in order, computing those that the store does not hold.
+
+    ``function`` maps an item's work to its arrays; it runs in a worker process and must depend on
+    nothing but that work, so that neither neighbours nor the number of workers change a result.
+
+    An item whose worker dies is tried once more, alone.  If its worker dies again, ``failed`` maps its
+    work and the reason to arrays that stand in for it, and the store does not get them, so that the
+    next run tries again; UserError if there is no ``failed``.
+    """
+    store = ItemStore(runtime.store_root(), stage)
+    absent = [item for item in items if store.get(item.key) is None]
+    # Dialogues with the same content have one key; those of which no clip is there can be many.
+    pending = {item.key: item for item in absent}
+    alike = len(absent) - len(pending)
+    print(
+        f"{stage}: {len(pending)} of {len(items)} dialogues to do, {len(items) - len(absent)} stored"
+        + (f", {alike} the same as another" if alike else ""),
+        flush=True,
+    )
+    waiting = set(pending)
+    died: dict[str, str] = {}
+    computing = _compute(stage, list(pending.values()), function, store, workers)
+    for item in items:
+        # What is done is handed on while the rest is computed.
+        while item.key in waiting:
+            ended, death = next(computing)
+            waiting.discard(ended.key)
+            if death is not None:
+                died[ended.key] = f"worker died twice: {death}"
+            if not waiting:
+                next(computing, None)  # ends the workers
+        if item.key not in died:
+            yield _stored(item, store)
+        elif failed is not None:
+            yield failed(item.work, died[item.key])
+    if died and failed is None:
+        dialogues = ", ".join(item.dialogue for item in items if item.key in died)
+        raise UserError(f"{next(iter(died.values()))}, at {dialogues}; all other dialogues are kept")
+
+
+def _stored(item: Item, store: ItemStore) -> Arrays:
+    """The arrays of an item that is done."""
+    end = time.monotonic() + UNSEEN_AT_MOST_S
+    while (arrays := store.get(item.key)) is None:
+        if time.monotonic() > end:
+            raise UserError(
+                f"item store: {store.path(item.key)} vanished during the run; run dvc repro again"
+            )
+        time.sleep(0.5)
+    return arrays
+
+
+def _compute(
+    stage: str, items: Sequence[Item], function: Callable[[Any], Arrays], store: ItemStore, workers: int
+) -> Iterator[tuple[Item, WorkerDied | None]]:
+    """Compute and store all items; each as it ends, with its worker's second death."""
+    task = partial(_compute_and_store, function=function, store=store)
+    module = (function.func if isinstance(function, partial) else function).__module__
+    # Longest first, so that no worker is left alone with a long dialogue at the end.
+    queue = sorted(items, key=lambda item: item.utterances, reverse=True)
+    utterances = sum(item.utterances for item in items)
+    with Progress(stage, dialogues=len(items), utterances=utterances) as progress:
+
+        def say(item: Item, death: WorkerDied) -> None:
+            progress.say(f"a worker died at {item.dialogue} ({death}); it will be tried again alone")
+
+        for item, _, death in run_all(task, queue, workers=workers, module=module, on_death=say):
+            progress.advance(dialogues=1, utterances=item.utterances)
+            yield item, death
+
+
+def _compute_and_store(item: Item, function: Callable[[Any], Arrays], store: ItemStore) -> None:
+    try:
+        store.put(item.key, function(item.work))
+    except Exception as error:
+        error.add_note(f"while at dialogue {item.dialogue}")
+        raise
+
+
+def stack(parts: Iterable[Arrays], empty: Arrays) -> Arrays:
+    """Arrays of all parts, one below the other; ``empty`` has the names, types and row shapes."""
+    columns: dict[str, list[np.ndarray]] = {name: [array] for name, array in empty.items()}
+    for part in parts:
+        for name, column in columns.items():
+            column.append(part[name])
+    return {name: np.concatenate(column) for name, column in columns.items()}
+
+
+def summarise(stage: str, modality: str, ids: Sequence[str], reasons: np.ndarray, limit: float) -> None:
+    """Print what was not observed and why; UserError if its share exceeds ``max_unobserved``.
+
+    ``ids`` and ``reasons`` have an element per utterance; a reason is empty where the modality was observed.
+    """
+    missing = Counter(reasons[reasons != ""].tolist())
+    count, total = missing.total(), len(reasons)
+    why = "; ".join(f"{number} {reason}" for reason, number in missing.most_common())
+    print(
+        f"{stage}: {total - count} of {total} utterances observed" + (f" (not: {why})" if why else ""),
+        flush=True,
+    )
+    if count > limit * total:
+        first = ", ".join(ids[row] for row in np.flatnonzero(reasons != "")[:SHOWN])
+        raise UserError(
+            f"{count} of {total} utterances lack {modality} ({count / total:.1%}), more than"
+            f" max_unobserved.{modality}: {limit} allows; mend the corpus or raise the limit. Reasons: {why}."
+            f" Utterances: {first}{', ...' if count > SHOWN else ''}"
+        )

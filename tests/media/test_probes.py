@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from pipeline.media.probes import ProbeCache
+from stages.manifest import examine
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MULTIEMO_STORE", str(tmp_path / "store"))
+
+
+def test_only_files_that_changed_are_read_again(
+    demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    root = tmp_path / "raw"
+    root.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        (root / name).write_bytes((demo_root / "dev_splits_complete" / "dia0_utt0.mp4").read_bytes())
+    first = examine(root, ["a.mp4", "b.mp4", "absent.mp4"])
+    assert "3 of 3 files to read, 0 unchanged" in capsys.readouterr().out
+    assert first["a.mp4"] == first["a.mp4"]
+    assert first["a.mp4"].sha256 == first["b.mp4"].sha256
+    assert first["absent.mp4"].probe.image_problem == "clip missing"
+    (root / "b.mp4").write_bytes(b"broken")
+    again = examine(root, ["a.mp4", "b.mp4", "absent.mp4"])
+    assert "1 of 3 files to read, 2 unchanged" in capsys.readouterr().out
+    assert again["a.mp4"] == first["a.mp4"]
+    assert again["b.mp4"].probe.image_problem.startswith("cannot be opened")
+
+
+def test_a_touched_file_is_read_again_and_keeps_its_digest(
+    demo_root: Path, capsys: pytest.CaptureFixture
+) -> None:
+    name = "dev_splits_complete/dia0_utt1.mp4"
+    before = examine(demo_root, [name])[name]
+    os.utime(demo_root / name, ns=(1, 1))
+    capsys.readouterr()
+    after = examine(demo_root, [name])[name]
+    assert "1 of 1 files to read" in capsys.readouterr().out
+    assert after.sha256 == before.sha256
+
+
+def test_the_cache_of_a_shared_store_is_open_to_whom_the_store_is_open(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    store.chmod(0o2775)
+    cache = ProbeCache.open(store / "probes", tmp_path)
+    umask = os.umask(0o077)
+    try:
+        cache.save()
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(cache.path.parent.stat().st_mode) == 0o2775
+    assert stat.S_IMODE(cache.path.stat().st_mode) == 0o664

@@ -1,0 +1,145 @@
+"""Sound of any file as mono at 16 kHz."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from pipeline.media.audio import read_audio
+from pipeline.media.decoding import MediaError, Span
+
+RATE_HZ = 16000
+
+
+def noise(samples: int, channels: int = 1) -> np.ndarray:
+    """Full-scale int16 [samples, channels]."""
+    return np.random.default_rng(0).integers(-32768, 32768, (samples, channels)).astype(np.int16)
+
+
+def sine(hertz: float, rate_hz: int, seconds: float = 1.0) -> np.ndarray:
+    return (0.5 * np.sin(2 * np.pi * hertz * np.arange(round(rate_hz * seconds)) / rate_hz)).astype(
+        np.float32
+    )
+
+
+def level_db(samples: np.ndarray) -> float:
+    """Of the middle, in dB of a sine of amplitude 0.5."""
+    return float(20 * np.log10(samples[2000:-2000].std() / (0.5 / np.sqrt(2)) + 1e-12))
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT"])
+def test_a_mono_wav_at_16_khz_is_read_to_the_last_bit(tmp_path: Path, subtype: str) -> None:
+    path = tmp_path / "mono.wav"
+    soundfile.write(path, noise(20000)[:, 0], RATE_HZ, subtype=subtype)
+    expected, _ = soundfile.read(path, dtype="float32")
+    [samples] = read_audio(path, RATE_HZ)
+    np.testing.assert_array_equal(samples, expected)
+
+
+def test_stereo_is_averaged_to_the_last_bit(tmp_path: Path) -> None:
+    path = tmp_path / "stereo.wav"
+    soundfile.write(path, noise(20000, 2), RATE_HZ)
+    expected, _ = soundfile.read(path, dtype="float32")
+    [samples] = read_audio(path, RATE_HZ)
+    np.testing.assert_array_equal(samples, expected.mean(axis=1))
+
+
+# ITU-R BS.775 and its siblings: centre 1, left and right 0.7, surround 0.5, no LFE, scaled to the sum of 1.
+R = np.sqrt(0.5)
+WEIGHTS = {1: [1], 2: [1, 1], 6: [R, R, 1, 0, 0.5, 0.5], 9: [1] * 9, 20: [1] * 20}
+
+
+@pytest.mark.parametrize("channels", WEIGHTS)
+@pytest.mark.parametrize("rate_hz", [16000, 48000])
+def test_channels_are_mixed_with_weights_that_sum_to_one(tmp_path: Path, channels: int, rate_hz: int) -> None:
+    path = tmp_path / "channels.wav"
+    levels = np.arange(1, channels + 1) / 32
+    soundfile.write(path, np.tile(levels, (rate_hz, 1)), rate_hz, subtype="FLOAT")
+    [samples] = read_audio(path, RATE_HZ)
+    expected = np.average(levels, weights=WEIGHTS[channels])
+    np.testing.assert_allclose(samples[2000:-2000], expected, rtol=1e-5)
+    assert len(samples) == RATE_HZ
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 11025, 22050, 44100, 48000, 96000])
+def test_the_rate_changes_and_speech_keeps_its_level_and_length(tmp_path: Path, rate_hz: int) -> None:
+    path = tmp_path / "sine.wav"
+    for hertz in (100, 1000, 3000):
+        soundfile.write(path, sine(hertz, rate_hz, 2), rate_hz, subtype="FLOAT")
+        [samples] = read_audio(path, RATE_HZ)
+        assert len(samples) == pytest.approx(2 * RATE_HZ, abs=1)
+        assert level_db(samples) == pytest.approx(0, abs=0.05)
+        assert np.abs(np.fft.rfft(samples)).argmax() / 2 == pytest.approx(hertz, abs=1)
+
+
+@pytest.mark.parametrize("hertz", [9000, 12000, 15000, 20000])
+def test_what_16_khz_cannot_hold_is_removed_and_not_folded_back(tmp_path: Path, hertz: int) -> None:
+    path = tmp_path / "high.wav"
+    soundfile.write(path, sine(hertz, 48000), 48000, subtype="FLOAT")
+    [samples] = read_audio(path, RATE_HZ)
+    assert level_db(samples) < -60
+
+
+def test_sound_may_change_its_channels_and_rate_in_mid_stream(tmp_path: Path) -> None:
+    parts = []
+    for layout, channels, rate_hz in (("mono", 1, 32000), ("stereo", 2, 48000)):
+        path = write_mp2(
+            tmp_path / f"{layout}.mp2", np.tile(sine(440, rate_hz), (channels, 1)), layout, rate_hz
+        )
+        parts.append(path.read_bytes())
+    (tmp_path / "both.mp2").write_bytes(b"".join(parts))
+    [samples] = read_audio(tmp_path / "both.mp2", RATE_HZ)
+    assert len(samples) == pytest.approx(2 * RATE_HZ, abs=4000)
+    first, second = np.split(samples, 2)
+    assert level_db(first) == pytest.approx(level_db(second), abs=0.5)
+
+
+def test_a_span_counts_from_the_start_of_the_file_where_the_sound_begins_later(tmp_path: Path) -> None:
+    path = tmp_path / "late.mkv"
+    with av.open(path, "w") as container:
+        video = container.add_stream("libx264", rate=25, width=64, height=48, pix_fmt="yuv420p")
+        audio = container.add_stream("pcm_s16le", rate=RATE_HZ, layout="mono")
+        for _ in range(50):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), "rgb24")))
+        container.mux(video.encode())
+        ramp = av.AudioFrame.from_ndarray(np.arange(24000, dtype=np.int16)[None], "s16", "mono")
+        ramp.sample_rate, ramp.pts = RATE_HZ, 8000  # half a second late
+        container.mux(audio.encode(ramp))
+        container.mux(audio.encode())
+    whole, part, silent = read_audio(path, RATE_HZ, [Span(), Span(1.0, 1.5), Span(0, 0.4)])
+    assert len(whole) == 24000
+    np.testing.assert_array_equal(part * 32768, np.arange(8000, 16000))
+    assert len(silent) == 0
+
+
+def test_a_truncated_file_is_heard_up_to_where_it_ends(tmp_path: Path) -> None:
+    path = tmp_path / "cut.flac"
+    soundfile.write(path, noise(40000), RATE_HZ)
+    [whole] = read_audio(path, RATE_HZ)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    [half] = read_audio(path, RATE_HZ)
+    assert 12000 < len(half) < 24000
+    np.testing.assert_array_equal(half, whole[: len(half)])
+
+
+def test_a_file_without_sound_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "noise.wav"
+    path.write_bytes(noise(100).tobytes())
+    with pytest.raises(MediaError, match="cannot be opened"):
+        read_audio(path, RATE_HZ)
+
+
+def write_mp2(path: Path, samples: np.ndarray, layout: str, rate_hz: int) -> Path:
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mp2", rate=rate_hz, layout=layout)
+        frame = av.AudioFrame.from_ndarray((samples * 32767).astype(np.int16), "s16p", layout)
+        frame.sample_rate = rate_hz
+        resampler = av.AudioResampler("s16", layout, rate_hz, frame_size=1152)
+        for block in [*resampler.resample(frame), *resampler.resample(None)]:
+            container.mux(stream.encode(block))
+        container.mux(stream.encode())
+    return path

@@ -1,0 +1,34 @@
+"""``multiemo predict``: a trained model's emotions for a feature file, labelled or not."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from pipeline.console.arguments import file_to_write
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``multiemo predict``."""
+    parser.description = (
+        "Predict the emotion of every utterance of a feature file, with probabilities: the mean over the\n"
+        "model's seeds. The features must come from the same encoders as those that the model was trained\n"
+        "on; docs/commands.md says how to make such a file of your own recordings."
+    )
+    parser.add_argument("features", type=Path, help="a features.h5; labels are not needed")
+    parser.add_argument("--model", type=Path, required=True, help="folder of a trained model")
+    parser.add_argument(
+        "-o", "--output", type=file_to_write(".csv"), required=True, help="the CSV file to write"
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(given: argparse.Namespace) -> int:
+    from train.prediction import predict_file  # brings torch, for which --help need not wait
+
+    prediction = predict_file(given.features, given.model, given.output)
+    print(f"{given.output}: {prediction.summary}")
+    for note in prediction.notes:
+        print(f"note: {note}", file=sys.stderr)
+    return 0
