@@ -1,7 +1,7 @@
 """The manifest of a corpus: two tables, one row per utterance each, in the same order.
 
 ``utterances.csv`` says who says what in which order, with label and split; text stages depend on it
-alone.  ``media.csv`` says where each utterance's picture and sound are and what they contain; face
+alone.  ``media.csv`` says where each utterance's frames and sound are and what they contain; face
 and sound stages depend on it alone.  So a corrected label touches no video, and a replaced clip no
 text.  Both are UTF-8 with a header, comma-separated, and byte-identical for identical input.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -44,20 +43,20 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Medium:
-    """One row of media.csv: where an utterance's picture and sound are, and what was found there."""
+    """One row of media.csv: where an utterance's frames and sound are, and what was found there."""
 
     id: str
     """The utterance."""
     dialogue: str
     """The utterance's dialogue."""
     path: str
-    """File of the picture, relative to the corpus root, with forward slashes."""
+    """File of the frames, relative to the corpus root, with forward slashes."""
     start_s: float | None = None
     """Start of the utterance in that file; empty for the whole file."""
     end_s: float | None = None
     """End of the utterance in that file; empty for the whole file."""
     crop: str = ""
-    """Part of the picture that shows the speaker: empty for all of it, ``left``, ``right``, or left,
+    """Part of the frames that shows the speaker: empty for all of it, ``left``, ``right``, or left,
     top, right and bottom as fractions of width and height (``0.5 0 1 1``)."""
     audio_path: str = ""
     """File of the utterance's sound alone; empty where the sound is in ``path``, over the same span."""
@@ -68,9 +67,9 @@ class Medium:
     duration_s: float = 0.0
     """Length of the file at ``path`` by its container."""
     frame_count: int = 0
-    """Pictures in the file; 0 without a picture stream."""
+    """Pictures in the file; 0 without a frames stream."""
     frame_rate_hz: float = 0.0
-    """Average rate; 0 without a picture stream."""
+    """Average rate; 0 without a frames stream."""
     width_px: int = 0
     height_px: int = 0
     sample_rate_hz: int = 0
@@ -78,26 +77,9 @@ class Medium:
     channels: int = 0
     """Of the sound; 0 without a sound stream."""
     image_problem: str = ""
-    """Why the picture cannot be used; empty if it can."""
+    """Why the frames cannot be used; empty if it can."""
     audio_problem: str = ""
     """Why the sound cannot be used; empty if it can."""
-
-    @property
-    def span(self) -> tuple[float, float]:
-        """The utterance's part of the file in seconds; the end may be infinite."""
-        return self.start_s or 0.0, math.inf if self.end_s is None else self.end_s
-
-    @property
-    def image_key(self) -> list[Any]:
-        """What defines the utterance's picture."""
-        return [self.sha256, self.start_s, self.end_s, self.crop, self.image_problem]
-
-    @property
-    def audio_key(self) -> list[Any]:
-        """What defines the utterance's sound."""
-        if self.audio_path:
-            return [self.audio_sha256, None, None, self.audio_problem]
-        return [self.sha256, self.start_s, self.end_s, self.audio_problem]
 
 
 Row = TypeVar("Row", Utterance, Medium)
@@ -152,14 +134,24 @@ def _read_table(path: Path, kind: type[Row]) -> list[Row]:
 
 
 def _parse(row: dict[str, Any], kind: type[Row]) -> Row:
-    return kind(
-        **{field.name: _CASTS[str(field.type)](row[field.name]) for field in dataclasses.fields(kind)}
-    )
+    names = [field.name for field in dataclasses.fields(kind)]
+    return kind(**{name: _CASTS.get(name, str)(row[name]) for name in names})
 
 
+def _seconds(cell: str) -> float | None:
+    return float(cell) if cell else None
+
+
+# What is not text.
 _CASTS: dict[str, Callable[[str], Any]] = {
-    "str": str,
-    "int": int,
-    "float": float,
-    "float | None": lambda text: float(text) if text else None,
+    "position": int,
+    "start_s": _seconds,
+    "end_s": _seconds,
+    "duration_s": float,
+    "frame_count": int,
+    "frame_rate_hz": float,
+    "width_px": int,
+    "height_px": int,
+    "sample_rate_hz": int,
+    "channels": int,
 }

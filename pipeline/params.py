@@ -4,15 +4,31 @@ Every stage reads the whole file first, so that a typo in a key, a wrong type or
 stops the run before any work, in one line that names the key.  Every field says its unit, where its
 default comes from and what it does; the JSON schema made from these classes documents the file in
 an editor.  Sections and equations in brackets are those of the MultiEMO paper (ACL 2023).
+
+What there are several kinds of (encoders, networks, corpus formats) has its params beside its code, as
+``Params`` of the module that is named like the kind.  Here stands only that a kind is chosen.
 """
 
 from __future__ import annotations
 
 import difflib
+import importlib
+import pkgutil
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from types import ModuleType
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -23,13 +39,16 @@ UNTRAINED = "untrained"
 
 Modality = Literal["text", "audio", "visual"]
 MODALITIES: tuple[Modality, ...] = ("text", "audio", "visual")
+# Folders of data/ that are no corpus's.
+RESERVED = ("code", "joined", "models", "raw")
 
 # YAML has lists only; strict mode would refuse them where the field is a tuple.
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(min_length=1)]
-CorpusName = Annotated[str, Field(pattern=r"^[\w-]+$")]  # it is part of paths and of shell commands
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+EntryName = Annotated[str, Field(pattern=r"^[\w-]+$")]  # it is part of paths and of shell commands
 
 
 def _without_repetition(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -50,6 +69,28 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+
+class Kind(Section):
+    """One of several ways to do a thing; beside its name stand the params that it alone has."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: Annotated[str, Field(pattern=r"^[a-z]\w*$")]
+    """Which of them: the name of its module."""
+
+
+class WeightsParams(Section):
+    """Where the weights of an encoder come from, and which they are."""
+
+    weights: Name
+    """A file, a model folder as transformers writes it, a hub id, or ``untrained`` to build random weights
+    on purpose.  docs/weights.md shows what is recognised."""
+    revision: Name | None = None
+    """Commit, tag or branch of a hub model.  What is no commit is asked for one once, which is kept to;
+    ``multiemo pin`` writes the commit here."""
+    sha256: Sha256 | None = None
+    """Digest of the file or folder, which it must have; ``multiemo pin`` writes it here."""
 
 
 class DemoParams(Section):
@@ -76,7 +117,7 @@ class FacesParams(Section):
     frames_per_utterance: Annotated[int, Field(ge=1)] = 20
     """Frames sampled from each utterance, evenly, at step n/20 [3.3.3]."""
     min_face_size_px: Annotated[int, Field(ge=12)] = 20
-    """Smallest face searched for, in pixels of the original picture.  Larger is much faster."""
+    """Smallest face searched for, in pixels of the original image.  Larger is much faster."""
     thresholds: Annotated[tuple[Fraction, Fraction, Fraction], Field(strict=False)] = (0.6, 0.7, 0.7)
     """Face probability needed to pass each of the three networks."""
     scale_factor: Annotated[float, Field(gt=0, lt=1)] = 0.709
@@ -86,31 +127,8 @@ class FacesParams(Section):
 class VisualParams(Section):
     """From faces to one vector per utterance [3.3.3]."""
 
-    architecture: Literal["resnet101", "resnet50", "senet50"] = "resnet101"
-    """Face encoder, which ``weights`` must fit: the paper's ResNet-101, or one of those that were
-    published for VGGFace2, ResNet-50 and SE-ResNet-50."""
-    weights: Name
-    """A file (.safetensors, .pt, .pth), a transformers model folder or hub id, or ``untrained`` to build
-    random weights on purpose.  docs/checkpoints.md shows what is recognised."""
-    layout: Literal["auto", "torchvision", "authors", "transformers", "vggface2"] = "auto"
-    """How the weights name their tensors and what they want as input; ``auto`` tells by the names."""
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    """Digest that the weights file must have.  DVC sees it change, as it does not see a file replaced."""
-    features_file: Name | None = None
-    """A feature file (features.h5 of another entry, or one made elsewhere) whose visual features are taken,
-    by utterance id, instead of extracting any: the ablation "w/o VisExtNet" [5.3].  The rest of this
-    section is then without effect."""
-    features_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    """Content digest of ``features_file``, which ``multiemo inspect`` shows; needed beside it, so that these
-    params say which features were taken, and DVC sees it when they change."""
-    seed: Seed = 0
-    """Seed of the weights when they are ``untrained``; without effect otherwise."""
-    output: Literal["head", "penultimate"] = "head"
-    """Which layer gives the feature: the classification head (the paper, 1000 values; as many as the
-    head has), or the one below it (2048)."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the network's arithmetic.  ``bfloat16`` is faster where the hardware has it (GPUs since Ampere,
-    CPUs with AMX or AVX512-BF16), much slower elsewhere, and changes the features by about half a percent."""
+    encoder: Kind | None = None
+    """What embeds a face; needed where ``modalities`` has visual.  Kinds: pipeline/encoders/visual."""
     crop_size_px: Annotated[int, Field(ge=32)] = 224
     """Side of the square that each face is resized to."""
     crop_margin: Annotated[float, Field(ge=0, le=1)] = 0.2
@@ -119,23 +137,12 @@ class VisualParams(Section):
     """``faces``: mean over all faces of all frames (the authors' code); ``frames``: mean within a
     frame, then over frames (the paper's text); ``largest``: only the largest face of each frame."""
 
-    @model_validator(mode="after")
-    def _features_file_with_its_digest(self) -> Self:
-        if (self.features_file is None) != (self.features_sha256 is None):
-            raise ValueError("features_file and features_sha256 must stand together")
-        return self
-
 
 class AudioParams(Section):
-    """openSMILE's settings [3.3.2]."""
+    """From sound to one vector per utterance [3.3.2]."""
 
-    feature_set: Literal["ComParE_2016", "eGeMAPSv02", "GeMAPSv01b"] = "ComParE_2016"
-    """openSMILE feature set; ComParE_2016 has 6373 functionals, eGeMAPSv02 88, GeMAPSv01b 62."""
-    level: Literal["functionals", "lld_mean_std"] = "functionals"
-    """``functionals``: openSMILE's statistics over the utterance (the paper); ``lld_mean_std``: mean and
-    standard deviation over time of each low-level descriptor, 130 values for ComParE_2016."""
-    sample_rate_hz: Literal[16000] = 16000
-    """Rate of the mono sound that openSMILE gets."""
+    encoder: Kind | None = None
+    """What describes a sound; needed where ``modalities`` has audio.  Kinds: pipeline/encoders/audio."""
     silence_dbfs: Annotated[float, Field(le=0)] = -70.0
     """A clip whose loudest sample lies below this level, in dB of full scale, counts as silent."""
 
@@ -153,38 +160,9 @@ class WindowParams(Section):
     """How the speaker's name before each utterance is written; EmoBERTa writes upper case."""
 
 
-class UntrainedTextEncoder(Section):
-    """Size of the RoBERTa that is built when ``finetune.encoder`` is ``untrained``."""
-
-    seed: Seed = 0
-    """Seed of the initial weights."""
-    hidden_size: Annotated[int, Field(ge=16)] = 256
-    """Width of the network and of the text feature."""
-    layers: Annotated[int, Field(ge=1)] = 4
-    """Transformer layers."""
-    heads: Annotated[int, Field(ge=1)] = 4
-    """Attention heads; must divide ``hidden_size``."""
-    dropout: Decay = 0.1
-    """Dropout rate of hidden states and attention (RoBERTa's); more where there is little to learn from."""
-    vocabulary: Annotated[int, Field(ge=300)] = 2000
-    """Most tokens of the byte-level BPE that is trained on the corpus's own training lines."""
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
-        if self.hidden_size % self.heads:
-            raise ValueError(f"heads: {self.heads} does not divide hidden_size: {self.hidden_size}")
-        return self
-
-
 class FinetuneParams(Section):
-    """The text encoder and its fine-tuning on the training split [3.3.1]."""
+    """Fine-tuning of the text encoder on the training split [3.3.1]."""
 
-    encoder: Name
-    """An encoder of transformers by folder or hub id, or ``untrained`` to build a small RoBERTa."""
-    revision: str | None = None
-    """Branch, tag or commit of a hub model."""
-    untrained: UntrainedTextEncoder = UntrainedTextEncoder()
-    """Size of the encoder when it is ``untrained``; without effect otherwise."""
     epochs: Annotated[int, Field(ge=0)] = 10
     """Passes over the training split; 0 uses the encoder as it is."""
     batch_utterances: Annotated[int, Field(ge=1)] = 16
@@ -205,68 +183,90 @@ class FinetuneParams(Section):
 
 
 class TextParams(Section):
-    """From the encoder's hidden states to one vector per utterance [3.3.1]."""
+    """From text to one vector per utterance [3.3.1]."""
 
+    encoder: Kind | None = None
+    """What reads the text; needed where ``modalities`` has text.  Kinds: pipeline/encoders/text."""
     pooling: Literal["first", "mean"] = "first"
     """``first``: the first token's last hidden state ([CLS] in the paper); ``mean``: over tokens."""
 
 
-class ContextParams(Section):
-    """How each modality sees the rest of the dialogue before fusion."""
+class ReportParams(Section):
+    """What report.html shows."""
 
-    text: Literal["none", "dialogue_rnn"] = "none"
-    """The text encoder has read the context already [3.3.1]."""
-    audio: Literal["none", "dialogue_rnn"] = "dialogue_rnn"
-    """[3.3.2]"""
-    visual: Literal["none", "dialogue_rnn"] = "dialogue_rnn"
-    """[3.3.3]"""
+    contact_sheet: bool = False
+    """Show faces in the report.  They are personal data: whoever gets the page sees them."""
 
 
-class LossParams(Section):
-    """Weights and constants of the training objective [3.6, 4.3]."""
+class MaxUnobserved(Section):
+    """Largest share of utterances, per modality, that may lack it before the run stops."""
 
-    swfc_weight: Fraction = 0.4
-    """mu_1 of Eq. 22."""
-    soft_hgr_weight: Fraction = 0.3
-    """mu_2 of Eq. 22; cross-entropy gets what the two leave."""
-    temperature: Annotated[float, Field(gt=0)] = 0.8
-    """tau of Eq. 18."""
-    sample_weight_exponent: Annotated[float, Field(ge=0)] = 0.8
-    """alpha of Eq. 19: how much more a rare class counts."""
-    focus: Annotated[float, Field(ge=0)] = 2.0
-    """gamma of Eq. 19: how much more a hard pair counts."""
-    normalise_z: bool = False
-    """Scale z of Eq. 14 to unit length before Eq. 18; the paper does not.  Where training stays at one class
-    for long, this helps (docs/results.md)."""
+    text: Fraction
+    audio: Fraction
+    visual: Fraction
+
+
+def _as_kind(given: Any) -> Any:
+    return {"kind": given} if isinstance(given, str) else given
+
+
+class CorpusParams(Section):
+    """One corpus: where it is, and how its features are extracted."""
+
+    format: Annotated[Kind, BeforeValidator(_as_kind)]
+    """How the raw data set is laid out; the name alone where the format has no params (docs/corpora.md)."""
+    root: Name
+    """Folder of the raw data set."""
+    modalities: ModalitySet
+    """Which modalities are extracted."""
+    # DVC tracks each of these keys, so every corpus must have them all, if only as {}.
+    max_unobserved: MaxUnobserved
+    faces: FacesParams
+    visual: VisualParams
+    audio: AudioParams
+    window: WindowParams
+    finetune: FinetuneParams
+    text: TextParams
+    report: ReportParams
+
+    @property
+    def folder(self) -> Path:
+        """``root`` as workers may use it, who need not run where the stage does."""
+        return Path(self.root).absolute()
+
+    def encoder(self, modality: Modality) -> Kind:
+        """The encoder of a modality that is extracted."""
+        encoder: Kind = getattr(self, modality).encoder
+        return encoder
 
     @model_validator(mode="after")
-    def _weights_leave_cross_entropy(self) -> Self:
-        if self.swfc_weight + self.soft_hgr_weight > 1:
-            raise ValueError("swfc_weight + soft_hgr_weight must not exceed 1 (Eq. 22)")
+    def _encoders_of_what_is_extracted(self) -> Self:
+        absent = [name for name in self.modalities if getattr(self, name).encoder is None]
+        if absent:
+            raise ValueError(f"{absent[0]}.encoder is missing, and modalities has {absent[0]}")
         return self
 
 
-class TrainParams(Section):
-    """The fusion model and its training [3.4-3.6, 4.3]."""
+class JoinParams(Section):
+    """A feature file made of two: data/joined/<name>.h5, for models to be trained on."""
 
-    modalities: ModalitySet = MODALITIES
-    """Which modalities the model sees (Table 3)."""
-    context: ContextParams = ContextParams()
-    fusion: Literal["multiattn", "concat"] = "multiattn"
-    """MultiAttn [3.4], or plain concatenation (the ablation "w/o MultiAttn")."""
-    layers: Annotated[int, Field(ge=1)] = 6
-    """T, layers of MultiAttn [4.3]."""
-    heads: Annotated[int, Field(ge=1)] = 4
-    """Attention heads; the paper does not say how many."""
-    hidden_size: Annotated[int, Field(ge=2, multiple_of=2)] = 256
-    """Width of each modality's context vector and of fusion [3.3]."""
-    audio_size: Annotated[int, Field(ge=1)] = 512
-    """Width that the audio features are brought to before their context [3.3.2]."""
-    feedforward_size: Annotated[int, Field(ge=1)] = 1024
-    """Inner width of Eq. 10; the paper does not say."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Dropout rate [4.3]."""
-    loss: LossParams = LossParams()
+    features: Name
+    """Feature file whose utterances, labels and modalities are kept."""
+    other: Name
+    """Feature file, of the same utterances by their ids, from which some modalities are taken."""
+    take: ModalitySet
+    """Modalities that are taken from ``other``, in place of any that ``features`` has."""
+
+
+class ModelParams(Section):
+    """A network trained on a feature file, and its training [4.3]; data/models/<name>/."""
+
+    features: Name
+    """The feature file, whoever made it."""
+    modalities: ModalitySet | None = None
+    """Which modalities the network sees (Table 3); all that the file holds, if none are named."""
+    network: Kind = Kind(kind="multiemo")
+    """What is trained; kinds are in train/networks."""
     epochs: Annotated[int, Field(ge=1)] = 100
     """Passes over the training split [4.3]."""
     batch_dialogues: Annotated[int, Field(ge=1)] = 100
@@ -287,95 +287,69 @@ class TrainParams(Section):
     seeds: Seeds = (0,)
     """One training run per seed; metrics give their mean and standard deviation."""
 
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
-        if self.hidden_size % self.heads:
-            raise ValueError(f"heads: {self.heads} does not divide hidden_size: {self.hidden_size}")
-        return self
-
-
-class ReportParams(Section):
-    """What report.html shows."""
-
-    study: CorpusName
-    """The entry whose reports compare this entry with others: entries with the same ``study`` stand in one
-    table, such as one per set of modalities.  By itself an entry names itself."""
-    contact_sheet: bool = False
-    """Show faces in the report.  They are personal data: whoever gets the page sees them."""
-
-
-class MaxUnobserved(Section):
-    """Largest share of utterances, per modality, that may lack it before the run stops."""
-
-    text: Fraction
-    audio: Fraction
-    visual: Fraction
-
-
-class CorpusParams(Section):
-    """One corpus: where it is, and what every stage does with it."""
-
-    format: Literal["meld", "iemocap", "table"]
-    """Layout of the raw data set; docs/corpora.md describes them."""
-    root: Name
-    """Folder of the raw data set."""
-    outside_media: bool = False
-    """Whether media files may lie outside ``root``; only a table's paths can lead there."""
-    modalities: ModalitySet
-    """Which modalities are extracted."""
-    # DVC tracks each of these keys, so every corpus must have them all.
-    max_unobserved: MaxUnobserved
-    faces: FacesParams
-    visual: VisualParams
-    audio: AudioParams
-    window: WindowParams
-    finetune: FinetuneParams
-    text: TextParams
-    train: TrainParams
-    report: ReportParams
-
-    @property
-    def folder(self) -> Path:
-        """``root`` as workers may use it, who need not run where the stage does."""
-        return Path(self.root).absolute()
-
-    @model_validator(mode="after")
-    def _model_uses_what_is_extracted(self) -> Self:
-        absent = [m for m in self.train.modalities if m not in self.modalities]
-        if absent:
-            raise ValueError(
-                f"train.modalities asks for {', '.join(absent)}, which modalities does not extract"
-            )
-        return self
-
-
-class Defaults(Section):
-    """Blocks that the corpora refer to by YAML anchors; every block is complete by itself."""
-
-    max_unobserved: MaxUnobserved | None = None
-    faces: FacesParams | None = None
-    visual: VisualParams | None = None
-    audio: AudioParams | None = None
-    window: WindowParams | None = None
-    finetune: FinetuneParams | None = None
-    text: TextParams | None = None
-    train: TrainParams | None = None
+    def training(self) -> dict[str, Any]:
+        """What defines one training run beside features, modalities, network and seed, as JSON values."""
+        return self.model_dump(mode="json", exclude={"features", "modalities", "network", "seeds"})
 
 
 class Params(Section):
     """The whole of params.yaml."""
 
     demo: DemoParams = DemoParams()
-    defaults: Defaults = Defaults()
-    corpora: Annotated[dict[CorpusName, CorpusParams], Field(min_length=1)]
+    corpora: dict[EntryName, CorpusParams] = {}
+    """Extraction: one entry per corpus, its results in data/<corpus>/."""
+    joins: dict[EntryName, JoinParams] = {}
+    """Feature files made of others, data/joined/<name>.h5."""
+    models: dict[EntryName, ModelParams] = {}
+    """Training: one entry per model, its results in data/models/<model>/."""
+
+    @model_validator(mode="after")
+    def _names_of_their_own(self) -> Self:
+        taken = [name for name in self.corpora if name in RESERVED]
+        if taken:
+            raise ValueError(f"corpora.{taken[0]}: data/{taken[0]} is not a corpus's; name it otherwise")
+        if RESULTS in self.models:
+            raise ValueError(f"models.{RESULTS}: data/models/{RESULTS} is not a model's; name it otherwise")
+        return self
+
+    @model_validator(mode="after")
+    def _models_use_what_is_extracted(self) -> Self:
+        extracted = {f"data/{name}/features.h5": name for name in self.corpora}
+        for name, model in self.models.items():
+            corpus = extracted.get(Path(model.features).as_posix())
+            if corpus is None:
+                continue
+            absent = [each for each in model.modalities or () if each not in self.corpora[corpus].modalities]
+            if absent:
+                raise ValueError(
+                    f"models.{name}.modalities: asks for {', '.join(absent)}, which"
+                    f" corpora.{corpus}.modalities does not extract"
+                )
+        return self
 
     def corpus(self, name: str) -> CorpusParams:
         """The entry ``corpora.<name>``; UserError where there is none."""
-        if name not in self.corpora:
-            raise UserError(
-                f"{PARAMS_FILE}: no corpus {name!r} under 'corpora' (there are: {', '.join(self.corpora)})"
-            )
-        return self.corpora[name]
+        return _entry(self.corpora, "corpora", name)
+
+    def join(self, name: str) -> JoinParams:
+        """The entry ``joins.<name>``; UserError where there is none."""
+        return _entry(self.joins, "joins", name)
+
+    def model(self, name: str) -> ModelParams:
+        """The entry ``models.<name>``; UserError where there is none."""
+        return _entry(self.models, "models", name)
+
+
+RESULTS = "results"
+"""Folder of data/models/ with the figures of every model."""
+
+
+def _entry(entries: Mapping[str, Any], section: str, name: str) -> Any:
+    if name not in entries:
+        raise UserError(
+            f"{PARAMS_FILE}: no {name!r} under {section!r} (there are: {', '.join(entries) or 'none'})"
+        )
+    return entries[name]
 
 
 def read_params(path: Path = PARAMS_FILE) -> Params:
@@ -389,34 +363,128 @@ def read_params(path: Path = PARAMS_FILE) -> Params:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise UserError(f"{path}: it should hold the keys {', '.join(Params.model_fields)}")
+    outdated = [key for pattern, key in _KEYS_OF_0_1 if any(pattern.fullmatch(each) for each in _keys(raw))]
+    if outdated:
+        raise UserError("\n".join(f"{path}: {line}" for line in [FIRST_VERSION, *outdated]))
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
-        raise UserError("\n".join(f"{path}: {_explain(mistake)}" for mistake in error.errors())) from None
+        raise UserError(
+            "\n".join(f"{path}: {_explain(mistake, Params)}" for mistake in error.errors())
+        ) from None
 
 
-def _explain(mistake: Any) -> str:
+class KindOf(NamedTuple):
+    """A kind that params name: its module, and its params."""
+
+    module: ModuleType
+    params: Any
+    """Of the module's class ``Params``."""
+
+
+def read_kind(package: str, given: Kind, key: str) -> KindOf:
+    """The module of a kind, imported, and its validated params.
+
+    ``key`` is where ``given`` stands in params.yaml.  UserError, naming keys, where there is no such kind
+    or its params are wrong.
+    """
+    kinds = kinds_in(package)
+    if given.kind not in kinds:
+        close = difflib.get_close_matches(given.kind, kinds, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise UserError(f"{PARAMS_FILE}: {key}.kind: {given.kind!r} is none of {', '.join(kinds)}{hint}")
+    module = importlib.import_module(f"{package}.{given.kind}")
+    try:
+        return KindOf(module, module.Params.model_validate(given.model_dump()))
+    except ValidationError as error:
+        lines = (f"{PARAMS_FILE}: {key}.{_explain(mistake, module.Params)}" for mistake in error.errors())
+        raise UserError("\n".join(lines)) from None
+
+
+def kinds_in(package: str) -> list[str]:
+    """Names of the kinds that there are: of the modules in a package."""
+    path = importlib.import_module(package).__path__
+    return sorted(module.name for module in pkgutil.iter_modules(path) if not module.ispkg)
+
+
+def _explain(mistake: Any, root: type[BaseModel]) -> str:
     """One validation error as ``key: what is wrong (value given)``."""
     location = mistake["loc"]
     key = ".".join(str(part) for part in location if part != "[key]")
     if mistake["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(location[-1]), _known_keys(location[:-1]), n=1)
+        close = difflib.get_close_matches(str(location[-1]), _known_keys(location[:-1], root), n=1)
         return f"{key}: unknown key" + (f" (did you mean {close[0]!r}?)" if close else "")
     if mistake["type"] == "missing":
         return f"{key}: missing"
     message = mistake["msg"].removeprefix("Value error, ")
     given = mistake["input"]
     shown = "" if isinstance(given, dict) else f" (it is {given!r})"
-    return f"{key}: {message[0].lower()}{message[1:]}{shown}"
+    return f"{f'{key}: ' if key else ''}{message[0].lower()}{message[1:]}{shown}"
 
 
-def _known_keys(location: tuple[Any, ...]) -> list[str]:
+def _known_keys(location: Sequence[Any], root: type[BaseModel]) -> list[str]:
     """Field names of the section at ``location``, for the hint after a typo."""
-    section: type[BaseModel] = Params
-    if location[:1] == ("corpora",) and len(location) > 1:  # corpora.<name> is named by the user
-        section, location = CorpusParams, location[2:]
+    section: Any = root
+    entries = {"corpora": CorpusParams, "joins": JoinParams, "models": ModelParams}
+    if section is Params and len(location) > 1 and location[0] in entries:  # the user names the entry
+        section, location = entries[location[0]], location[2:]
     for part in location:
         annotation = section.model_fields[str(part)].annotation
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        candidates: list[Any] = [annotation, *getattr(annotation, "__args__", ())]
         section = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
     return list(section.model_fields)
+
+
+FIRST_VERSION = "it is of version 0.1, and has these keys that stand elsewhere now (docs/upgrading.md):"
+_KEYS_OF_0_1 = [
+    (re.compile(pattern), line)
+    for pattern, line in (
+        (r"defaults", "defaults: delete it; a block that is {} has the defaults of pipeline/params.py"),
+        (
+            r"corpora\.[^.]+\.train",
+            "corpora.<name>.train: write models: {<name>: {features: data/<name>/features.h5, ...}}; there"
+            " context, fusion, layers, heads, dropout, loss, sizes stand in network: {kind: multiemo, ...}",
+        ),
+        (
+            r"corpora\.[^.]+\.report\.study",
+            "corpora.<name>.report.study: delete it; compare shows all models",
+        ),
+        (
+            r"corpora\.[^.]+\.visual\.(architecture|weights|layout|sha256|seed|output|precision)",
+            "corpora.<name>.visual: write encoder: {kind: resnet, architecture: ..., weights: ...,"
+            " sha256: ..., seed: ..., output: ..., precision: ...}; what was layout is naming there",
+        ),
+        (
+            r"corpora\.[^.]+\.visual\.features_(file|sha256)",
+            "corpora.<name>.visual.features_file: write joins: {<join>: {features: data/<name>/features.h5,"
+            " other: <that file>, take: [visual]}}, and a model with features: data/joined/<join>.h5",
+        ),
+        (
+            r"corpora\.[^.]+\.audio\.(feature_set|level|sample_rate_hz)",
+            "corpora.<name>.audio: write encoder: {kind: opensmile, feature_set: ..., level: ...}",
+        ),
+        (
+            r"corpora\.[^.]+\.finetune\.(encoder|revision|untrained)",
+            "corpora.<name>.finetune: write text: {encoder: {kind: transformers, weights: ..., revision: ...,"
+            " untrained: ...}}; what was encoder is weights there",
+        ),
+        (
+            r"corpora\.[^.]+\.outside_media",
+            "corpora.<name>.outside_media: write format: {kind: table, outside_media: true}",
+        ),
+    )
+]
+
+
+def _keys(raw: Any) -> list[str]:
+    """Keys of the first four levels, joined by dots."""
+    found, level = [], [("", raw)]
+    for _ in range(4):
+        level = [
+            (f"{path}.{key}" if path else str(key), value)
+            for path, content in level
+            if isinstance(content, dict)
+            for key, value in content.items()
+        ]
+        found += [path for path, _ in level]
+    return found

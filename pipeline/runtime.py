@@ -46,6 +46,24 @@ def device() -> str:
     return f"cuda:{int(os.environ.get(WORKER_INDEX, '0')) % torch.cuda.device_count()}"
 
 
+def device_name() -> str:
+    """The device in words that tell it from others: cpu, or the GPU's name; imports torch."""
+    where = device()
+    if where == "cpu":
+        return where
+    import torch
+
+    return torch.cuda.get_device_name(where)
+
+
+def device_and_threads() -> str:
+    """The device and, on a CPU, torch's number of threads, on which the order of sums depends."""
+    import torch
+
+    where = device_name()
+    return f"cpu, {torch.get_num_threads()} threads" if where == "cpu" else where
+
+
 def workers() -> int:
     """Number of worker processes for work that runs on the CPU."""
     return _count("MULTIEMO_WORKERS", _cores())

@@ -1,4 +1,6 @@
-"""Run one stage: ``python -m stages <stage> [corpus]``, from the folder that holds dvc.yaml.
+"""Run one stage: ``python -m stages <stage> [entry]``, from the folder that holds dvc.yaml.
+
+The entry is one of params.yaml: of corpora, joins or models, as the stage has it.
 
 The stage's module is imported under its own name, not as ``__main__``, so that worker processes
 find its functions; and only that module is imported, so that a stage loads nothing it does not use.
@@ -8,21 +10,15 @@ from __future__ import annotations
 
 import errno
 import importlib
+import inspect
 import os
+import pkgutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.work.lifetime import stopped_by_signals
-
-STAGES = (
-    *("params", "demo", "manifest"),
-    *("faces", "visual", "audio", "finetune", "text", "features"),
-    *("train", "evaluate", "report"),
-)
-
-WITHOUT_CORPUS = ("params", "demo")
 
 # How often a thread of PyTorch's looks whether the others are done before it sleeps. By default it looks for
 # milliseconds, and training takes 20 times as long where others use the cores too.
@@ -36,15 +32,20 @@ PYTORCH_CANNOT_WRITE = ("PytorchStreamWriter failed writing", "unexpected pos")
 def main(arguments: list[str]) -> int:
     """Run the stage that the arguments name; exit status 1 for a mistake the user can mend."""
     stage, *rest = arguments or [""]
-    if stage not in STAGES or len(rest) != (stage not in WITHOUT_CORPUS):
-        print(f"usage: python -m stages <{'|'.join(STAGES)}> <corpus>", file=sys.stderr)
-        print(f"({' and '.join(WITHOUT_CORPUS)} take no corpus)", file=sys.stderr)
+    stages = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    if stage not in stages:
+        print(f"usage: python -m stages <{'|'.join(stages)}> [entry of params.yaml]", file=sys.stderr)
         return 2
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read when PyTorch is loaded
     try:
         with stopped_by_signals():
-            importlib.import_module(f"stages.{stage}").main(*rest)
+            run = importlib.import_module(f"stages.{stage}").main
+            takes = len(inspect.signature(run).parameters)
+            if len(rest) != takes:
+                print(f"stage {stage} takes {'an entry' if takes else 'no entry'}", file=sys.stderr)
+                return 2
+            run(*rest)
     except UserError as error:
         print(f"{stage}: error: {error}", file=sys.stderr)
         return 1

@@ -1,9 +1,9 @@
 """Stage evaluate: trained models on the validation and test splits -> metrics, predictions, confusion.
 
-metrics.json                  the figures that one quotes, for ``dvc metrics`` and ``dvc exp show``
-<study>/results/<entry>.json  all of them: by seed, by class, with the confusion matrices
-predictions.csv               every utterance, by seed, with the probability of each class
-plots/                        confusion matrix and curves, as tables for DVC and as pictures
+metrics.json             the figures that one quotes, for ``dvc metrics`` and ``dvc exp show``
+predictions.csv          every utterance, by seed, with the probability of each class
+plots/                   confusion matrix and curves, as tables for DVC and as images
+../results/<model>.json  all figures: by seed, by class, with confusion matrices and curves
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.features.file import UNLABELLED, Features, read_features
-from pipeline.params import read_params
-from pipeline.report.charts import draw_confusion, draw_curves, read_curves, save_png
+from pipeline.params import RESULTS, read_params
+from pipeline.report.charts import Curves, draw_confusion, draw_curves, read_curves, save_png
 from pipeline.report.results import (
     BestTestEpoch,
     BootstrapInterval,
@@ -37,30 +37,31 @@ from train.model import TrainedModel, load_model
 SPLITS = ("dev", "test")
 
 
-def main(corpus: str) -> None:
-    """Write all of the above in ``data/<corpus>``, and print the metrics."""
-    folder = Path("data", corpus)
-    study = read_params().corpus(corpus).report.study
-    features_path = folder / "features.h5"
-    model = load_model(folder / "model")
-    features = read_features(features_path, list(model.card.dims))
-    model.check_fits(features, features_path)
-    if features.digest != model.card.features_sha256:
+def main(model: str) -> None:
+    """Write all of the above in ``data/models/<model>``, and print the metrics."""
+    folder = Path("data", "models", model)
+    trained = load_model(folder / "model")
+    features_path = Path(read_params().model(model).features)
+    features = read_features(features_path, list(trained.card.dims))
+    trained.check_fits(features, features_path)
+    if features.digest != trained.card.features_sha256:
         # Its widths fit, its meaning may not: another encoder gives other features of the same width.
         raise UserError(
-            f"{features_path}: {folder / 'model'} was trained on other features; run dvc repro train@{corpus}"
+            f"{features_path}: {folder / 'model'} was trained on other features; run dvc repro train@{model}"
         )
-    predictions = predict_splits(model, features)
-    results = collect(model, features, predictions, corpus)
-    write_results(Path("data", study, "results", f"{corpus}.json"), results)
+    predictions = predict_splits(trained, features)
+    curves = read_curves(folder / "plots" / "curves.csv")
+    results = collect(trained, features, predictions, model, curves)
+    write_results(Path("data", "models", RESULTS, f"{model}.json"), results)
     text = json.dumps(headline(results), indent=2, ensure_ascii=False) + "\n"
     (folder / "metrics.json").write_text(text, encoding="utf-8")
     write_predictions(folder / "predictions.csv", features, predictions)
     write_confusion(folder / "plots" / "confusion.csv", features, predictions["test"])
     draw(folder / "plots", results)
 
-    seeds = ", ".join(map(str, model.weights))
-    print(f"\n{corpus}: {' + '.join(model.card.dims)}, fusion {model.card.train.fusion}, seeds {seeds}")
+    seeds = ", ".join(map(str, trained.weights))
+    network = trained.card.params.network.kind
+    print(f"\n{model}: {network} on {' + '.join(trained.card.dims)} of {features_path}, seeds {seeds}")
     for split in reversed(SPLITS):
         print()
         print(describe(split, getattr(results, split)))
@@ -92,21 +93,33 @@ def predict_splits(model: TrainedModel, features: Features) -> dict[str, dict[in
         network = model.network(seed).to(where)
         for split in SPLITS:
             spans = dialogues.spans[split]
-            predictions[split][seed] = predict(network, dialogues, spans, model.card.train.batch_dialogues)
+            predictions[split][seed] = predict(network, dialogues, spans, model.card.params)
     return predictions
 
 
 def collect(
-    model: TrainedModel, features: Features, predictions: dict[str, dict[int, Predictions]], corpus: str
+    model: TrainedModel,
+    features: Features,
+    predictions: dict[str, dict[int, Predictions]],
+    name: str,
+    curves: Curves,
 ) -> Results:
     """All figures of all seeds."""
     card = model.card
     return Results(
-        corpus=corpus,
+        model=name,
+        corpus=features.corpus,
         label_names=features.label_names,
         modalities=tuple(card.dims),
-        train=card.train,
+        params=card.params,
+        encoder_kinds={
+            each: str(settings.get("encoder", {}).get("kind", "")) for each, settings in card.settings.items()
+        },
         encoders=card.encoders,
+        curves={
+            seed: {column: values.tolist() for column, values in columns.items()}
+            for seed, columns in curves.items()
+        },
         selected_epochs={seed: selected.epoch for seed, selected in card.selected.items()},
         test_best_epoch={
             seed: BestTestEpoch(
@@ -213,8 +226,7 @@ def write_confusion(path: Path, features: Features, runs: dict[int, Predictions]
 
 def draw(folder: Path, results: Results) -> None:
     """Write ``curves.png`` and ``confusion.png``; without test labels the matrix is of validation."""
-    curves = read_curves(folder / "curves.csv")
-    save_png(draw_curves(curves, results.selected_epochs), folder / "curves.png")
+    save_png(draw_curves(results.curve_arrays(), results.selected_epochs), folder / "curves.png")
     split = "test" if results.test else "dev"
     scores: SplitScores | None = getattr(results, split)
     assert scores is not None, "a model is only trained where dev is labelled"

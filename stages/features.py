@@ -1,7 +1,6 @@
 """All modalities of a corpus -> features.h5, the file that is shared, and quarantine.csv.
 
-quarantine.csv lists what was not observed: utterance, modality and reason, one row each.  With
-``visual.features_file``, visual features are those of that file.
+quarantine.csv lists what was not observed: utterance, modality and reason, one row each.
 """
 
 from __future__ import annotations
@@ -14,10 +13,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.features.file import SPLITS, UNLABELLED, Features, ModalityFeatures, write_features
-from pipeline.features.joining import take_modality
 from pipeline.manifest import Utterance, read_labels, read_media, read_utterances
 from pipeline.params import CorpusParams, read_params
-from pipeline.work.extraction import summarise
 from pipeline.work.stagefile import read_stage_file
 
 
@@ -40,21 +37,18 @@ def _assemble(corpus: str, params: CorpusParams, folder: Path) -> Features:
     modalities: dict[str, ModalityFeatures] = {}
     sources: dict[str, dict[str, Any]] = {}
     for name in params.modalities:
-        if name == "visual" and params.visual.features_file is not None:
-            assert params.visual.features_sha256 is not None, "params.yaml was checked"
-            file, key = Path(params.visual.features_file), f"corpora.{corpus}.visual"
-            modalities[name], sources[name] = take_modality(
-                file, params.visual.features_sha256, name, utterances, key
-            )
-            summarise("features", name, ids, modalities[name].reason, params.max_unobserved.visual)
-            continue
         arrays, source = read_stage_file(folder / f"{name}.h5", ids)
         observed = arrays["reason"] == ""
         modalities[name] = ModalityFeatures(
             arrays["features"], observed, arrays["reason"], feature_name=arrays.get("feature_name")
         )
         keys = "\n".join(arrays["item_key"].tolist())
-        sources[name] = source | {"items_sha256": hashlib.sha256(keys.encode()).hexdigest()}
+        # What a GPU finds may differ from a CPU's beyond rounding, where a face is at a threshold.
+        devices = sorted(set(arrays.get("device", np.empty(0, str)).tolist())) or ["cpu"]
+        sources[name] = source | {
+            "items_sha256": hashlib.sha256(keys.encode()).hexdigest(),
+            "devices": devices,
+        }
     labels = read_labels(folder / "labels.json")
     column = _columns(utterances)
     return Features(

@@ -14,31 +14,46 @@ import json
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from pipeline import runtime
 from pipeline.encoders import finetuning
-from pipeline.encoders.finetuning import Epoch, Row
-from pipeline.encoders.text_encoder import describe_encoder, find_encoder, load_encoder, weights_digest
-from pipeline.encoders.weights import ITEM_KEY, ORIGIN
-from pipeline.encoders.windows import build_windows, describe_losses
+from pipeline.encoders.finetuning import Epoch, labelled_windows
+from pipeline.encoders.text import TextEncoder
+from pipeline.encoders.weights import ITEM_KEY, ORIGIN, find_encoder, model_files
 from pipeline.errors import UserError
-from pipeline.manifest import Utterance, by_dialogue, read_labels, read_utterances
-from pipeline.params import UNTRAINED, CorpusParams, WindowParams, read_params
+from pipeline.manifest import Utterance, read_labels, read_utterances
+from pipeline.params import CorpusParams, read_params
 from pipeline.store.code import result_digest
 from pipeline.store.h5 import Arrays
 from pipeline.store.items import ItemStore
 from pipeline.store.keys import library_versions, work_key
 from pipeline.work import torchrun
 
+KINDS = "pipeline.encoders.text"
 SPLITS = ("train", "dev")
 CURVE = "curve"
 LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate")
+
+
+@dataclass(frozen=True)
+class Task:
+    """An encoder, and what it is to be trained on."""
+
+    corpus: str
+    params: CorpusParams
+    encoder: TextEncoder
+    utterances: Sequence[Utterance]
+    labels: Sequence[str]
+
+    def load(self, labels: Sequence[str]) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+        """Tokenizer, and network with a head for ``labels``."""
+        return self.encoder.load(self.utterances, labels, self.params.window, self.params.finetune.seed)
 
 
 def main(corpus: str) -> None:
@@ -52,9 +67,14 @@ def main(corpus: str) -> None:
         curve: list[Epoch] = []
         origin = {"encoder": f"none: corpora.{corpus}.modalities leaves text out"}
         if "text" in params.modalities:
-            utterances = read_utterances(folder / "utterances.csv")
-            labels = read_labels(folder / "labels.json")
-            curve, origin = make_encoder(corpus, params, utterances, labels, built)
+            task = Task(
+                corpus=corpus,
+                params=params,
+                encoder=find_encoder(KINDS, corpus, params, "text"),
+                utterances=read_utterances(folder / "utterances.csv"),
+                labels=read_labels(folder / "labels.json"),
+            )
+            curve, origin = make_encoder(task, built)
         (built / ORIGIN).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
         shutil.rmtree(folder / "text_encoder", ignore_errors=True)
         built.replace(folder / "text_encoder")
@@ -62,36 +82,26 @@ def main(corpus: str) -> None:
     print(f"finetune: {origin['encoder']}")
 
 
-def make_encoder(
-    corpus: str, params: CorpusParams, utterances: Sequence[Utterance], labels: Sequence[str], built: Path
-) -> tuple[list[Epoch], dict[str, str]]:
+def make_encoder(task: Task, built: Path) -> tuple[list[Epoch], dict[str, str]]:
     """Save the encoder in ``built``; its learning curve, and its origin: in plain words and as a key."""
     logging.disable_progress_bar()  # transformers has one for every file it reads or writes
-    origin = describe_encoder(corpus, params)
-    print(f"finetune: {origin}", flush=True)
-    if not params.finetune.epochs:
-        return [], {"encoder": _take_as_it_is(corpus, params, utterances, labels, built, origin)}
-    key = _key(corpus, params, utterances, labels)
+    print(f"finetune: {task.encoder.description}", flush=True)
+    if not task.params.finetune.epochs:
+        return [], {"encoder": _take_as_it_is(task, built)}
+    key = _key(task)
     store = ItemStore(runtime.store_root(), "finetune")
     stored = store.get(key)
     if stored is None:
-        stored = _finetune(corpus, params, utterances, labels, store, key)
+        stored = _finetune(task, store, key)
     else:
         print("finetune: nothing to do, the item store holds this encoder", flush=True)
     for name in stored.keys() - {CURVE}:
         (built / name).write_bytes(stored[name].tobytes())
     curve = [Epoch(int(epoch), *figures) for epoch, *figures in stored[CURVE].tolist()]
-    return curve, {"encoder": f"{origin}, fine-tuned on the training split", ITEM_KEY: key}
+    return curve, {"encoder": f"{task.encoder.description}, fine-tuned on the training split", ITEM_KEY: key}
 
 
-def _take_as_it_is(
-    corpus: str,
-    params: CorpusParams,
-    utterances: Sequence[Utterance],
-    labels: Sequence[str],
-    built: Path,
-    origin: str,
-) -> str:
+def _take_as_it_is(task: Task, built: Path) -> str:
     """Put an encoder that is not to be trained into ``built``; its origin in plain words.
 
     A model's files are copied byte by byte, so that their digests tell that features of another
@@ -99,69 +109,61 @@ def _take_as_it_is(
     """
     # Loaded even where it is copied, to find what does not fit.  A head must have a class, and a corpus
     # to predict on may have no labels.
-    tokenizer, network = load_encoder(corpus, params, utterances, labels or ("unlabelled",))
-    if params.finetune.encoder == UNTRAINED:
+    tokenizer, network = task.load(task.labels or ("unlabelled",))
+    origin, folder = task.encoder.description, task.encoder.path
+    if folder is None:
         network.save_pretrained(built)
         tokenizer.save_pretrained(built)
         return f"{origin}, not fine-tuned"
-    found = find_encoder(corpus, params)
-    for name in found.digest:
-        shutil.copyfile(found.path / name, built / name)
-    if (found.path / ORIGIN).is_file():  # it was made here, and is called what it was called there
-        words: str = json.loads((found.path / ORIGIN).read_text(encoding="utf-8"))["encoder"]
+    for path in model_files(folder):
+        shutil.copyfile(path, built / path.name)
+    if (folder / ORIGIN).is_file():  # it was made here, and is called what it was called there
+        words: str = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))["encoder"]
         return words
     return f"{origin}, not fine-tuned"
 
 
-def _key(corpus: str, params: CorpusParams, utterances: Sequence[Utterance], labels: Sequence[str]) -> str:
-    settings = params.finetune.model_dump(mode="json")
-    # The weights say what encoder it is, whatever its name and revision.
-    del settings["encoder"], settings["revision"]
-    weights = weights_digest(corpus, params)
-    if weights:
-        del settings["untrained"]
+def _key(task: Task) -> str:
+    """Changes with whatever the weights depend on; so also with device, threads and processes."""
     return work_key(
         "finetune",
-        code=result_digest("stages.finetune"),
+        code=result_digest("pipeline.encoders.finetuning", type(task.encoder).__module__),
         versions=library_versions(*LIBRARIES),
-        params=settings,
-        window=params.window.model_dump(mode="json"),
-        weights=weights,
-        labels=list(labels),
+        settings=task.encoder.settings,
+        params=task.params.finetune.model_dump(mode="json"),
+        window=task.params.window.model_dump(mode="json"),
+        labels=list(task.labels),
         rows=[
             [row.split, row.dialogue, row.speaker, row.label, row.text]
-            for row in utterances
+            for row in task.utterances
             if row.split in SPLITS
         ],
+        device=[runtime.device_and_threads(), runtime.finetune_processes()],
     )
 
 
-def _finetune(
-    corpus: str,
-    params: CorpusParams,
-    utterances: Sequence[Utterance],
-    labels: Sequence[str],
-    store: ItemStore,
-    key: str,
-) -> Arrays:
+def _finetune(task: Task, store: ItemStore, key: str) -> Arrays:
     """Train, or go on with a training that was stopped, and keep the result in the item store."""
+    params = task.params.finetune
     processes = runtime.finetune_processes()
-    if params.finetune.batch_utterances % processes:
+    if params.batch_utterances % processes:
         raise UserError(
             f"MULTIEMO_FINETUNE_PROCESSES={processes} does not divide"
-            f" corpora.{corpus}.finetune.batch_utterances: {params.finetune.batch_utterances}"
+            f" corpora.{task.corpus}.finetune.batch_utterances: {params.batch_utterances}"
         )
     folder = runtime.checkpoint_root() / key
     with torchrun.only_run(folder) as lock:
         stored = store.get(key)  # the run that had the folder before may have finished it
         if stored is None:
             if not (folder / "best").is_dir():
-                tokenizer, network = load_encoder(corpus, params, utterances, labels)
+                tokenizer, network = task.load(task.labels)
                 rows = {
-                    split: _rows_of_split(utterances, split, tokenizer, params.window, labels)
+                    split: labelled_windows(
+                        task.utterances, split, tokenizer, task.params.window, task.labels
+                    )
                     for split in SPLITS
                 }
-                finetuning.prepare(folder, tokenizer, network, rows, params.finetune)
+                finetuning.prepare(folder, tokenizer, network, rows, params)
                 if torchrun.needs_processes(processes):
                     torchrun.run_module("pipeline.encoders.finetuning", [str(folder)], processes, lock)
                 else:
@@ -170,25 +172,6 @@ def _finetune(
             store.put(key, stored)
         shutil.rmtree(folder, ignore_errors=True)  # gone already, if that run has finished
     return stored
-
-
-def _rows_of_split(
-    utterances: Sequence[Utterance],
-    split: str,
-    tokenizer: PreTrainedTokenizerBase,
-    window: WindowParams,
-    labels: Sequence[str],
-) -> list[Row]:
-    rows, windows = [], []
-    for dialogue in by_dialogue(row for row in utterances if row.split == split).values():
-        for utterance, built in zip(dialogue, build_windows(dialogue, tokenizer, window), strict=True):
-            if utterance.label:
-                rows.append({"input_ids": built.token_ids, "label": labels.index(utterance.label)})
-                windows.append(built)
-    if not rows:
-        raise UserError(f"no labelled utterance in the {split} split, which fine-tuning needs; set epochs: 0")
-    print(f"finetune: {split}: {describe_losses(windows)}", flush=True)
-    return rows
 
 
 def _pack(folder: Path) -> Arrays:

@@ -13,18 +13,17 @@ from functools import partial
 from pathlib import Path
 
 from pipeline import runtime
-from pipeline.corpora.annotations.corpus import Annotation
-from pipeline.corpora.formats import expected_content, read_corpus
-from pipeline.corpora.labels import label_names
+from pipeline.corpora.annotations.corpus import Annotation, Corpus
 from pipeline.errors import UserError
 from pipeline.manifest import Medium, Utterance, write_labels, write_table
 from pipeline.media.probe import Probe
 from pipeline.media.probes import ProbeCache, Probed, examine_file
-from pipeline.params import read_params
+from pipeline.params import KindOf, read_kind, read_params
 from pipeline.report.summary import write_summary
 from pipeline.work.engine import WorkerDied, run_all
 from pipeline.work.progress import Progress
 
+FORMATS = "pipeline.corpora"
 # A span may end this much after its file does: annotations are rounded, and codecs pad.
 END_TOLERANCE_S = 0.5
 # A run that is killed has read for nothing no longer than this.
@@ -38,10 +37,11 @@ def main(corpus: str) -> None:
     """Write the manifest of ``corpora.<corpus>``."""
     params = read_params().corpus(corpus)
     root = params.folder
+    form = read_kind(FORMATS, params.format, f"corpora.{corpus}.format")
     if not root.is_dir():
-        content = expected_content(params.format)
+        content = form.module.CONTENT
         raise UserError(f"corpora.{corpus}.root: {params.root} is not a folder; it should hold {content}")
-    annotations, notes = read_corpus(params, corpus)
+    annotations, notes = _read(form, params.root, corpus)
     # A corpus of text alone needs no clips, and may have none.
     probed = {} if set(params.modalities) == {"text"} else examine(root, _list_files(annotations))
     media = [describe(annotation, probed) for annotation in annotations]
@@ -49,7 +49,7 @@ def main(corpus: str) -> None:
     folder = Path("data", corpus)
     write_table(folder / "utterances.csv", utterances, Utterance)
     write_table(folder / "media.csv", media, Medium)
-    write_labels(folder / "labels.json", label_names(params.format, (row.label for row in utterances)))
+    write_labels(folder / "labels.json", form.module.label_names(row.label for row in utterances))
     write_summary(folder, utterances, media, notes)
     dialogues = len({row.dialogue for row in media})
     unusable = sum(1 for row in media if row.image_problem or row.audio_problem)
@@ -58,6 +58,15 @@ def main(corpus: str) -> None:
     )
     for note, count in notes.items():
         print(f"manifest: left out by the corpus's definition: {count} {note}")
+
+
+def _read(form: KindOf, root: str, corpus: str) -> Corpus:
+    """The annotated corpus; UserError, with the first mistakes by file and line, if a row cannot be read."""
+    try:
+        read: Corpus = form.module.read(Path(root), form.params)
+        return read
+    except UserError as error:
+        raise UserError(f"corpora.{corpus}: {error}") from None
 
 
 def examine(root: Path, files: Sequence[str]) -> dict[str, Probed]:

@@ -1,4 +1,4 @@
-"""Stage report: everything that was found about a corpus, its features and its model -> report.html.
+"""Stage report: everything that was found about a corpus and its features -> report.html.
 
 The page is one file that needs no network: whoever gets it opens it.
 """
@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from pipeline.features.file import read_features
-from pipeline.manifest import Medium, read_media, read_utterances
-from pipeline.params import CorpusParams, Params, read_params
+from pipeline.manifest import Medium, read_labels, read_media, read_utterances
+from pipeline.params import CorpusParams, read_params
 from pipeline.report import facts
-from pipeline.report.charts import draw_confusion, draw_counts, draw_curves, read_curves, to_svg
+from pipeline.report.charts import draw_counts, to_svg
 from pipeline.report.contact_sheet import draw_faces
 from pipeline.report.page import render_page
-from pipeline.report.published import published_for
-from pipeline.report.results import Results, read_results
 from pipeline.store.h5 import Arrays
 from pipeline.work.stagefile import read_stage_file
 
@@ -30,56 +30,21 @@ LISTED = 200  # utterances that the page lists as not observed; quarantine.csv h
 
 def main(corpus: str) -> None:
     """Write ``data/<corpus>/report.html`` and ``plots/coverage.csv``."""
-    everything = read_params()
-    params = everything.corpus(corpus)
+    params = read_params().corpus(corpus)
     folder = Path("data", corpus)
-    study = read_study(everything, corpus)
-    results = study[corpus]
+    labels = read_labels(folder / "labels.json")
     page: dict[str, Any] = (
-        {"corpus": corpus, "results": results, "study": study, "study_name": params.report.study}
-        | {"published": published_for(results.label_names)}
-        | describe_model(folder, results)
-        | describe_corpus(folder, params, results)
+        {"corpus": corpus, "label_names": labels}
+        | describe_corpus(folder, params, labels)
         | describe_features(folder, params)
     )
     write_coverage(folder / "plots" / "coverage.csv", page["coverage"])
-    html = render_page(page)
+    html = render_page("report", page)
     (folder / "report.html").write_text(html, encoding="utf-8")
     print(f"report: {folder / 'report.html'} ({len(html.encode()) / 1e6:.1f} MB)")
 
 
-def read_study(params: Params, corpus: str) -> dict[str, Results]:
-    """Results by entry of the corpus's study, of those entries that have any; UserError without its own.
-
-    Not of whatever lies in the study's folder: DVC leaves the results of an entry that was taken out.
-    """
-    study = params.corpus(corpus).report.study
-    paths = {
-        name: Path("data", study, "results", f"{name}.json")
-        for name, entry in sorted(params.corpora.items())
-        if entry.report.study == study
-    }
-    return {name: read_results(path) for name, path in paths.items() if name == corpus or path.exists()}
-
-
-def describe_model(folder: Path, results: Results) -> dict[str, Any]:
-    """Learning curves and confusion."""
-    curves = draw_curves(read_curves(folder / "plots" / "curves.csv"), results.selected_epochs)
-    split = "test" if results.test else "dev"
-    scores = results.test or results.dev
-    assert scores is not None, "a model is only trained where dev is labelled"
-    return {
-        "scored_split": split,
-        "scores": scores,
-        "curves": to_svg(curves, "Learning curves: weighted F1 on validation and losses by epoch"),
-        "confusion": to_svg(
-            draw_confusion(scores.confusion, results.label_names, split),
-            f"Confusion matrix on {split}: {_most_confused(scores.confusion, results.label_names)}",
-        ),
-    }
-
-
-def describe_corpus(folder: Path, params: CorpusParams, results: Results) -> dict[str, Any]:
+def describe_corpus(folder: Path, params: CorpusParams, label_names: Sequence[str]) -> dict[str, Any]:
     """Sizes, classes, lengths, faces."""
     utterances, media = read_utterances(folder / "utterances.csv"), read_media(folder / "media.csv")
     lengths, durations = facts.dialogue_lengths(utterances), facts.durations_s(utterances, media)
@@ -88,7 +53,7 @@ def describe_corpus(folder: Path, params: CorpusParams, results: Results) -> dic
     found = facts.describe_faces(faces)
     return {
         "sizes": facts.split_sizes(utterances, media),
-        "classes": facts.class_shares(utterances, results.label_names),
+        "classes": facts.class_shares(utterances, label_names),
         "dialogue_lengths": _histogram(
             lengths, _whole_edges(lengths), "dialogues by length", "length in utterances"
         ),
@@ -122,6 +87,9 @@ def describe_features(folder: Path, params: CorpusParams) -> dict[str, Any]:
         "quarantined": len(quarantine),
         "health": health,
         "sources": provenance["sources"],
+        "untrained": [
+            name for name, encoder in provenance["encoders"].items() if encoder.startswith("UNTRAINED")
+        ],
     }
 
 
@@ -132,17 +100,6 @@ def write_coverage(path: Path, coverage: dict[str, dict[str, facts.Share]]) -> N
         writer.writerow(("modality", "split", "observed_percent"))
         for modality, shares in coverage.items():
             writer.writerows((modality, split, f"{share.percent:.2f}") for split, share in shares.items())
-
-
-def _most_confused(confusion: list[list[int]], names: tuple[str, ...]) -> str:
-    counts = np.array(confusion)
-    right = int(np.trace(counts))
-    np.fill_diagonal(counts, 0)
-    summary = f"{right} of {right + counts.sum()} predictions are right"
-    if not counts.any():
-        return summary
-    actual, predicted = np.unravel_index(counts.argmax(), counts.shape)
-    return f"{summary}; most often {names[actual]} is taken for {names[predicted]}"
 
 
 def _face_figures(found: facts.Faces, min_face_size_px: int) -> dict[str, Any]:
@@ -179,9 +136,9 @@ def _whole_edges(values: facts.BySplit) -> np.ndarray:
     return np.arange(0.5, longest + width + 0.5, width)
 
 
-def _histogram(values: facts.BySplit, edges: np.ndarray, title: str, label: str) -> str:
+def _histogram(values: facts.BySplit, edges: np.ndarray, title: str, label: str) -> Markup:
     if not any(group.size for group in values.values()):
-        return ""
+        return Markup("")
     figure: Figure = draw_counts(values, edges, title, label)
     everything = np.concatenate(list(values.values()))
     summary = f"median {np.median(everything):g}, from {everything.min():g} to {everything.max():g}"

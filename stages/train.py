@@ -1,71 +1,62 @@
-"""Stage train: feature file -> one trained fusion model per seed, and its learning curves."""
+"""Stage train: feature file -> one trained network per seed, and its learning curves.
+
+Every finished seed is kept in the item store, so that no seed is trained twice for the same features, params,
+code and device.  Where a run is stopped, the next one goes on.
+"""
 
 from __future__ import annotations
 
 import csv
+import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from pipeline.errors import UserError
 from pipeline.features.file import Features, read_features
-from pipeline.params import MODALITIES, TrainParams, read_params
-from pipeline.runtime import checkpoint_root, device
+from pipeline.params import MODALITIES, Kind, KindOf, ModelParams, read_params
+from pipeline.runtime import checkpoint_root, device, device_and_threads, store_root
 from pipeline.store.code import result_digest
+from pipeline.store.h5 import Arrays
+from pipeline.store.items import ItemStore
 from pipeline.store.keys import library_versions, work_key
 from pipeline.work.progress import Progress
+from pipeline.work.torchrun import only_run
 from train.data import Dialogues, Standardisation, fit_standardisation
-from train.loop import TrainingRun, TrainingStoppedError, train_seed
+from train.loop import TrainingRun, TrainingStoppedError, run_from_state, state_of_run, train_seed
 from train.model import ModelCard, Selected, TrainedModel, save_model
+from train.networks import find_network
 from train.trainer import Epoch
 
 
-def main(corpus: str) -> None:
-    """Train every seed on ``data/<corpus>/features.h5``; write ``model/`` and ``plots/curves.csv``.
+def main(model: str) -> None:
+    """Train every seed; write ``data/models/<model>/model/`` and ``plots/curves.csv``."""
+    params = read_params().model(model)
+    network = find_network(params.network, f"models.{model}.network")
+    features = read_features(Path(params.features), params.modalities)
+    params = with_defaults(params, network, features)
+    standardisation = fit_standardisation(features, params.modalities or ())
+    card = describe_training(features, params)
+    keys = {seed: run_key(features, params, network, seed) for seed in params.seeds}
+    store = ItemStore(store_root(), "train")
+    runs = {seed: _unpack(item) for seed, key in keys.items() if (item := store.get(key)) is not None}
+    absent = [seed for seed in params.seeds if seed not in runs]
+    print(f"train: {len(absent)} of {len(keys)} seeds to do, {len(runs)} stored", flush=True)
+    if absent:
+        dialogues = Dialogues.from_features(features, standardisation).to(device())
+        del features  # as large as the dialogues made of them, and of no use in training
+        with Progress("train", epochs=len(absent) * params.epochs) as progress:
+            training = Training(dialogues, params, card, standardisation, store, progress)
+            runs |= {seed: training.run(seed, keys[seed]) for seed in absent}
 
-    Where a run is stopped, the next one goes on: until it is done, the state of every seed lies
-    among the checkpoints, under a key of all that it depends on.
-    """
-    params = read_params().corpus(corpus).train
-    folder = Path("data") / corpus
-    modalities = [name for name in MODALITIES if name in params.modalities]
-    features = read_features(folder / "features.h5", modalities)
-    standardisation = fit_standardisation(features, modalities)
-    dialogues = Dialogues.from_features(features, standardisation).to(device())
-    states = checkpoint_root() / run_key(features, params)
-    card = describe_training(corpus, features, params)
-    del features  # as large as the dialogues made of them, and of no use in training
-
-    runs: dict[int, TrainingRun] = {}
-    with Progress("train", epochs=len(params.seeds) * params.epochs) as progress:
-
-        def show(epoch: Epoch) -> None:
-            f1 = 100 * epoch.dev_weighted_f1
-            progress.advance(f"seed {epoch.seed}: loss {epoch.train_loss:.3f}, dev F1 {f1:.2f}", epochs=1)
-
-        def go_on(done: Sequence[Epoch]) -> None:
-            progress.say(f"seed {done[-1].seed}: goes on after epoch {len(done)} of {params.epochs}")
-            progress.resume(epochs=len(done))
-
-        for seed in params.seeds:
-            try:
-                runs[seed] = train_seed(dialogues, params, seed, show, states / f"seed_{seed}.pt", go_on)
-            except TrainingStoppedError as error:
-                if error.run is None:
-                    raise
-                kept = states / "last_good_model"
-                save_model(kept, trained_model(card, standardisation, {seed: error.run}))
-                epoch = error.run.selected.epoch
-                raise UserError(
-                    f"{error}; the best model so far, of epoch {epoch}, is kept in {kept}"
-                ) from None
-
+    runs = {seed: runs[seed] for seed in params.seeds}
+    folder = Path("data", "models", model)
     save_model(folder / "model", trained_model(card, standardisation, runs))
     write_curves(folder / "plots" / "curves.csv", [epoch for run in runs.values() for epoch in run.epochs])
-    shutil.rmtree(states, ignore_errors=True)
     for seed, run in runs.items():
         print(
             f"train: seed {seed}: weighted F1 {100 * run.selected.dev_weighted_f1:.2f} on dev "
@@ -73,27 +64,80 @@ def main(corpus: str) -> None:
         )
 
 
-def run_key(features: Features, params: TrainParams) -> str:
-    """Changes with whatever the weights depend on, but for the seed; so also with device and threads."""
-    where = torch.cuda.get_device_name() if device() != "cpu" else f"cpu, {torch.get_num_threads()} threads"
+@dataclass(frozen=True)
+class Training:
+    """What all seeds are trained on, and where what they give is kept."""
+
+    dialogues: Dialogues
+    params: ModelParams
+    card: ModelCard
+    standardisation: Standardisation
+    store: ItemStore
+    progress: Progress
+
+    def run(self, seed: int, key: str) -> TrainingRun:
+        """Train a seed, or go on with a training that was stopped, and keep the result in the item store."""
+        folder = checkpoint_root() / key
+        with only_run(folder):
+            stored = self.store.get(key)  # the run that had the folder before may have finished it
+            if stored is None:
+                run = self._train(seed, folder)
+                self.store.put(key, _pack(run))
+            else:
+                run = _unpack(stored)
+            shutil.rmtree(folder, ignore_errors=True)
+        return run
+
+    def _train(self, seed: int, folder: Path) -> TrainingRun:
+        def show(epoch: Epoch) -> None:
+            f1 = 100 * epoch.dev_weighted_f1
+            self.progress.advance(f"seed {seed}: loss {epoch.train_loss:.3f}, dev F1 {f1:.2f}", epochs=1)
+
+        def go_on(done: Sequence[Epoch]) -> None:
+            self.progress.say(f"seed {seed}: goes on after epoch {len(done)} of {self.params.epochs}")
+            self.progress.resume(epochs=len(done))
+
+        try:
+            return train_seed(self.dialogues, self.params, seed, show, folder / "state.pt", go_on)
+        except TrainingStoppedError as error:
+            if error.run is None:
+                raise
+            kept = folder / "last_good_model"
+            save_model(kept, trained_model(self.card, self.standardisation, {seed: error.run}))
+            epoch = error.run.selected.epoch
+            raise UserError(f"{error}; the best model so far, of epoch {epoch}, is kept in {kept}") from None
+
+
+def with_defaults(params: ModelParams, network: KindOf, features: Features) -> ModelParams:
+    """The params with all that they leave open: the network's defaults, and the features' modalities."""
+    seen = tuple(name for name in MODALITIES if name in features.modalities)
+    filled = Kind.model_validate(network.params.model_dump(mode="json"))
+    return params.model_copy(update={"network": filled, "modalities": seen})
+
+
+def run_key(features: Features, params: ModelParams, network: KindOf, seed: int) -> str:
+    """Changes with whatever the weights depend on; so also with device and threads."""
     return work_key(
         "train",
-        code=result_digest("stages.train"),
+        code=result_digest("train.loop", network.module.__name__),
         versions=library_versions("torch", "numpy"),
         features=features.digest,
-        params=params.model_dump(mode="json", exclude={"seeds"}),
-        device=where,
+        modalities=params.modalities,
+        network=params.network.model_dump(mode="json"),
+        params=params.training(),
+        seed=seed,
+        device=device_and_threads(),
     )
 
 
-def describe_training(corpus: str, features: Features, params: TrainParams) -> ModelCard:
+def describe_training(features: Features, params: ModelParams) -> ModelCard:
     """The card of a model before there is one: what it is trained on, and how."""
-    seen = [name for name in MODALITIES if name in params.modalities]
+    seen = params.modalities or ()
     return ModelCard(
-        corpus=corpus,
+        corpus=features.corpus,
         label_names=features.label_names,
         dims={name: features.modalities[name].features.shape[1] for name in seen},
-        train=params,
+        params=params,
         selected={},
         features_sha256=features.digest,
         encoders={
@@ -110,7 +154,7 @@ def describe_training(corpus: str, features: Features, params: TrainParams) -> M
 
 
 def trained_model(
-    card: ModelCard, standardisation: Standardisation, runs: dict[int, TrainingRun]
+    card: ModelCard, standardisation: Standardisation, runs: Mapping[int, TrainingRun]
 ) -> TrainedModel:
     """The networks of all runs, with the card that says how they came about."""
     selected = {seed: describe_run(run) for seed, run in runs.items()}
@@ -128,12 +172,40 @@ def describe_run(run: TrainingRun) -> Selected:
     )
 
 
-def write_curves(path: Path, epochs: list[Epoch]) -> None:
+def write_curves(path: Path, epochs: Sequence[Epoch]) -> None:
     """One row per seed and epoch; F1 in percent, as in all files that people read."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    terms = list(epochs[0].train_terms)
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Epoch)], lineterminator="\n")
-        writer.writeheader()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(
+            [
+                "seed",
+                "epoch",
+                "train_loss",
+                *(f"train_{each}" for each in terms),
+                "dev_loss",
+                "dev_weighted_f1",
+            ]
+        )
         for epoch in epochs:
-            values = (asdict(epoch) | {"dev_weighted_f1": 100 * epoch.dev_weighted_f1}).items()
-            writer.writerow({name: f"{v:.6g}" if isinstance(v, float) else v for name, v in values})
+            losses = [epoch.train_loss, *(epoch.train_terms[each] for each in terms), epoch.dev_loss]
+            figures = [f"{value:.6g}" for value in [*losses, 100 * epoch.dev_weighted_f1]]
+            writer.writerow([epoch.seed, epoch.epoch, *figures])
+
+
+def _pack(run: TrainingRun) -> Arrays:
+    """A finished run as an item: its weights, and all else as JSON."""
+    state = state_of_run(run)
+    weights = {f"weights/{name}": tensor.numpy() for name, tensor in state.pop("weights").items()}
+    return {**weights, "run": np.array([json.dumps(state)])}
+
+
+def _unpack(item: Arrays) -> TrainingRun:
+    state = json.loads(str(item["run"][0]))
+    weights = {
+        name.removeprefix("weights/"): torch.from_numpy(array)
+        for name, array in item.items()
+        if name.startswith("weights/")
+    }
+    return run_from_state(state | {"weights": weights})

@@ -7,7 +7,7 @@ from itertools import groupby
 
 import numpy as np
 
-from pipeline.corpora.labels import IEMOCAP, MELD
+from pipeline.corpora.annotations.labels import IEMOCAP, MELD
 from pipeline.features.file import Features, ModalityFeatures
 
 DIMENSIONS = {"text": 8, "audio": 30, "visual": 12}

@@ -10,10 +10,10 @@ from torch import Tensor
 from pipeline.errors import UserError
 from train.data import Dialogues
 from train.fusion import Keys, MultiAttn
-from train.model import MultiEmo
+from train.networks.multiemo import MultiEmo
 
 
-def attention_maps(network: MultiEmo, dialogues: Dialogues, span: range) -> dict[tuple[str, str], Tensor]:
+def attention_maps(network: object, dialogues: Dialogues, span: range) -> dict[tuple[str, str], Tensor]:
     """Attention weights of the dialogue at ``span`` by (modality of the queries, modality of the keys).
 
     Each is float32 [layers, heads, T, T] on the CPU, for the T utterances of the dialogue in their
@@ -21,9 +21,11 @@ def attention_maps(network: MultiEmo, dialogues: Dialogues, span: range) -> dict
     j is 0 where its modality was not observed; where no utterance's was, all is 0.  The network is
     used as it predicts, without dropout.  UserError if it has no cross-attention.
     """
-    if not isinstance(network.fusion, MultiAttn) or len(network.fusion.layers) < 2:
+    fusion = network.fusion if isinstance(network, MultiEmo) else None
+    if not isinstance(network, MultiEmo) or not isinstance(fusion, MultiAttn) or len(fusion.layers) < 2:
         raise UserError(
-            "the model has no cross-attention to show: it takes fusion multiattn and two modalities or more"
+            "the model has no cross-attention to show: it takes a network of kind multiemo, fusion multiattn"
+            " and two modalities or more"
         )
     network.eval()
     maps: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
@@ -32,7 +34,7 @@ def attention_maps(network: MultiEmo, dialogues: Dialogues, span: range) -> dict
         contexts = network.context_vectors(batch)
         # A dialogue alone is a lane.
         keys = {name: Keys.of(c, batch.observed[name], batch.layout) for name, c in contexts.items()}
-        for name, layers in network.fusion.layers.items():
+        for name, layers in fusion.layers.items():
             query = contexts[name]
             for layer in layers:  # type: ignore[attr-defined]
                 for other, attend in layer.attend.items():

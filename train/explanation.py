@@ -42,14 +42,15 @@ def _draw(model: TrainedModel, seed: int, features: Features, row: int, output: 
     network = model.network(seed)
     maps = attention_maps(network, dialogues, span)
     chosen = row - span.start
-    probability = predict(network, dialogues, [span], 1).probability[chosen]
+    probability = predict(network, dialogues, [span], model.card.params).probability[chosen]
     best = int(probability.argmax())
     said = f"predicted {model.card.label_names[best]} ({probability[best]:.2f})"
     if features.label[row] != UNLABELLED:
         said += f", labelled {features.label_names[features.label[row]]}"
+    heads = next(iter(maps.values())).shape[1]
     figure = draw_heatmap(
         f"What {features.id[row]} attends to",
-        f"{said}   ·   model of {model.card.corpus}, seed {seed}, mean over {model.card.train.heads} heads"
+        f"{said}   ·   model of {model.card.corpus}, seed {seed}, mean over {heads} heads"
         "   ·   hatched: not observed",
         [Line(str(features.speaker[place]), str(features.text[place])) for place in span],
         chosen,

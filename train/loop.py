@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.errors import UserError
-from pipeline.params import TrainParams
+from pipeline.params import ModelParams
 from train.checkpoint import Checkpoints
 from train.data import IGNORED_LABEL, Dialogues
 from train.determinism import deterministic
 from train.metrics import compute_metrics
+from train.networks import run_network
 from train.trainer import Epoch, LossNotFiniteError, Trainer
 
 
@@ -69,7 +70,7 @@ class Predictions:
 
 def train_seed(
     dialogues: Dialogues,
-    params: TrainParams,
+    params: ModelParams,
     seed: int,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     checkpoint: Path | None = None,
@@ -101,7 +102,7 @@ def train_seed(
         checkpoints = Checkpoints(checkpoint)
         run = None
         if (state := checkpoints.load()) is not None:
-            run = _run_from_state(state["run"])
+            run = run_from_state(state["run"])
             trainer.restore(state["trainer"])
             on_resume(run.epochs)
         for number in range(len(run.epochs) + 1 if run else 1, params.epochs + 1):
@@ -110,24 +111,22 @@ def train_seed(
             except LossNotFiniteError as error:
                 raise TrainingStoppedError(str(error), run) from None
             run = _with_epoch(run, epoch, trainer, test)
-            state = {"run": _state_of_run(run), "trainer": trainer.state()}
+            state = {"run": state_of_run(run), "trainer": trainer.state()}
             checkpoints.save(state, last=number == params.epochs)
             on_epoch(epoch)
     assert run is not None  # params.epochs is at least 1
     return run
 
 
-def predict(
-    network: nn.Module, dialogues: Dialogues, spans: Sequence[range], batch_dialogues: int
-) -> Predictions:
+def predict(network: Any, dialogues: Dialogues, spans: Sequence[range], params: ModelParams) -> Predictions:
     """Class probabilities of every utterance of some dialogues, labelled or not."""
     network.eval()
     rows: list[Tensor] = []
     probabilities: list[Tensor] = []
     with torch.inference_mode():
-        for batch in dialogues.batches(spans, batch_dialogues):
+        for batch in dialogues.batches(spans, params.batch_dialogues):
             rows.append(batch.row.cpu())
-            probabilities.append(network(batch).logits.softmax(dim=-1).cpu())
+            probabilities.append(run_network(network, batch, params.precision).logits.softmax(dim=-1).cpu())
     if not rows:
         return Predictions(np.empty(0, np.int64), np.empty((0, len(dialogues.label_names)), np.float32))
     row, order = torch.cat(rows).sort()
@@ -153,7 +152,7 @@ def _with_epoch(
 def _weighted_f1(trainer: Trainer, spans: Sequence[range]) -> float:
     """On the labelled utterances of the spans."""
     dialogues = trainer.dialogues
-    predictions = predict(trainer.network, dialogues, spans, trainer.params.batch_dialogues)
+    predictions = predict(trainer.network, dialogues, spans, trainer.params)
     label = dialogues.label.cpu().numpy()[predictions.row]
     labelled = label != IGNORED_LABEL
     return compute_metrics(label[labelled], predictions.label[labelled], dialogues.label_names).weighted_f1
@@ -163,7 +162,7 @@ def _is_better(epoch: Epoch, other: Epoch) -> bool:
     return (epoch.dev_weighted_f1, -epoch.dev_loss) > (other.dev_weighted_f1, -other.dev_loss)
 
 
-def _state_of_run(run: TrainingRun) -> dict[str, Any]:
+def state_of_run(run: TrainingRun) -> dict[str, Any]:
     """Plain values and tensors."""
     return {
         "selected": run.selected.epoch,
@@ -173,7 +172,8 @@ def _state_of_run(run: TrainingRun) -> dict[str, Any]:
     }
 
 
-def _run_from_state(state: dict[str, Any]) -> TrainingRun:
+def run_from_state(state: dict[str, Any]) -> TrainingRun:
+    """The run whose ``state_of_run`` this is."""
     epochs = [Epoch(**values) for values in state["epochs"]]
     test_best = BestTestEpoch(**state["test_best"]) if state["test_best"] else None
     return TrainingRun(epochs[state["selected"] - 1], state["weights"], epochs, test_best)

@@ -9,33 +9,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import permutations
-from typing import NamedTuple
+from typing import Annotated, Self
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field, model_validator
 from torch import Tensor
 
-from pipeline.params import LossParams
+from pipeline.params import Fraction, Section
 from train.data import IGNORED_LABEL
 
 
-class Losses(NamedTuple):
-    """Each divided by the number of samples, as in Eq. 22."""
+class LossParams(Section):
+    """Weights and constants of the training objective [3.6, 4.3]."""
 
-    total: Tensor
-    """The mixture of the three; without the L2 term, which the optimiser adds."""
-    swfc: Tensor
-    soft_hgr: Tensor
-    cross_entropy: Tensor
+    swfc_weight: Fraction = 0.4
+    """mu_1 of Eq. 22."""
+    soft_hgr_weight: Fraction = 0.3
+    """mu_2 of Eq. 22; cross-entropy gets what the two leave."""
+    temperature: Annotated[float, Field(gt=0)] = 0.8
+    """tau of Eq. 18."""
+    sample_weight_exponent: Annotated[float, Field(ge=0)] = 0.8
+    """alpha of Eq. 19: how much more a rare class counts."""
+    focus: Annotated[float, Field(ge=0)] = 2.0
+    """gamma of Eq. 19: how much more a hard pair counts."""
+    normalise_z: bool = False
+    """Scale z of Eq. 14 to unit length before Eq. 18; the paper does not.  Where training stays at one class
+    for long, this helps (docs/results.md)."""
+
+    @model_validator(mode="after")
+    def _weights_leave_cross_entropy(self) -> Self:
+        if self.swfc_weight + self.soft_hgr_weight > 1:
+            raise ValueError("swfc_weight + soft_hgr_weight must not exceed 1 (Eq. 22)")
+        return self
 
 
 def training_losses(
     logits: Tensor, z: Tensor, fused: Mapping[str, Tensor], label: Tensor, params: LossParams
-) -> Losses:
-    """Eq. 22 without its last term, and cross-entropy, Eq. 21, which is torch's.
+) -> dict[str, Tensor]:
+    """Eq. 22 without its last term as ``total``, and its terms; each divided by the number of samples.
 
     logits [n, classes]; z [n, D] of Eq. 14; fused [n, D] per modality; label int64 [n],
-    IGNORED_LABEL where an utterance is no sample.  At least one must be.
+    IGNORED_LABEL where an utterance is no sample.  At least one must be.  Cross-entropy, Eq. 21, is torch's.
 
     The last term, lambda ||theta||^2 over all parameters, has the gradient 2 lambda theta: Adam with
     ``weight_decay = 2 lambda`` (not AdamW) applies exactly that.
@@ -49,7 +64,7 @@ def training_losses(
     cross_entropy = F.cross_entropy(logits[sample], label, reduction="sum") / len(label)  # Eq. 21
     rest = 1 - params.swfc_weight - params.soft_hgr_weight
     total = params.swfc_weight * swfc + params.soft_hgr_weight * soft_hgr + rest * cross_entropy
-    return Losses(total, swfc, soft_hgr, cross_entropy)
+    return {"total": total, "swfc": swfc, "soft_hgr": soft_hgr, "cross_entropy": cross_entropy}
 
 
 def swfc_loss(

@@ -1,4 +1,4 @@
-"""MultiEMO's network [3.2], and trained models as a folder.
+"""Trained models as a folder.
 
 model/model.json                    how it was trained and on what (ModelCard)
 model/standardisation.safetensors   <modality>.mean, <modality>.scale: float64 [D]
@@ -13,85 +13,22 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.errors import UserError
 from pipeline.features.file import Features
-from pipeline.params import MODALITIES, Section, TrainParams
-from train.context import Contexts
-from train.data import Batch, Standardisation
-from train.dropout import Dropout
-from train.fusion import Concat, MultiAttn
+from pipeline.params import ModelParams, Section
+from train.data import Standardisation
+from train.networks import build_network
 
 CARD = "model.json"
 STANDARDISATION = "standardisation.safetensors"
-
-
-class Output(NamedTuple):
-    """What the network says of each utterance of a batch."""
-
-    logits: Tensor
-    """[n, classes]: before the softmax of Eq. 16."""
-    z: Tensor
-    """[n, hidden_size]: Eq. 14, what the SWFC loss contrasts."""
-    fused: dict[str, Tensor]
-    """[n, hidden_size] per modality: what the Soft-HGR loss correlates."""
-
-
-class MultiEmo(nn.Module):
-    """Context modelling, fusion and classification of the modalities in ``dims`` (name to width D).
-
-    Fused features f^m become one vector (Eq. 13), a fully-connected layer makes z of it (Eq. 14), and an
-    MLP makes l of z (Eq. 15) and logits of l (Eq. 16, whose softmax the losses and ``predict`` take).
-
-    Dropout [4.3, which does not say where] is applied to the context vectors, to the output of each
-    stage of MultiAttn before its residual connection, and to l of Eq. 15.
-    """
-
-    def __init__(self, params: TrainParams, dims: Mapping[str, int], classes: int) -> None:
-        super().__init__()
-        size = params.hidden_size
-        self.in_bfloat16 = params.precision == "bfloat16"
-        names = [name for name in MODALITIES if name in params.modalities]
-        self.contexts = Contexts(
-            {name: dims[name] for name in names}, size, params.context, {"audio": params.audio_size}
-        )
-        self.fusion: nn.Module = (
-            MultiAttn(names, params.layers, size, params.heads, params.feedforward_size, params.dropout)
-            if params.fusion == "multiattn"
-            else Concat()
-        )
-        self.dropout = Dropout(params.dropout)
-        self.fc_z = nn.Linear(size * len(names), size)  # Eq. 14
-        self.fc_l = nn.Linear(size, size)  # Eq. 15
-        self.fc_p = nn.Linear(size, classes)  # Eq. 16
-
-    def forward(self, batch: Batch) -> Output:
-        """Logits, z and fused features of every utterance, in the precision of the weights."""
-        with torch.autocast(batch.label.device.type, torch.bfloat16, enabled=self.in_bfloat16):
-            logits, z, fused = self._forward(batch)
-        dtype = self.fc_p.weight.dtype
-        return Output(
-            logits.to(dtype), z.to(dtype), {name: features.to(dtype) for name, features in fused.items()}
-        )
-
-    def _forward(self, batch: Batch) -> Output:
-        contexts = self.context_vectors(batch)
-        fused = self.fusion(contexts, batch.observed, batch.layout)
-        z = self.fc_z(torch.cat([fused[name] for name in contexts], dim=-1))  # Eq. 13-14
-        hidden = self.dropout(torch.relu(self.fc_l(z)))
-        return Output(self.fc_p(hidden), z, fused)
-
-    def context_vectors(self, batch: Batch) -> dict[str, Tensor]:
-        """C^m, [n, hidden_size] per modality, as fusion gets them."""
-        contexts = self.contexts(batch.features, batch.observed, batch.speaker, batch.speakers, batch.layout)
-        return {name: self.dropout(context) for name, context in contexts.items()}
 
 
 class Selected(Section):
@@ -111,12 +48,13 @@ class Selected(Section):
 class ModelCard(Section):
     """Content of model.json."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     corpus: str
     label_names: Annotated[tuple[str, ...], Field(strict=False)]
     dims: dict[str, int]
     """Width of the features of each modality."""
-    train: TrainParams
+    params: ModelParams
+    """With all that has a default, and the modalities that the network sees."""
     selected: dict[int, Selected]
     """By seed."""
     features_sha256: str
@@ -129,9 +67,9 @@ class ModelCard(Section):
 
     @model_validator(mode="after")
     def _dims_of_the_modalities(self) -> Self:
-        if set(self.dims) != set(self.train.modalities):
+        if set(self.dims) != set(self.params.modalities or ()):
             raise ValueError(
-                f"dims of {', '.join(self.dims)} for modalities {', '.join(self.train.modalities)}"
+                f"dims of {', '.join(self.dims)} for modalities {', '.join(self.params.modalities or ())}"
             )
         return self
 
@@ -145,9 +83,9 @@ class TrainedModel:
     weights: dict[int, dict[str, Tensor]]
     """State dict of each seed, on the CPU."""
 
-    def network(self, seed: int) -> MultiEmo:
+    def network(self, seed: int) -> Any:
         """The network of one seed, ready for inference, on the CPU."""
-        network = MultiEmo(self.card.train, self.card.dims, len(self.card.label_names))
+        network = build_network(self.card.params.network, self.card.dims, len(self.card.label_names))
         network.load_state_dict(self.weights[seed])
         return network.eval()
 
@@ -217,7 +155,7 @@ def load_model(folder: Path) -> TrainedModel:
         scale={name: statistics[f"{name}.scale"].numpy() for name in card.dims},
     )
     with torch.device("meta"):  # shapes without memory
-        expected = MultiEmo(card.train, card.dims, len(card.label_names)).state_dict()
+        expected = build_network(card.params.network, card.dims, len(card.label_names)).state_dict()
     shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
     weights = {seed: _read_tensors(folder / _weights_file(seed), shapes) for seed in card.selected}
     return TrainedModel(card, standardisation, weights)

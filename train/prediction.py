@@ -56,8 +56,7 @@ def predict_utterances(model: TrainedModel, features: Features) -> Predictions:
     dialogues = Dialogues.from_features(features, model.standardisation).to(where)
     spans = sorted((span for part in dialogues.spans.values() for span in part), key=lambda span: span.start)
     runs = [
-        predict(model.network(seed).to(where), dialogues, spans, model.card.train.batch_dialogues)
-        for seed in model.weights
+        predict(model.network(seed).to(where), dialogues, spans, model.card.params) for seed in model.weights
     ]
     order = np.argsort(runs[0].row)
     probability = np.mean([run.probability for run in runs], axis=0)

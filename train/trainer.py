@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from pipeline.errors import UserError
-from pipeline.params import TrainParams
+from pipeline.params import ModelParams
 from train.data import IGNORED_LABEL, Batch, Dialogues
-from train.losses import Losses, training_losses
 from train.metrics import compute_metrics
-from train.model import MultiEmo, Output
+from train.networks import build_network, run_network
 from train.optimiser import Adam
 
 
@@ -27,12 +27,11 @@ class Epoch:
     epoch: int
     """From 1."""
     train_loss: float
-    """The mixture of the next three (Eq. 22 without its L2 term), dropout on."""
-    train_swfc: float
-    train_soft_hgr: float
-    train_cross_entropy: float
+    """What is minimised, without L2, dropout on."""
+    train_terms: dict[str, float]
+    """What the network adds it up from, by name."""
     dev_loss: float
-    """The same mixture on the validation split, dropout off."""
+    """The same loss on the validation split, dropout off."""
     dev_weighted_f1: float
 
 
@@ -43,13 +42,13 @@ class LossNotFiniteError(UserError):
 class Trainer:
     """A network and all that changes while it is trained; to be used inside ``deterministic``."""
 
-    def __init__(self, dialogues: Dialogues, params: TrainParams, seed: int) -> None:
+    def __init__(self, dialogues: Dialogues, params: ModelParams, seed: int) -> None:
         self.dialogues = dialogues
         self.params = params
         self.seed = seed
         dims = {name: table.shape[1] for name, table in dialogues.features.items()}
         # Initialised on the CPU, so that every device starts from the same weights.
-        network = MultiEmo(params, dims, len(dialogues.label_names))
+        network = build_network(params.network, dims, len(dialogues.label_names))
         self.network = network.to(dialogues.label.device)
         self.optimiser = Adam(self.network.parameters(), params.learning_rate, params.adam_betas, params.l2)
         # Of its own, so that a change to the network does not change the order of dialogues.
@@ -62,23 +61,24 @@ class Trainer:
         self.optimiser.learning_rate = self.params.learning_rate * self.params.learning_rate_decay**decays
         order = torch.randperm(len(train), generator=self.shuffle).tolist()
         self.network.train()
-        sums = np.zeros(len(Losses._fields))
+        sums: defaultdict[str, float] = defaultdict(float)
         samples = 0
         batches = self.dialogues.batches([train[place] for place in order], self.params.batch_dialogues)
         for place, batch in enumerate(batches, start=1):
             values = _finite_values(self.step(batch), f"{where}, batch {place}")
             count = int((batch.label != IGNORED_LABEL).sum())
-            sums += values * count
+            for name, value in values.items():
+                sums[name] += value * count
             samples += count
         dev_loss, dev_weighted_f1 = self.score(dev, f"{where}, validation")
-        total, swfc, soft_hgr, cross_entropy = (sums / samples).tolist()
-        return Epoch(self.seed, number, total, swfc, soft_hgr, cross_entropy, dev_loss, dev_weighted_f1)
+        means = {name: value / samples for name, value in sums.items()}
+        return Epoch(self.seed, number, means.pop("total"), means, dev_loss, dev_weighted_f1)
 
-    def step(self, batch: Batch) -> Losses:
+    def step(self, batch: Batch) -> dict[str, Tensor]:
         """Forward, backward, and one step of the optimiser."""
         self.optimiser.forget_gradients()  # first, so that they do not lie beside the new activations
         _, losses = self._run(batch)
-        losses.total.backward()
+        losses["total"].backward()
         self.optimiser.step()
         return losses
 
@@ -92,7 +92,7 @@ class Trainer:
                 output, losses = self._run(batch)
                 values = _finite_values(losses, f"{where} batch {place}")
                 sample = batch.label != IGNORED_LABEL
-                loss += float(values[0]) * int(sample.sum())
+                loss += values["total"] * int(sample.sum())
                 labels.append(batch.label[sample].cpu())
                 predictions.append(output.logits[sample].argmax(dim=-1).cpu())
         label, prediction = torch.cat(labels).numpy(), torch.cat(predictions).numpy()
@@ -119,19 +119,19 @@ class Trainer:
         if state["random_cuda"] is not None:
             torch.cuda.set_rng_state(state["random_cuda"], self.dialogues.label.device)
 
-    def _run(self, batch: Batch) -> tuple[Output, Losses]:
-        output = self.network(batch)
-        losses = training_losses(output.logits, output.z, output.fused, batch.label, self.params.loss)
-        return output, losses
+    def _run(self, batch: Batch) -> tuple[Any, dict[str, Tensor]]:
+        output = run_network(self.network, batch, self.params.precision)
+        return output, self.network.losses(output, batch.label)
 
 
-def _finite_values(losses: Losses, where: str) -> np.ndarray:
-    """float64 [4]: the losses as numbers; LossNotFiniteError naming the one that is not finite."""
-    values = torch.stack(losses).detach().cpu().double().numpy()
-    for name, value in zip(Losses._fields[1:], values[1:], strict=True):
+def _finite_values(losses: Mapping[str, Tensor], where: str) -> dict[str, float]:
+    """The losses as numbers; LossNotFiniteError naming the one that is not finite."""
+    values = torch.stack(list(losses.values())).detach().cpu().double().tolist()
+    by_name = dict(zip(losses, values, strict=True))
+    for name, value in sorted(by_name.items(), key=lambda pair: pair[0] == "total"):
         if not math.isfinite(value):
             raise LossNotFiniteError(
                 f"training stopped at {where}: the {name} loss is {value}; "
-                "try a lower train.learning_rate, or a higher train.loss.temperature if it is swfc"
+                "try a lower learning_rate, or a higher network.loss.temperature if it is swfc"
             )
-    return values
+    return by_name

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pipeline.corpora.annotations.corpus import SPLITS, Annotation, Corpus
+from pipeline.corpora.annotations.labels import IEMOCAP
 from pipeline.corpora.annotations.rows import Mistakes, read_lines
-from pipeline.corpora.labels import IEMOCAP
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance
+from pipeline.params import Section
+
+CONTENT = "IEMOCAP_full_release: the folders Session1 to Session5"
 
 LABELS = dict(zip(("hap", "sad", "neu", "ang", "exc", "fru"), IEMOCAP, strict=True))
 NO_AGREEMENT = "xxx"
@@ -47,6 +50,22 @@ class _Evaluation(NamedTuple):
     end_s: float
     label: str
     """Three letters, as in the summaries."""
+
+
+class Params(Section):
+    """IEMOCAP has none."""
+
+    kind: Literal["iemocap"] = "iemocap"
+
+
+def label_names(labels: Iterable[str]) -> tuple[str, ...]:
+    """IEMOCAP's emotions, whichever of them occur."""
+    return IEMOCAP
+
+
+def read(root: Path, params: Params) -> Corpus:
+    """The corpus at ``root``: every annotated row is in it or counted in its notes."""
+    return read_iemocap(root)
 
 
 def read_iemocap(root: Path) -> Corpus:

@@ -6,13 +6,18 @@ across splits.  Facts on the layout and its defects are from the corpus and its 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
-from pipeline.corpora.annotations.corpus import Annotation
+from pipeline.corpora.annotations.corpus import Annotation, Corpus
+from pipeline.corpora.annotations.labels import MELD as LABELS
 from pipeline.corpora.annotations.rows import Mistakes, Row, read_delimited, read_lines, whole_number
-from pipeline.corpora.labels import MELD as LABELS
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance
+from pipeline.params import Section
+
+CONTENT = "MELD.Raw: train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv and the folders of clips"
 
 _SPLIT_FOLDERS = {
     "train": "train_splits",
@@ -20,6 +25,22 @@ _SPLIT_FOLDERS = {
     "test": "output_repeated_splits_test",
 }
 _COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
+
+
+class Params(Section):
+    """MELD has none."""
+
+    kind: Literal["meld"] = "meld"
+
+
+def label_names(labels: Iterable[str]) -> tuple[str, ...]:
+    """MELD's emotions, whichever of them occur."""
+    return LABELS
+
+
+def read(root: Path, params: Params) -> Corpus:
+    """The corpus at ``root``: every annotated row is in it or counted in its notes."""
+    return Corpus(read_meld(root), notes={})
 
 
 def read_meld(root: Path) -> list[Annotation]:

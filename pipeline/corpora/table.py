@@ -11,8 +11,9 @@ import math
 import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
-from pipeline.corpora.annotations.corpus import SPLITS, Annotation
+from pipeline.corpora.annotations.corpus import SPLITS, Annotation, Corpus
 from pipeline.corpora.annotations.rows import (
     Mistakes,
     Row,
@@ -23,13 +24,41 @@ from pipeline.corpora.annotations.rows import (
 )
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance
+from pipeline.params import Section, Sha256
+
+CONTENT = "annotations.csv, annotations.tsv or annotations.jsonl and the media files that it names"
 
 COLUMNS = ("dialogue", "utterance", "speaker", "text", "label", "split", "media")
 OPTIONAL_COLUMNS = ("start_s", "end_s", "crop")
 FILE_NAMES = ("annotations.csv", "annotations.tsv", "annotations.jsonl")
 
-_ALLOW = "; outside_media: true in params.yaml allows it"
+_ALLOW = "; format: {kind: table, outside_media: true} in params.yaml allows it"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class Params(Section):
+    """Where the media files of a table may lie."""
+
+    kind: Literal["table"] = "table"
+    outside_media: bool = False
+    """Whether media files may lie outside ``root``."""
+    outside_sha256: Sha256 | None = None
+    """Digest of those files, which DVC does not watch; needed where there are some.  ``multiemo pin`` writes
+    it here."""
+
+
+def label_names(labels: Iterable[str]) -> tuple[str, ...]:
+    """The labels that occur, sorted.
+
+    >>> label_names(["joy", "", "anger", "joy"])
+    ('anger', 'joy')
+    """
+    return tuple(sorted({label for label in labels if label}))
+
+
+def read(root: Path, params: Params) -> Corpus:
+    """The corpus at ``root``: every annotated row is in it."""
+    return Corpus(read_table(root, outside_media=params.outside_media), notes={})
 
 
 def read_table(root: Path, *, outside_media: bool = False) -> list[Annotation]:

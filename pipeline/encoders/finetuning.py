@@ -44,8 +44,10 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils import logging
 
 from pipeline import runtime
+from pipeline.encoders.windows import build_windows, describe_losses
 from pipeline.errors import UserError
-from pipeline.params import FinetuneParams
+from pipeline.manifest import Utterance, by_dialogue
+from pipeline.params import FinetuneParams, WindowParams
 from pipeline.work.progress import Progress
 
 Row = dict[str, Any]
@@ -60,6 +62,26 @@ class Epoch:
     train_loss: float
     dev_loss: float
     dev_weighted_f1: float
+
+
+def labelled_windows(
+    utterances: Sequence[Utterance],
+    split: str,
+    tokenizer: PreTrainedTokenizerBase,
+    window: WindowParams,
+    labels: Sequence[str],
+) -> list[Row]:
+    """What the encoder reads for every labelled utterance of a split; UserError if there is none."""
+    rows, windows = [], []
+    for dialogue in by_dialogue(row for row in utterances if row.split == split).values():
+        for utterance, built in zip(dialogue, build_windows(dialogue, tokenizer, window), strict=True):
+            if utterance.label:
+                rows.append({"input_ids": built.token_ids, "label": labels.index(utterance.label)})
+                windows.append(built)
+    if not rows:
+        raise UserError(f"no labelled utterance in the {split} split, which fine-tuning needs; set epochs: 0")
+    print(f"finetune: {split}: {describe_losses(windows)}", flush=True)
+    return rows
 
 
 def prepare(

@@ -1,18 +1,26 @@
-"""Where an encoder's weights come from: a folder, a hub, or nowhere.
+"""Where an encoder's weights come from, a file, a folder or a hub, and which they are.
 
-Weights are never made up silently: ``untrained`` must be asked for by name, and is told wherever
-the encoder's numbers show.
+Weights are never made up silently: ``untrained`` must be asked for by name, and is told wherever the
+encoder's numbers show.  And they never change silently: a file has its digest in params.yaml, a hub model
+a commit that is resolved once, and both stand in weights.json, which the stages depend on.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from pipeline import runtime
 from pipeline.errors import UserError
-from pipeline.params import UNTRAINED
-from pipeline.store.keys import file_digest
+from pipeline.params import UNTRAINED, CorpusParams, Modality, WeightsParams, read_kind
+from pipeline.store.items import ItemStore
+from pipeline.store.keys import file_digest, work_key
 
 ORIGIN = "origin.json"
 """Beside the weights of an encoder that was made here: in words, how.  It is no part of the digest."""
@@ -22,72 +30,158 @@ ITEM_KEY = "item_key"
 _MODEL_FILES = (".json", ".safetensors", ".txt", ".model")
 _WEIGHTS_FILES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar", ".pkl")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-@dataclass(frozen=True)
-class ModelFolder:
+class Weights(NamedTuple):
     """A model on disk: a folder as transformers writes it, or a file of weights alone."""
 
     path: Path
     digest: dict[str, str]
     """SHA-256 of each of its files, by name; of a single file, whose name says nothing, ``weights``."""
+    commit: str | None = None
+    """Of the hub's repository, if it came from there."""
+
+    def sha256(self) -> str:
+        """Of the file; of a folder over the lines ``<SHA-256>  <name>`` of its files, in their order."""
+        if list(self.digest) == ["weights"]:
+            return self.digest["weights"]
+        lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self.digest.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def find_model(key: str, name: str, revision: str | None = None) -> ModelFolder:
-    """The model folder that a param names: a path, or a hub id, which is fetched if need be.
+def pin_weights(key: str, params: WeightsParams) -> Weights:
+    """The weights that params name, as they are to be used from now on; fetched from the hub if need be.
 
-    ``key`` is the param, for the error.  Raises UserError where there is no such model.
+    ``key`` is the section of params.yaml, for errors.  UserError where there are none, where those of a
+    path have no ``sha256`` in the params, or where it is not theirs.
     """
-    if name == UNTRAINED:
-        raise ValueError("untrained weights are built, not found")
-    folder = Path(name).expanduser().absolute()
-    if not folder.is_dir():
-        folder = _fetch(key, name, revision)
-    if not (folder / "config.json").is_file():
-        raise UserError(
-            f"{key}: {folder} holds no config.json; it should be a model folder as transformers writes it"
-        )
-    files = sorted(path for path in folder.iterdir() if path.suffix in _MODEL_FILES and path.name != ORIGIN)
-    if not any(path.suffix == ".safetensors" for path in files):
-        raise UserError(
-            f"{key}: {folder} holds no .safetensors weights; convert the model with save_pretrained()"
-        )
-    return ModelFolder(folder, {path.name: file_digest(path) for path in files})
-
-
-def find_weights(key: str, name: str, sha256: str | None = None) -> ModelFolder:
-    """The weights that a param names: a file, a model folder by its path, or a hub id.
-
-    UserError where there are none, or where ``sha256`` is not that of the file, or of the folder's
-    model.safetensors.
-    """
-    path = Path(name).expanduser().absolute()
-    if path.is_file():
-        found, digest = ModelFolder(path, {"weights": file_digest(path)}), "weights"
-    elif path.suffix in _WEIGHTS_FILES:
-        raise UserError(f"{key}: no weights file {name}")
+    if is_local(params.weights):
+        found = find_local(key, params.weights)
+        if params.sha256 is None:
+            raise UserError(
+                f"{key}.sha256: missing, and nobody could tell otherwise whether {params.weights} was replaced;"
+                f" `multiemo pin` writes it, or write there\nsha256: {found.sha256()}"
+            )
     else:
-        found, digest = find_model(key, name), "model.safetensors"
-    if sha256 not in (None, found.digest.get(digest)):
+        remembered = ItemStore(runtime.store_root(), "commits")
+        asked = work_key("commits", code="", versions={}, weights=params.weights, revision=params.revision)
+        known = None if is_commit(params.revision) else remembered.get(asked)
+        revision = params.revision if known is None else "".join(known["commit"].tolist())
+        found = _fetch(key, params.weights, revision)
+        if known is None and not is_commit(params.revision):
+            remembered.put(asked, {"commit": np.array([found.commit])})
+    if params.sha256 not in (None, found.sha256()):
         raise UserError(
-            f"{key}: {found.path} has the SHA-256 {found.digest.get(digest)}, and not {sha256};"
-            " fetch the file again, or correct the param sha256"
+            f"{key}.sha256: {found.path} has the SHA-256 {found.sha256()}, and not {params.sha256};"
+            " fetch it again, or correct the param"
         )
     return found
 
 
-def _fetch(key: str, name: str, revision: str | None) -> Path:
-    if not _HUB_ID.fullmatch(name):
+def write_pinned(path: Path, pinned: Mapping[str, Weights]) -> None:
+    """Write weights.json: commit and digests by modality."""
+    content = {name: {"commit": each.commit, "digest": each.digest} for name, each in pinned.items()}
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def find_pinned(path: Path, modality: str, key: str, params: WeightsParams) -> Weights | None:
+    """The weights of a modality's encoder that weights.json, at ``path``, tells; None if it is untrained.
+
+    UserError where they are no longer there or no longer those.
+    """
+    if params.weights == UNTRAINED:
+        return None
+    try:
+        pinned: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))[modality]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); run dvc repro, which makes it") from None
+    if is_local(params.weights):
+        found = find_local(key, params.weights)
+    else:
+        found = _fetch(key, params.weights, pinned["commit"])
+    if found.digest != pinned["digest"]:
+        changed = [name for name in found.digest if found.digest[name] != pinned["digest"].get(name)]
+        raise UserError(
+            f"{key}: {found.path} has changed since {path} was written"
+            f" ({', '.join(changed) or 'files are gone'});"
+            " fetch it again, or put its new digest into params.yaml with `multiemo pin`"
+        )
+    return found
+
+
+def find_encoder(package: str, corpus: str, params: CorpusParams, modality: Modality) -> Any:
+    """The encoder of a corpus's modality, checked whole, with the weights that weights.json tells.
+
+    ``package`` is that of its kinds.  UserError, naming the key, if it cannot be used.
+    """
+    key = f"corpora.{corpus}.{modality}.encoder"
+    kind = read_kind(package, params.encoder(modality), key)
+    weights = None
+    if isinstance(kind.params, WeightsParams):
+        weights = find_pinned(Path("data", corpus, "weights.json"), modality, key, kind.params)
+    return kind.module.find_encoder(key, kind.params, weights)
+
+
+def is_local(name: str) -> bool:
+    """Whether weights are named by a path rather than by a hub id."""
+    path = Path(name).expanduser()
+    return path.exists() or path.suffix in _WEIGHTS_FILES or not _HUB_ID.fullmatch(name)
+
+
+def is_commit(revision: str | None) -> bool:
+    """Whether a revision is a whole commit, which never moves."""
+    return revision is not None and _COMMIT.fullmatch(revision) is not None
+
+
+def find_local(key: str, name: str) -> Weights:
+    """The weights at a path: a file, or a model folder; UserError where there are none."""
+    path = Path(name).expanduser().absolute()
+    if path.is_file():
+        return Weights(path, {"weights": file_digest(path)})
+    if path.suffix in _WEIGHTS_FILES:
+        raise UserError(f"{key}: no weights file {name}")
+    if not path.is_dir():
         raise UserError(
             f"{key}: no model folder {name}; give the path of one, a hub id such as"
             f" organisation/model, or {UNTRAINED!r} for random weights on purpose"
         )
+    return Weights(path, _folder_digest(key, path))
+
+
+def find_hub_commit(key: str, name: str, revision: str | None) -> str:
+    """The commit to which a branch or tag of a hub model leads now; UserError if it cannot be had."""
+    commit = _fetch(key, name, revision).commit
+    assert commit is not None, "a hub's snapshot has a commit"
+    return commit
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files that make a model: config, weights and tokenizer, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix in _MODEL_FILES and path.name != ORIGIN)
+
+
+def _folder_digest(key: str, folder: Path) -> dict[str, str]:
+    if not (folder / "config.json").is_file():
+        raise UserError(
+            f"{key}: {folder} holds no config.json; it should be a model folder as transformers writes it"
+        )
+    files = model_files(folder)
+    if not any(path.suffix == ".safetensors" for path in files):
+        raise UserError(
+            f"{key}: {folder} holds no .safetensors weights; convert the model with save_pretrained()"
+        )
+    return {path.name: file_digest(path) for path in files}
+
+
+def _fetch(key: str, name: str, revision: str | None) -> Weights:
+    """A hub model in the hub's local cache, where it is put if need be."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         patterns = [f"*{suffix}" for suffix in _MODEL_FILES]
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except LocalEntryNotFoundError as error:  # the hub is switched off, or out of reach
         command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
         raise UserError(
@@ -101,3 +195,4 @@ def _fetch(key: str, name: str, revision: str | None) -> Path:
             f"{key}: {name} is neither a folder here nor a model that can be had from the hub"
             f" ({type(error).__name__}: {reason}); check the name, or download it and give its folder"
         ) from error
+    return Weights(folder, _folder_digest(key, folder), commit=folder.name)

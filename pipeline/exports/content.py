@@ -9,7 +9,7 @@ from itertools import groupby
 
 import numpy as np
 
-from pipeline.corpora.labels import IEMOCAP, MELD
+from pipeline.corpora.annotations.labels import IEMOCAP, MELD
 from pipeline.errors import UserError
 from pipeline.features.file import UNLABELLED, Features, ModalityFeatures
 

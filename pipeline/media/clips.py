@@ -1,4 +1,4 @@
-"""The picture and sound of a dialogue's utterances, reading every file once.
+"""The frames and sound of a dialogue's utterances, reading every file once.
 
 A file may hold one utterance (MELD) or a whole dialogue (IEMOCAP); either way it is decoded front to
 back once, and a file that cannot be used costs the utterances in it and no others.
@@ -6,17 +6,19 @@ back once, and a file that cannot be used costs the utterances in it and no othe
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pipeline.manifest import Medium
 from pipeline.media.audio import read_audio
-from pipeline.media.decoding import MediaError, Span
+from pipeline.media.decoding import WHOLE, MediaError, Span
 from pipeline.media.frames import SampledFrames, read_frames
 
 Item = TypeVar("Item")
@@ -24,8 +26,41 @@ Content = TypeVar("Content")
 Outcome = tuple[int, Content | MediaError]
 
 
+@dataclass(frozen=True)
+class Clip:
+    """Where the frames or the sound of an utterance are: what a worker needs to read them."""
+
+    path: str
+    """Relative to the corpus root."""
+    sha256: str
+    """Digest of the file; empty if there is none."""
+    problem: str
+    """Why it cannot be used; empty if it can."""
+    span: Span = WHOLE
+    crop: str = ""
+    """Part of the image that shows the speaker, as in manifest.Medium."""
+
+    @property
+    def key(self) -> list[Any]:
+        """What defines its content, as JSON values."""
+        end_s = None if math.isinf(self.span.end_s) else self.span.end_s
+        return [self.sha256, self.span.start_s, end_s, self.crop, self.problem]
+
+
+def image_clip(medium: Medium) -> Clip:
+    """Where an utterance's frames are."""
+    return Clip(medium.path, medium.sha256, medium.image_problem, _span(medium), medium.crop)
+
+
+def audio_clip(medium: Medium) -> Clip:
+    """Where an utterance's sound is: in a file of its own, or beside its frames."""
+    if medium.audio_path:
+        return Clip(medium.audio_path, medium.audio_sha256, medium.audio_problem)
+    return Clip(medium.path, medium.sha256, medium.audio_problem, _span(medium))
+
+
 def iterate_frames(
-    clips: Sequence[Medium], root: Path, wanted: int, threads: int = 0
+    clips: Sequence[Clip], root: Path, wanted: int, threads: int = 0
 ) -> Iterator[Outcome[SampledFrames]]:
     """(place in ``clips``, its sampled frames or why there are none), file by file.
 
@@ -35,29 +70,20 @@ def iterate_frames(
     def read(path: str, spans: Sequence[Span]) -> list[SampledFrames]:
         return read_frames(root / path, wanted, spans)
 
-    usable = [place for place, clip in enumerate(clips) if not clip.image_problem]
-    yield from ((p, MediaError(c.image_problem)) for p, c in enumerate(clips) if c.image_problem)
-    for place, outcome in _by_file(
-        usable, lambda place: (clips[place].path, Span(*clips[place].span)), read, threads
-    ):
+    for place, outcome in _by_file(clips, read, threads):
         if isinstance(outcome, SampledFrames) and not outcome.images:
             yield place, MediaError("no picture within the utterance")
         else:
             yield place, outcome
 
 
-def iterate_audio(clips: Sequence[Medium], root: Path, sample_rate_hz: int) -> Iterator[Outcome[np.ndarray]]:
+def iterate_audio(clips: Sequence[Clip], root: Path, sample_rate_hz: int) -> Iterator[Outcome[np.ndarray]]:
     """(place in ``clips``, its mono samples float32 [n] or why there are none), file by file."""
 
     def read(path: str, spans: Sequence[Span]) -> list[np.ndarray]:
         return read_audio(root / path, sample_rate_hz, spans)
 
-    def source(place: int) -> tuple[str, Span]:
-        clip = clips[place]
-        return (clip.audio_path, Span()) if clip.audio_path else (clip.path, Span(*clip.span))
-
-    yield from ((p, MediaError(c.audio_problem)) for p, c in enumerate(clips) if c.audio_problem)
-    yield from _by_file([p for p, clip in enumerate(clips) if not clip.audio_problem], source, read)
+    yield from _by_file(clips, read)
 
 
 def map_ahead(function: Callable[[Item], Content], items: Iterable[Item], threads: int) -> Iterator[Content]:
@@ -82,25 +108,27 @@ def map_ahead(function: Callable[[Item], Content], items: Iterable[Item], thread
 
 
 def _by_file(
-    places: Sequence[int],
-    source: Callable[[int], tuple[str, Span]],
-    read: Callable[[str, Sequence[Span]], list[Content]],
-    threads: int = 0,
+    clips: Sequence[Clip], read: Callable[[str, Sequence[Span]], list[Content]], threads: int = 0
 ) -> Iterator[Outcome[Content]]:
-    files: dict[str, list[tuple[int, Span]]] = {}
-    for place in places:
-        path, span = source(place)
-        files.setdefault(path, []).append((place, span))
+    yield from ((place, MediaError(clip.problem)) for place, clip in enumerate(clips) if clip.problem)
+    places_by_path: dict[str, list[int]] = {}
+    for place, clip in enumerate(clips):
+        if not clip.problem:
+            places_by_path.setdefault(clip.path, []).append(place)
 
     def attempt(path: str) -> list[Content] | MediaError:
         try:
-            return read(path, [span for _, span in files[path]])
+            return read(path, [clips[place].span for place in places_by_path[path]])
         except MediaError as error:
             return error
 
-    for path, contents in zip(files, map_ahead(attempt, files, threads), strict=True):
-        in_file = [place for place, _ in files[path]]
+    for path, contents in zip(places_by_path, map_ahead(attempt, places_by_path, threads), strict=True):
+        places = places_by_path[path]
         if isinstance(contents, MediaError):
-            yield from ((place, contents) for place in in_file)
+            yield from ((place, contents) for place in places)
         else:
-            yield from zip(in_file, contents, strict=True)
+            yield from zip(places, contents, strict=True)
+
+
+def _span(medium: Medium) -> Span:
+    return Span(medium.start_s or 0.0, math.inf if medium.end_s is None else medium.end_s)

@@ -15,6 +15,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
@@ -160,7 +161,7 @@ def save_png(figure: Figure, path: Path) -> None:
         figure.savefig(path, format="png", dpi=200, facecolor="white", metadata={"Software": None})
 
 
-def to_svg(figure: Figure, description: str) -> str:
+def to_svg(figure: Figure, description: str) -> Markup:
     """An <svg> element for a page: it scales, takes the page's fonts, and says what it shows."""
     with mpl.rc_context(STYLE):
         buffer = io.StringIO()
@@ -175,7 +176,7 @@ def to_svg(figure: Figure, description: str) -> str:
     for colour, name in _PAGE_COLOURS.items():
         text = text.replace(colour, name)
     escaped = description.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    return text.replace("<svg", f'<svg role="img" aria-label="{escaped}"', 1)
+    return Markup(text.replace("<svg", f'<svg role="img" aria-label="{escaped}"', 1))
 
 
 def _set_log_scale(axes: Axes) -> bool:

@@ -1,4 +1,4 @@
-"""The report's page, from its template."""
+"""Pages, from their templates."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 FOLDER = Path(__file__).parent
-FIGURES = ("curves", "confusion", "dialogue_lengths", "durations", "faces_per_frame", "face_heights")
 
 
-def render_page(content: Mapping[str, Any]) -> str:
-    """The whole page; values are escaped, figures are SVG elements as ``charts.to_svg`` makes them."""
+def render_page(template: str, content: Mapping[str, Any]) -> str:
+    """The whole page of ``<template>.html.jinja``; values are escaped, unless they are Markup."""
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -23,6 +22,5 @@ def render_page(content: Mapping[str, Any]) -> str:
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
-    figures = {name: Markup(content[name]) for name in FIGURES if name in content}
     style = Markup((FOLDER / "page.css").read_text(encoding="utf-8"))
-    return environment.get_template("page.html.jinja").render(**{**content, **figures}, style=style)
+    return environment.get_template(f"{template}.html.jinja").render(**content, style=style)

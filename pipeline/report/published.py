@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from pipeline.corpora.labels import IEMOCAP, MELD
+from pipeline.corpora.annotations.labels import IEMOCAP, MELD
 from pipeline.params import MODALITIES
 
 OURS = "MultiEMO"

@@ -1,4 +1,4 @@
-"""``results/<entry>.json``: all that evaluation found of one entry of params.yaml, for reports to read.
+"""``data/models/results/<model>.json``: all that evaluation found of one model, for the comparison to read.
 
 Scores are percentages with two decimals, as people quote them.
 """
@@ -9,10 +9,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field, ValidationError
 
 from pipeline.errors import UserError
-from pipeline.params import Section, TrainParams
+from pipeline.params import ModelParams, Section
 
 # JSON has lists only; strict mode would refuse them where the field is a tuple.
 Names = Annotated[tuple[str, ...], Field(strict=False)]
@@ -64,14 +65,21 @@ class BestTestEpoch(Section):
 class Results(Section):
     """Content of the file."""
 
-    corpus: str
+    model: str
     """The entry of params.yaml."""
+    corpus: str
+    """Of the feature file."""
     label_names: Names
     modalities: Names
     """What the model sees."""
-    train: TrainParams
+    params: ModelParams
+    """With all that has a default."""
     encoders: dict[str, str]
     """What made the features of each modality, in words."""
+    encoder_kinds: dict[str, str]
+    """Kind of the encoder of each modality; empty where the feature file does not tell."""
+    curves: dict[int, dict[str, list[float]]]
+    """By seed, the columns of curves.csv."""
     selected_epochs: dict[int, int]
     """By seed: the epoch chosen on validation."""
     test_best_epoch: dict[int, BestTestEpoch]
@@ -94,9 +102,15 @@ class Results(Section):
 
     @property
     def visextnet(self) -> bool:
-        """Whether no visual features are another network's than the ResNet that the stage visual has."""
-        words = self.encoders.get("visual", "").removeprefix("UNTRAINED ").removeprefix("SE-")
-        return "visual" not in self.modalities or words.startswith("ResNet-")
+        """Whether no visual features are another network's than a ResNet on faces, as the paper's are."""
+        return "visual" not in self.modalities or self.encoder_kinds.get("visual") == "resnet"
+
+    def curve_arrays(self) -> dict[int, dict[str, np.ndarray]]:
+        """Curves as they are drawn."""
+        return {
+            seed: {name: np.array(values) for name, values in columns.items()}
+            for seed, columns in self.curves.items()
+        }
 
 
 def write_results(path: Path, results: Results) -> None:

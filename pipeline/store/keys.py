@@ -18,8 +18,16 @@ def work_key(stage: str, *, code: str, versions: Mapping[str, str], **inputs: An
 
 
 def library_versions(*distributions: str) -> dict[str, str]:
-    """Installed versions, without the build's tag (2.12.1+cpu and 2.12.1+cu130 are one version)."""
-    return {name: importlib.metadata.version(name).partition("+")[0] for name in distributions}
+    """Installed versions, without the build's tag (2.12.1+cpu and 2.12.1+cu130 are one version).
+
+    With PyAV come those of ffmpeg's own libraries, which it may have been built against anew.
+    """
+    versions = {name: importlib.metadata.version(name).partition("+")[0] for name in distributions}
+    if "av" in distributions:
+        import av
+
+        versions |= {name: ".".join(map(str, parts)) for name, parts in sorted(av.library_versions.items())}
+    return versions
 
 
 def file_digest(path: Path) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -123,15 +123,6 @@ def _compute_and_store(item: Item, function: Callable[[Any], Arrays], store: Ite
     except Exception as error:
         error.add_note(f"while at dialogue {item.dialogue}")
         raise
-
-
-def stack(parts: Iterable[Arrays], empty: Arrays) -> Arrays:
-    """Arrays of all parts, one below the other; ``empty`` has the names, types and row shapes."""
-    columns: dict[str, list[np.ndarray]] = {name: [array] for name, array in empty.items()}
-    for part in parts:
-        for name, column in columns.items():
-            column.append(part[name])
-    return {name: np.concatenate(column) for name, column in columns.items()}
 
 
 def summarise(stage: str, modality: str, ids: Sequence[str], reasons: np.ndarray, limit: float) -> None:

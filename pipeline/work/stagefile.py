@@ -46,6 +46,8 @@ class ExtractionStage(Generic[Row]):
     about: Mapping[str, Any]
     """What else the provenance says; ``encoder`` in plain words for a modality's features."""
     workers: int
+    kind: str = ""
+    """Module of the chosen kind of encoder, where there are several."""
     per_utterance: Sequence[str] = ("features",)
     """The arrays, beside ``reason``, that have a row for each utterance; others have rows of their own."""
     arrange: Callable[[Iterable[Arrays]], Iterable[Arrays]] = iter
@@ -68,7 +70,8 @@ def run_extraction(
     UserError if a larger share of the utterances than ``limit`` was not observed.
     """
     versions = library_versions(*stage.libraries)
-    code = result_digest(f"stages.{stage.name}")
+    function = stage.function.func if isinstance(stage.function, partial) else stage.function
+    code = result_digest(function.__module__, *filter(None, [stage.kind]))
     items = [
         Item(
             key=work_key(

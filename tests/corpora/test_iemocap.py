@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from pipeline.corpora.formats import read_corpus
+
+from pipeline.corpora.annotations.labels import label_names
 from pipeline.corpora.iemocap import DEV_DIALOGUES, read_iemocap
-from pipeline.corpora.labels import label_names
 from pipeline.errors import UserError
 from pipeline.media import frames as frames_module
 from pipeline.media.clips import iterate_audio, iterate_frames

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pipeline.corpora.formats import read_corpus
 
 from pipeline.corpora.annotations.corpus import Annotation
-from pipeline.corpora.formats import read_corpus
-from pipeline.corpora.labels import label_names
+from pipeline.corpora.annotations.labels import label_names
 from pipeline.corpora.table import read_table
 from pipeline.errors import UserError
 from pipeline.params import read_params

@@ -1,4 +1,4 @@
-"""Face weights in every layout, each held against a forward pass that shares no code with ours."""
+"""Face weights in every naming, each held against a forward pass that shares no code with ours."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from torch.nn import functional as F
 from torchvision.models import resnet
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from pipeline.encoders.resnets.namings import LAYOUTS
+from pipeline.encoders.resnets.namings import NAMINGS
 from pipeline.encoders.resnets.network import ARCHITECTURES, CAFFE, Architecture, ResNet, fold_batch_norms
-from pipeline.encoders.resnets.weights_file import Checkpoint, load_checkpoint
+from pipeline.encoders.resnets.weights_file import ResNetFile, load_resnet
 from pipeline.errors import UserError
 
 SMALL = Architecture("small ResNet", (2, 1, 1, 1), width=8)
@@ -56,9 +56,9 @@ def imagenet(pixels: torch.Tensor) -> torch.Tensor:
     return (pixels / 255 - mean) / std
 
 
-def assert_gives(found: Checkpoint, expected: torch.Tensor) -> None:
+def assert_gives(found: ResNetFile, expected: torch.Tensor) -> None:
     with torch.inference_mode():
-        given = found.layout.normalisation.apply(faces())
+        given = found.naming.normalisation.apply(faces())
         embeddings = fold_batch_norms(found.network)(given)
     torch.testing.assert_close(embeddings, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
@@ -72,16 +72,16 @@ def test_our_network_has_torchvisions_tensors(name: str) -> None:
 
 
 @pytest.mark.parametrize("head_size", [5, 1000])
-def test_torchvisions_layout(tmp_path: Path, head_size: int) -> None:
+def test_torchvisions_naming(tmp_path: Path, head_size: int) -> None:
     network = torchvision_network(head_size)
     save_file(network.state_dict(), tmp_path / "faces.safetensors")
-    found = load_checkpoint("key", tmp_path / "faces.safetensors", FULL_WIDTH)
-    assert (found.layout, found.head_size) == (LAYOUTS["torchvision"], head_size)
+    found = load_resnet("key", tmp_path / "faces.safetensors", FULL_WIDTH)
+    assert (found.naming, found.head_size) == (NAMINGS["torchvision"], head_size)
     with torch.inference_mode():
         assert_gives(found, network(imagenet(faces())))
 
 
-def test_the_authors_layout(tmp_path: Path) -> None:
+def test_the_authors_naming(tmp_path: Path) -> None:
     network = torchvision_network()
     renamed: Tensors = {}
     for place, (child, module) in enumerate(network.named_children()):
@@ -95,8 +95,8 @@ def test_the_authors_layout(tmp_path: Path) -> None:
                 renamed[f"features_{place}.{name}"] = tensor
     assert {"features_0.weight", "features_1.running_mean", "features_4_1_conv2.weight"} <= set(renamed)
     torch.save(renamed, tmp_path / "visextnet.pth")
-    found = load_checkpoint("key", tmp_path / "visextnet.pth", FULL_WIDTH)
-    assert found.layout == LAYOUTS["authors"]
+    found = load_resnet("key", tmp_path / "visextnet.pth", FULL_WIDTH)
+    assert found.naming == NAMINGS["authors"]
     with torch.inference_mode():
         assert_gives(found, network(imagenet(faces())))
 
@@ -114,8 +114,8 @@ def test_a_transformers_folder_with_its_own_form_and_normalisation(
     network.save_pretrained(tmp_path)
     own = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4], "rescale_factor": 1 / 128}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(own))
-    found = load_checkpoint("key", tmp_path, SMALL)
-    assert (found.layout.name, found.head_size) == ("transformers", 6)
+    found = load_resnet("key", tmp_path, SMALL)
+    assert (found.naming.name, found.head_size) == ("transformers", 6)
     mean, std = (torch.tensor(own[name]).view(3, 1, 1) for name in ("image_mean", "image_std"))
     with torch.inference_mode():
         assert_gives(found, network((faces() / 128 - mean) / std).logits)
@@ -125,7 +125,7 @@ def test_a_transformers_model_of_another_kind_is_refused(tmp_path: Path) -> None
     config = ResNetConfig(layer_type="basic", embedding_size=8, hidden_sizes=[8, 8, 8, 8], depths=[1] * 4)
     ResNetForImageClassification(config).save_pretrained(tmp_path)
     with pytest.raises(UserError, match=r"config\.json asks for \{'layer_type': 'basic'\}"):
-        load_checkpoint("key", tmp_path, SMALL)
+        load_resnet("key", tmp_path, SMALL)
 
 
 def caffe_forward(tensors: Tensors, blocks: list[int], pixels: torch.Tensor) -> torch.Tensor:
@@ -163,20 +163,20 @@ def caffe_forward(tensors: Tensors, blocks: list[int], pixels: torch.Tensor) -> 
 
 
 @pytest.mark.parametrize("architecture", [SMALL, SMALL_SE])
-def test_vggface2s_layout(tmp_path: Path, architecture: Architecture) -> None:
+def test_vggface2s_naming(tmp_path: Path, architecture: Architecture) -> None:
     torch.manual_seed(0)
     tensors = shaken(ResNet(architecture, 8631, CAFFE)).state_dict()
     tensors = {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
     save_file(tensors, tmp_path / "vggface2.safetensors")
-    found = load_checkpoint("key", tmp_path / "vggface2.safetensors", architecture)
-    assert (found.layout, found.head_size) == (LAYOUTS["vggface2"], 8631)
+    found = load_resnet("key", tmp_path / "vggface2.safetensors", architecture)
+    assert (found.naming, found.head_size) == (NAMINGS["vggface2"], 8631)
     assert_gives(found, caffe_forward(tensors, [2, 1, 1, 1], faces()))
 
 
 def test_an_own_network_of_8631_people_is_read_as_torchvisions_on_demand(tmp_path: Path) -> None:
     save_file(torchvision_network(8631).state_dict(), tmp_path / "own.safetensors")
-    found = load_checkpoint("key", tmp_path / "own.safetensors", FULL_WIDTH, "torchvision")
-    assert found.layout == LAYOUTS["torchvision"]
+    found = load_resnet("key", tmp_path / "own.safetensors", FULL_WIDTH, "torchvision")
+    assert found.naming == NAMINGS["torchvision"]
 
 
 @pytest.mark.parametrize("wrapper", [(), ("state_dict",), ("model", "state_dict")])
@@ -189,8 +189,8 @@ def test_weights_are_found_inside_what_training_scripts_save(
     for name in wrapper:
         content = {"epoch": 3, name: content, "optimizer": {"param_groups": []}}
     torch.save(content, tmp_path / "training.pth.tar")
-    found = load_checkpoint("key", tmp_path / "training.pth.tar", SMALL)
-    assert found.layout == LAYOUTS["torchvision"]
+    found = load_resnet("key", tmp_path / "training.pth.tar", SMALL)
+    assert found.naming == NAMINGS["torchvision"]
     weight = found.network.state_dict()["layer1.0.conv1.weight"]
     torch.testing.assert_close(weight, tensors["layer1.0.conv1.weight"], rtol=1e-3, atol=1e-4)
 
@@ -203,7 +203,7 @@ def small_tensors(head_size: int = 4) -> Tensors:
 def refusal(path: Path, tensors: Tensors, architecture: Architecture = SMALL) -> str:
     save_file(tensors, path / "faces.safetensors")
     with pytest.raises(UserError) as error:
-        load_checkpoint("corpora.x.visual.weights", path / "faces.safetensors", architecture)
+        load_resnet("corpora.x.visual.weights", path / "faces.safetensors", architecture)
     assert str(error.value).startswith("corpora.x.visual.weights: ")
     assert "faces.safetensors" in str(error.value)
     return str(error.value)
@@ -216,7 +216,7 @@ def test_missing_left_over_and_misshapen_tensors_are_listed(tmp_path: Path) -> N
     tensors["criterion.weight"] = torch.zeros(3)
     tensors["layer2.0.conv2.weight"] = torch.zeros(16, 16, 1, 1)
     message = refusal(tmp_path, tensors)
-    assert "in the layout of torchvision, does not fit a small ResNet" in message
+    assert "in the naming of torchvision, does not fit a small ResNet" in message
     assert "4 missing (layer1.0.bn2.bias, layer2.0.bn2.bias, layer3.0.bn2.bias, ...)" in message
     assert "1 unexpected (criterion.weight)" in message
     assert "(layer2.0.conv2.weight [16, 16, 1, 1] instead of [16, 16, 3, 3])" in message
@@ -232,9 +232,9 @@ def test_an_error_names_the_architecture_that_the_file_looks_like(
     assert message.endswith("it looks like architecture: resnet50")
 
 
-def test_a_file_of_another_network_is_refused_with_the_layouts_that_are_known(tmp_path: Path) -> None:
+def test_a_file_of_another_network_is_refused_with_the_namings_that_are_known(tmp_path: Path) -> None:
     message = refusal(tmp_path, {"encoder.layer.0.weight": torch.zeros(3), "head.bias": torch.zeros(3)})
-    assert "is no ResNet in a layout that is known (torchvision, authors, transformers, vggface2)" in message
+    assert "is no ResNet in a naming that is known (torchvision, authors, transformers, vggface2)" in message
     assert "encoder.layer.0.weight" in message
 
 
@@ -245,7 +245,7 @@ def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
 
 
 class Bomb:
-    """What a malicious checkpoint looks like: opening it makes a file."""
+    """What a malicious weights file looks like: opening it makes a file."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -261,8 +261,8 @@ def test_a_pickle_that_holds_code_stays_closed(tmp_path: Path, name: str) -> Non
         torch.save(content, tmp_path / name)
     else:
         (tmp_path / name).write_bytes(pickle.dumps(content))
-    with pytest.raises(UserError, match=r"key: .*could run any code .* docs/checkpoints\.md"):
-        load_checkpoint("key", tmp_path / name, SMALL)
+    with pytest.raises(UserError, match=r"key: .*could run any code .* docs/weights\.md"):
+        load_resnet("key", tmp_path / name, SMALL)
     assert not (tmp_path / "mark").exists()
 
 
@@ -277,11 +277,11 @@ def test_a_file_that_holds_no_weights_is_told_by_its_name(tmp_path: Path, name: 
     elif name == "text.pt":
         (tmp_path / name).write_text("404: not found\n")
     with pytest.raises(UserError, match=rf"^key: .*{name}"):
-        load_checkpoint("key", tmp_path / name, SMALL)
+        load_resnet("key", tmp_path / name, SMALL)
 
 
 def test_the_documented_conversion_opens_arrays_and_nothing_else(tmp_path: Path) -> None:
-    page = Path(__file__).resolve().parent.parent / "docs" / "checkpoints.md"
+    page = Path(__file__).resolve().parents[2] / "docs" / "weights.md"
     script = tmp_path / "convert.py"
     script.write_text(page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0])
     arrays = {name: tensor.numpy() for name, tensor in small_tensors().items()}
@@ -297,4 +297,4 @@ def test_the_documented_conversion_opens_arrays_and_nothing_else(tmp_path: Path)
     converted = load_file(tmp_path / "good.safetensors")
     assert set(converted) == set(arrays)
     np.testing.assert_array_equal(converted["conv1.weight"].numpy(), arrays["conv1.weight"])
-    assert load_checkpoint("key", tmp_path / "good.safetensors", SMALL).head_size == 4
+    assert load_resnet("key", tmp_path / "good.safetensors", SMALL).head_size == 4

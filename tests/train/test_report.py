@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 import stages.evaluate
 import stages.report
 import stages.train
-from pipeline.corpora.labels import IEMOCAP, MELD
+from pipeline.corpora.annotations.labels import IEMOCAP, MELD
 from pipeline.features.file import Features, write_features
 from pipeline.manifest import Medium, Utterance, write_table
 from pipeline.params import MODALITIES

@@ -1,6 +1,6 @@
-"""The layouts in which face checkpoints are passed around: names of tensors, form, normalisation.
+"""The namings in which face weights files are passed around: names of tensors, form, normalisation.
 
-Every layout is brought to torchvision's names, which ``pipeline.encoders.resnets.network`` uses.
+Every naming is brought to torchvision's names, which ``pipeline.encoders.resnets.network`` uses.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ VGGFACE2 = Normalisation("VGGFace2 mean of BGR", (91.4953, 103.8827, 131.0912), 
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How a checkpoint writes a ResNet down."""
+class Naming:
+    """How a weights file writes a ResNet down."""
 
     name: str
     rename: Callable[[str], str] = str
-    """A tensor's name to torchvision's; a name that the layout does not know stays."""
+    """A tensor's name to torchvision's; a name that the naming does not know stays."""
     variant: Variant = TORCHVISION
     normalisation: Normalisation = IMAGENET
 
@@ -80,24 +80,24 @@ def _rename_transformers(name: str) -> str:
     return f"layer{int(stage) + 1}.{block}.{layer}.{kind}"
 
 
-LAYOUTS = {
-    "torchvision": Layout("torchvision"),
-    "authors": Layout("MultiEMO's VisExtNet", _rename_authors),
-    "transformers": Layout("transformers", _rename_transformers),
+NAMINGS = {
+    "torchvision": Naming("torchvision"),
+    "authors": Naming("MultiEMO's VisExtNet", _rename_authors),
+    "transformers": Naming("transformers", _rename_transformers),
     # Converted from Caffe; the names are torchvision's.
-    "vggface2": Layout("VGGFace2", str, CAFFE, VGGFACE2),
+    "vggface2": Naming("VGGFace2", str, CAFFE, VGGFACE2),
 }
 VGGFACE2_IDENTITIES = 8631
 
 
 def recognise(names: Collection[str], head_size: int, architecture: Architecture) -> str | None:
-    """The layout of a checkpoint, a key of LAYOUTS, by its tensors' names; None if it is none of them.
+    """The naming of a weights file, a key of NAMINGS, by its tensors' names; None if it is none of them.
 
     The published VGGFace2 networks have torchvision's names.  They are told by squeeze and excitation,
     which torchvision's do not have, or by a ResNet-50's head for 8631 people.
     """
     for key in ("torchvision", "authors", "transformers"):
-        if "conv1.weight" in map(LAYOUTS[key].rename, names):
+        if "conv1.weight" in map(NAMINGS[key].rename, names):
             published = head_size == VGGFACE2_IDENTITIES and architecture != ARCHITECTURES["resnet101"]
             vggface2 = key == "torchvision" and (architecture.squeeze or published)
             return "vggface2" if vggface2 else key

@@ -1,4 +1,4 @@
-"""Bottleneck ResNets (He et al. 2016) in the variants that face checkpoints come in.
+"""Bottleneck ResNets (He et al. 2016) in the variants that face weights files come in.
 
 Modules are named as torchvision names them, so that its state dicts load as they are.
 """

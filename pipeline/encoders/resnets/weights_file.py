@@ -1,6 +1,6 @@
 """The one door for face weights: read a file without running its code, recognise it, check all of it.
 
-docs/checkpoints.md tells users what may come in.
+docs/weights.md tells users what may come in.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline.encoders.resnets.namings import LAYOUTS, Layout, Normalisation, recognise
+from pipeline.encoders.resnets.namings import NAMINGS, Naming, Normalisation, recognise
 from pipeline.encoders.resnets.network import ARCHITECTURES, Architecture, ResNet, Variant
 from pipeline.errors import UserError
 
@@ -31,33 +31,33 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class ResNetFile:
     """A network as its file describes it."""
 
     network: ResNet
     """In eval mode, on the CPU, float32."""
-    layout: Layout
+    naming: Naming
     head_size: int
     """0 where the file holds no head."""
 
 
-def load_checkpoint(key: str, path: Path, architecture: Architecture, layout: str = AUTO) -> Checkpoint:
+def load_resnet(key: str, path: Path, architecture: Architecture, naming: str = AUTO) -> ResNetFile:
     """The network in a weights file, or in a folder as transformers writes it.
 
-    ``key`` is the param that names it, for errors; ``layout`` a key of LAYOUTS, or ``auto``.  UserError
-    if the file cannot be read safely, is in no known layout, or does not fit the architecture in every
+    ``key`` is the param that names it, for errors; ``naming`` a key of NAMINGS, or ``auto``.  UserError
+    if the file cannot be read safely, is in no known naming, or does not fit the architecture in every
     tensor's name and shape.
     """
     file = path / "model.safetensors" if path.is_dir() else path
     tensors = _strip_prefix(read_tensors(key, file))
-    found = recognise(tensors, _head_size(tensors), architecture) if layout == AUTO else layout
+    found = recognise(tensors, _head_size(tensors), architecture) if naming == AUTO else naming
     if found is None:
         names = ", ".join(list(tensors)[:SHOWN])
         raise UserError(
-            f"{key}: {file} is no ResNet in a layout that is known ({', '.join(LAYOUTS)});"
-            f" its tensors are {names}, ...; docs/checkpoints.md shows each layout"
+            f"{key}: {file} is no ResNet in a naming that is known ({', '.join(NAMINGS)});"
+            f" its tensors are {names}, ...; docs/weights.md shows each naming"
         )
-    form = LAYOUTS[found]
+    form = NAMINGS[found]
     if path.is_dir():
         form = _read_transformers_config(key, path, form)
     state = {form.rename(name): tensor for name, tensor in tensors.items()}
@@ -67,7 +67,7 @@ def load_checkpoint(key: str, path: Path, architecture: Architecture, layout: st
     _check(key, file, state, network, form, architecture)
     counters = {name: torch.tensor(0) for name in network.state_dict() if _is_counter(name)}
     network.load_state_dict(state | counters, assign=True)
-    return Checkpoint(network.eval(), form, head_size)
+    return ResNetFile(network.eval(), form, head_size)
 
 
 def read_tensors(key: str, path: Path) -> dict[str, Tensor]:
@@ -89,7 +89,7 @@ def read_tensors(key: str, path: Path) -> dict[str, Tensor]:
         raise UserError(
             f"{key}: {path} is a pickle that holds more than tensors, and opening it could run any code in"
             f" it, so it stays closed ({reason[:200]}); convert it to .safetensors once, as"
-            " docs/checkpoints.md shows"
+            " docs/weights.md shows"
         ) from None
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -130,7 +130,7 @@ def _is_counter(name: str) -> bool:
 
 
 def _check(
-    key: str, file: Path, state: Mapping[str, Tensor], network: ResNet, form: Layout, wanted: Architecture
+    key: str, file: Path, state: Mapping[str, Tensor], network: ResNet, form: Naming, wanted: Architecture
 ) -> None:
     """UserError, listing the first of each kind, unless the state has the network's names and shapes."""
     expected = {name: tensor.shape for name, tensor in network.state_dict().items() if not _is_counter(name)}
@@ -156,7 +156,7 @@ def _check(
         if architecture != wanted and _structure(state) == (architecture.blocks, architecture.squeeze)
     )
     raise UserError(
-        f"{key}: {file}, in the layout of {form.name}, does not fit a {wanted.name}: {listed}{hint}"
+        f"{key}: {file}, in the naming of {form.name}, does not fit a {wanted.name}: {listed}{hint}"
     )
 
 
@@ -167,8 +167,8 @@ def _structure(state: Mapping[str, Tensor]) -> tuple[tuple[int, ...], bool]:
     return tuple(map(len, blocks)), "layer1.0.conv4.weight" in state
 
 
-def _read_transformers_config(key: str, folder: Path, layout: Layout) -> Layout:
-    """The layout with the form and normalisation that the folder's own files name."""
+def _read_transformers_config(key: str, folder: Path, naming: Naming) -> Naming:
+    """The naming with the form and normalisation that the folder's own files name."""
     config = _read_json(key, folder / "config.json")
     defaults = {"model_type": "resnet", "layer_type": "bottleneck", "hidden_act": "relu"}
     refused = {name: config[name] for name, only in defaults.items() if config.get(name, only) != only}
@@ -176,11 +176,11 @@ def _read_transformers_config(key: str, folder: Path, layout: Layout) -> Layout:
         refused["downsample_in_first_stage"] = True
     if refused:
         raise UserError(
-            f"{key}: {folder}/config.json asks for {refused}; a {LAYOUTS['transformers'].name} model must be"
+            f"{key}: {folder}/config.json asks for {refused}; a {NAMINGS['transformers'].name} model must be"
             f" a ResNet with {defaults}"
         )
     variant = Variant(stride_on_first=bool(config.get("downsample_in_bottleneck")))
-    normalisation = layout.normalisation
+    normalisation = naming.normalisation
     if (folder / "preprocessor_config.json").is_file():
         wanted = _read_json(key, folder / "preprocessor_config.json")
         normalisation = Normalisation(
@@ -189,7 +189,7 @@ def _read_transformers_config(key: str, folder: Path, layout: Layout) -> Layout:
             tuple(wanted.get("image_std", normalisation.std)),
             float(wanted.get("rescale_factor", normalisation.scale)),
         )
-    return replace(layout, variant=variant, normalisation=normalisation)
+    return replace(naming, variant=variant, normalisation=normalisation)
 
 
 def _read_json(key: str, path: Path) -> dict[str, Any]:

@@ -1,0 +1,115 @@
+"""Faces to one vector per utterance: cut out every face, embed it, pool [3.3.3]."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipeline import runtime
+from pipeline.encoders.visual import VisualEncoder
+from pipeline.media.clips import map_ahead
+from pipeline.media.decoding import MediaError
+from pipeline.media.frames import frames_at
+from pipeline.params import VisualParams
+from pipeline.store.h5 import Arrays
+
+
+@dataclass(frozen=True)
+class ClipFaces:
+    """A clip and the faces found in it: what a worker needs to embed them."""
+
+    path: str
+    """Relative to the corpus root."""
+    reason: str
+    """Why there are no faces; empty where there are some."""
+    frame_index: np.ndarray
+    """int64 [F], ascending: the frame of each face."""
+    box_px: np.ndarray
+    """float32 [F, 4]: left, top, right, bottom; the largest face of a frame first."""
+
+    def largest(self) -> ClipFaces:
+        """The same clip with the largest face of each frame."""
+        left, top, right, bottom = self.box_px.T
+        by_frame_and_size = np.lexsort((-(right - left) * (bottom - top), self.frame_index))
+        _, first_of_frame = np.unique(self.frame_index[by_frame_and_size], return_index=True)
+        kept = by_frame_and_size[first_of_frame]
+        return replace(self, frame_index=self.frame_index[kept], box_px=self.box_px[kept])
+
+
+def embed_dialogue(
+    clips: Sequence[ClipFaces], root: Path, encoder: VisualEncoder, params: VisualParams
+) -> Arrays:
+    """Features and reasons of all clips of a dialogue, decoding every file once."""
+    if params.pooling == "largest":
+        clips = [clip.largest() for clip in clips]
+    features = np.zeros((len(clips), encoder.dimension), np.float32)
+    reasons = [clip.reason for clip in clips]
+    places_by_file: dict[str, list[int]] = {}
+    for place, clip in enumerate(clips):
+        if not clip.reason:
+            places_by_file.setdefault(clip.path, []).append(place)
+
+    def attempt(path: str) -> list[np.ndarray] | MediaError:
+        try:
+            return cut_faces(root / path, [clips[place] for place in places_by_file[path]], params)
+        except MediaError as error:
+            return error
+
+    ahead = map_ahead(attempt, places_by_file, runtime.decode_threads())
+    for places, crops in zip(places_by_file.values(), ahead, strict=True):
+        if isinstance(crops, MediaError):
+            for place in places:
+                reasons[place] = str(crops)
+            continue
+        for place, faces in zip(places, crops, strict=True):
+            # Batches never mix clips, so that a clip's vector does not depend on its neighbours.
+            embeddings = encoder.embed(faces)
+            features[place] = pool(embeddings, clips[place].frame_index, params.pooling)
+    return {
+        "features": features,
+        "reason": np.array(reasons),
+        "device": np.array([runtime.device_name()]),
+    }
+
+
+def cut_faces(path: Path, clips: Sequence[ClipFaces], params: VisualParams) -> list[np.ndarray]:
+    """The faces of each clip of a file, uint8 [F, size, size, 3]; MediaError if it cannot be decoded."""
+    crops = [
+        np.empty((len(clip.box_px), params.crop_size_px, params.crop_size_px, 3), np.uint8) for clip in clips
+    ]
+    for number, image in frames_at(path, {int(number) for clip in clips for number in clip.frame_index}):
+        for clip, faces in zip(clips, crops, strict=True):
+            for face in np.flatnonzero(clip.frame_index == number):
+                faces[face] = crop_face(image, clip.box_px[face], params.crop_margin, params.crop_size_px)
+    return crops
+
+
+def pool(embeddings: np.ndarray, frame_index: np.ndarray, pooling: str) -> np.ndarray:
+    """One vector [D] from those of all faces [F, D] of a clip, which lie frame by frame."""
+    if pooling == "frames":
+        frames = [embeddings[frame_index == number].mean(axis=0) for number in np.unique(frame_index)]
+        return np.mean(frames, axis=0)
+    return embeddings.mean(axis=0)
+
+
+def crop_face(image: np.ndarray, box_px: np.ndarray, margin: float, size_px: int) -> np.ndarray:
+    """A face as RGB uint8 [size, size, 3], cut as a square around its box and resized with antialiasing.
+
+    The square is the box's longer side plus ``margin`` of it on each side; beyond the image, the
+    image's edge is repeated.
+    """
+    left, top, right, bottom = box_px.astype(float)
+    half = max(right - left, bottom - top) * (0.5 + margin)
+    x, y = (left + right) / 2, (top + bottom) / 2
+    square = np.array([x - half, y - half, x + half, y + half])
+    height, width = image.shape[:2]
+    beyond = math.ceil(max(0, -square.min(), square[2] - width, square[3] - height))
+    padded = Image.fromarray(np.pad(image, ((beyond, beyond), (beyond, beyond), (0, 0)), mode="edge"))
+    # Pillow's resize averages over the source pixels of each target pixel, at sub-pixel positions.
+    face = padded.resize((size_px, size_px), Image.Resampling.BILINEAR, box=tuple(square + beyond))
+    return np.asarray(face)

@@ -1,0 +1,105 @@
+"""The faces in a dialogue's clips: frames sampled evenly, and every face in them by MTCNN [3.3.3].
+
+Per utterance how many frames were looked at; per face its utterance, frame, box, probability and five
+landmarks, in pixels of the original image; in each frame the largest face first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import runtime
+from pipeline.encoders.pretrained import prepare_torch
+from pipeline.faces.detector import FaceDetector
+from pipeline.media.clips import Clip, iterate_frames
+from pipeline.media.decoding import MediaError
+from pipeline.media.frames import SampledFrames
+from pipeline.params import FacesParams
+from pipeline.store.h5 import Arrays
+
+NO_FACES: Arrays = {
+    "face_utterance": np.empty(0, np.int64),
+    "frame_index": np.empty(0, np.int64),
+    "box_px": np.empty((0, 4), np.float32),
+    "probability": np.empty(0, np.float32),
+    "landmarks_px": np.empty((0, 5, 2), np.float32),
+}
+NO_CLIPS: Arrays = {
+    **NO_FACES,
+    "frames_sampled": np.empty(0, np.int64),
+    "reason": np.empty(0, str),
+    "device": np.empty(0, str),
+}
+
+
+def find_faces_of_dialogue(clips: Sequence[Clip], root: Path, params: FacesParams) -> Arrays:
+    """Faces of all clips of a dialogue, ``face_utterance`` counting from its first clip."""
+    parts: list[Arrays] = [{}] * len(clips)
+    threads = runtime.decode_threads()
+    for place, frames in iterate_frames(clips, root, params.frames_per_utterance, threads):
+        if isinstance(frames, MediaError):
+            faces, sampled, reason = NO_FACES, 0, str(frames)
+        else:
+            faces = find_faces(frames, clips[place].crop, params)
+            sampled, reason = len(frames.images), "" if len(faces["box_px"]) else "no face found"
+        parts[place] = {
+            **faces,
+            "face_utterance": np.full(len(faces["box_px"]), place),
+            "frames_sampled": np.array([sampled]),
+            "reason": np.array([reason]),
+            "device": np.empty(0, str),
+        }
+    return _stack(parts) | {"device": np.array([runtime.device_name()])}
+
+
+def find_faces(frames: SampledFrames, crop: str, params: FacesParams) -> Arrays:
+    """Faces in one part of the sampled frames, in the frames' own numbers and coordinates."""
+    # An image's size may change in the middle of a stream, and the part's corner with it.
+    parts = [crop_box_px(crop, image.shape[1], image.shape[0]) for image in frames.images]
+    found = _load_detector(params).detect(
+        [
+            image[top:bottom, left:right]
+            for image, (left, top, right, bottom) in zip(frames.images, parts, strict=True)
+        ]
+    )
+    corner = np.array([part[:2] for part in parts], np.float32)[found.image]
+    return {
+        "frame_index": np.array(frames.indices)[found.image],
+        "box_px": found.box_px + np.tile(corner, 2),
+        "probability": found.probability,
+        "landmarks_px": found.landmarks_px + corner[:, None],
+    }
+
+
+def crop_box_px(crop: str, width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the part of an image that ``crop`` names, see manifest.Medium.
+
+    >>> crop_box_px("right", 720, 480)
+    (360, 0, 720, 480)
+    """
+    fractions = {"": "0 0 1 1", "left": "0 0 0.5 1", "right": "0.5 0 1 1"}.get(crop, crop)
+    left, top, right, bottom = map(float, fractions.split())
+    return round(left * width), round(top * height), round(right * width), round(bottom * height)
+
+
+def _stack(parts: Sequence[Arrays]) -> Arrays:
+    """Arrays of all clips, one below the other."""
+    return {
+        name: np.concatenate([empty, *(part[name] for part in parts)]) for name, empty in NO_CLIPS.items()
+    }
+
+
+@cache
+def _load_detector(params: FacesParams) -> FaceDetector:
+    """One detector per process and setting."""
+    prepare_torch()
+    return FaceDetector(
+        min_face_size_px=params.min_face_size_px,
+        thresholds=params.thresholds,
+        scale_factor=params.scale_factor,
+        device=runtime.device(),
+    )

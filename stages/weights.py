@@ -1,0 +1,38 @@
+"""Which weights the encoders of a corpus have: weights.json, with commits of hub models and digests.
+
+What is named by a branch is asked for its commit once; the item store remembers it, so that all clones keep
+to it until params.yaml names another (``multiemo pin``).  Untrained encoders, and kinds without weights, have
+no entry.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.encoders.weights import Weights, pin_weights, write_pinned
+from pipeline.params import UNTRAINED, WeightsParams, read_kind, read_params
+
+KINDS = {
+    "text": "pipeline.encoders.text",
+    "audio": "pipeline.encoders.audio",
+    "visual": "pipeline.encoders.visual",
+}
+
+
+def main(corpus: str) -> None:
+    """Write ``data/<corpus>/weights.json``; UserError if weights cannot be had or are not those meant."""
+    params = read_params().corpus(corpus)
+    pinned: dict[str, Weights] = {}
+    for modality in params.modalities:
+        key = f"corpora.{corpus}.{modality}.encoder"
+        encoder = read_kind(KINDS[modality], params.encoder(modality), key).params
+        if isinstance(encoder, WeightsParams) and encoder.weights != UNTRAINED:
+            pinned[modality] = pin_weights(key, encoder)
+            commit = pinned[modality].commit
+            at = f" at commit {commit}" if commit else ""
+            print(f"weights: {modality}: {encoder.weights}{at}", flush=True)
+    path = Path("data", corpus, "weights.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_pinned(path, pinned)
+    if not pinned:
+        print("weights: no encoder has any")
