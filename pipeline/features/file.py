@@ -17,7 +17,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,16 @@ class ModalityFeatures:
     """str [D]: what the extractor calls its features; None where it names none."""
     digest: np.ndarray | None = None
     """str [N]: ``row_digests`` as the file holds them; None before the features were written."""
+
+    def take(self, rows: np.ndarray) -> ModalityFeatures:
+        """The modality of some utterances: int [M], rows of these, in the order wanted."""
+        return replace(
+            self,
+            features=self.features[rows],
+            observed=self.observed[rows],
+            reason=self.reason[rows],
+            digest=None if self.digest is None else self.digest[rows],
+        )
 
 
 @dataclass(frozen=True)
