@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import groupby
 
 import numpy as np
 
 from pipeline.corpora.labels import IEMOCAP, MELD
 from pipeline.errors import UserError
-from pipeline.features.file import UNLABELLED, Features
+from pipeline.features.file import UNLABELLED, UTTERANCE_COLUMNS, Features, count_positions
 
 _MELD_DIALOGUE = re.compile(r"(train|dev|test)_dia(\d+)")
 _IEMOCAP_UTTERANCE = re.compile(r"Ses0[1-5][FM]_\w+_[FM]\w{3}")
@@ -50,19 +49,10 @@ def only_labelled(features: Features) -> Features:
             f"{features.corpus}: no utterance has a label, and this export holds labelled ones only;"
             f" --to parquet or --to datasets takes them"
         )
-    dialogue = features.dialogue[rows]
-    columns = {
-        name: getattr(features, name)[rows]
-        for name in ("id", "split", "speaker", "label", "text", "start_s", "end_s")
-    }
-    position = np.array([place for _, group in groupby(dialogue) for place, _ in enumerate(group)])
-    return replace(
-        features,
-        **columns,
-        dialogue=dialogue,
-        position=position,
-        modalities={name: modality.take(rows) for name, modality in features.modalities.items()},
-    )
+    columns = {name: getattr(features, name)[rows] for name in UTTERANCE_COLUMNS}
+    columns["position"] = count_positions(columns["dialogue"])
+    modalities = {name: modality.take(rows) for name, modality in features.modalities.items()}
+    return replace(features, **columns, modalities=modalities)
 
 
 def require_modalities(features: Features, export: str) -> Mapping[str, np.ndarray]:
