@@ -4,71 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.errors import UserError
+from pipeline.features.dialogues import find_dialogues, number_speakers
 from pipeline.features.file import Features
+from pipeline.features.standardisation import Standardisation as Standardisation
+from pipeline.features.standardisation import fit_standardisation as fit_standardisation
 from train.packing import Layout
 
 IGNORED_LABEL = -1
 """Label of unlabelled utterances: no loss and no metric counts them."""
-
-CLIP_STD = 10.0
-"""Standardised features are cut off here.  A functional that is all but constant in training can
-lie thousands of standard deviations away in one clip of another split, and would drown the rest."""
-
-_ROWS_AT_ONCE = 1024  # bounds the float64 copies
-
-
-@dataclass(frozen=True)
-class Standardisation:
-    """Mean and scale of each feature over the observed training utterances; float64 [D] each."""
-
-    mean: dict[str, np.ndarray]
-    scale: dict[str, np.ndarray]
-    """1 / standard deviation; 0 for a feature that is constant in training, which so becomes 0."""
-
-    def apply(self, modality: str, features: np.ndarray, observed: np.ndarray) -> np.ndarray:
-        """Features [N, D] in standard deviations from the mean, within CLIP_STD; 0 where not observed."""
-        standardised = np.zeros(features.shape, np.float32)
-        for start in range(0, len(features), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
-            z = (features[rows].astype(np.float64) - self.mean[modality]) * self.scale[modality]
-            standardised[rows] = np.where(observed[rows, None], z.clip(-CLIP_STD, CLIP_STD), 0)
-        return standardised
-
-
-def fit_standardisation(features: Features, modalities: Sequence[str]) -> Standardisation:
-    """Statistics of the observed utterances of the training split.
-
-    Computed in two passes in float64, because openSMILE's functionals reach 1e13.  UserError if a
-    modality was observed in no training utterance.
-    """
-    statistics = Standardisation({}, {})
-    for name in modalities:
-        modality = features.modalities[name]
-        rows = modality.features[modality.observed & (features.split == "train")]
-        if not len(rows):
-            raise UserError(
-                f"{features.corpus}: no training utterance has {name} features; quarantine.csv says why; "
-                f"mend it, or leave {name} out of train.modalities"
-            )
-        mean = rows.mean(axis=0, dtype=np.float64)
-        squares, largest = np.zeros_like(mean), np.zeros_like(mean)
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            some = rows[start : start + _ROWS_AT_ONCE]
-            squares += np.square(some - mean).sum(axis=0)
-            largest = np.maximum(largest, np.abs(some).max(axis=0))
-        std = np.sqrt(squares / len(rows))
-        # A spread below the resolution of float32 is rounding, not information.
-        varies = std > np.finfo(np.float32).eps * largest
-        statistics.mean[name] = mean
-        statistics.scale[name] = np.divide(1.0, std, out=np.zeros_like(std), where=varies)
-    return statistics
 
 
 @dataclass(frozen=True)
@@ -111,8 +59,7 @@ class Dialogues:
     @classmethod
     def from_features(cls, features: Features, standardisation: Standardisation) -> Dialogues:
         """The modalities that the standardisation knows; on the CPU."""
-        spans = _dialogue_spans(features)
-        speaker = _number_speakers(features.speaker, spans)
+        dialogues, speaker = find_dialogues(features), number_speakers(features)
         used = {name: features.modalities[name] for name in standardisation.mean}
         return cls(
             features={
@@ -124,7 +71,7 @@ class Dialogues:
             speakers=int(speaker.max(initial=-1)) + 1,
             label=torch.from_numpy(features.label.astype(np.int64)),
             spans={
-                split: [span for span in spans if features.split[span.start] == split]
+                split: [dialogue.rows for dialogue in dialogues if dialogue.split == split]
                 for split in ("train", "dev", "test")
             },
             label_names=features.label_names,
@@ -164,20 +111,3 @@ class Dialogues:
         """Batches of at most ``batch_dialogues`` dialogues, in the order given."""
         for start in range(0, len(dialogues), batch_dialogues):
             yield self.batch(dialogues[start : start + batch_dialogues])
-
-
-def _dialogue_spans(features: Features) -> list[range]:
-    """Rows of each dialogue, in the file's order; its utterances are contiguous."""
-    changes = np.flatnonzero(features.dialogue[1:] != features.dialogue[:-1]) + 1
-    edges = [0, *changes.tolist(), len(features)]
-    return [range(start, stop) for start, stop in pairwise(edges) if stop > start]
-
-
-def _number_speakers(names: np.ndarray, spans: Sequence[range]) -> np.ndarray:
-    """int64 [N]: the speakers of each dialogue, numbered from 0 by first appearance."""
-    numbers = np.zeros(len(names), np.int64)
-    for span in spans:
-        seen: dict[str, int] = {}
-        for row in span:
-            numbers[row] = seen.setdefault(str(names[row]), len(seen))
-    return numbers

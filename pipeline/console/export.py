@@ -1,54 +1,37 @@
-"""``multiemo export``: a feature file in the layout that another codebase reads."""
+"""``multiemo export``: a feature file in the form that another codebase reads."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from pipeline.console.shared.modules import list_modules
 from pipeline.errors import UserError
-from pipeline.exports.content import only_labelled
-from pipeline.exports.conversations import other_widths, write_dialoguernn, write_mmgcn, write_multiemo
-from pipeline.exports.merbench import write_merbench
-from pipeline.exports.reduction import fit_reduction, write_reduction
-from pipeline.exports.sequences import write_mmsa
-from pipeline.exports.tables import write_datasets, write_parquet
+from pipeline.exports.shared.content import only_labelled
+from pipeline.exports.shared.reduction import Reduction, fit_reduction, write_reduction
 from pipeline.features.file import Features, read_features
 
-
-@dataclass(frozen=True)
-class Layout:
-    """One layout; ``write(folder, features)`` returns what it wrote."""
-
-    write: Callable[[Path, Features], list[str]]
-    about: str
-    unlabelled: bool = False
-    """Whether it has a place for utterances without a label."""
-
-
-LAYOUTS = {
-    "multiemo": Layout(write_multiemo, "the MultiEMO authors' code: Data/<CORPUS>/, four pickles"),
-    "dialoguernn": Layout(write_dialoguernn, "DialogueRNN and its kin on IEMOCAP: IEMOCAP_features.pkl"),
-    "mmgcn": Layout(write_mmgcn, "MMGCN, MM-DFN: MELD_features_raw1.pkl, or IEMOCAP_features.pkl"),
-    "mmsa": Layout(write_mmsa, "MMSA, as MMSA-FET writes: feature.pkl"),
-    "merbench": Layout(write_merbench, "MERBench: features/*-UTT/ and label.npz"),
-    "parquet": Layout(write_parquet, "train.parquet, dev.parquet, test.parquet", unlabelled=True),
-    "datasets": Layout(write_datasets, "Hugging Face: a folder for load_from_disk", unlabelled=True),
-}
+EXPORTS = "pipeline.exports"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``multiemo export``."""
-    layouts = "\n".join(f"  {name:<12} {layout.about}" for name, layout in LAYOUTS.items())
+    exports = list_modules(EXPORTS)
+    lines = "\n".join(f"  {name:<12} {line}" for name, line in exports.items())
     parser.description = (
-        f"Write a feature file in the layout that another codebase reads unchanged:\n{layouts}\n"
+        f"Write a feature file in the form that another codebase reads unchanged:\n{lines}\n"
         "docs/exports.md describes each, and what of it could not be checked."
     )
+    parser.epilog = (
+        "example:\n  multiemo export data/demo/features.h5 --to mmgcn --reduce audio=300 -o exports/demo"
+    )
     parser.add_argument("file", type=Path, help="a features.h5")
-    parser.add_argument("--to", choices=LAYOUTS, required=True, metavar="LAYOUT", help="one of the above")
+    parser.add_argument("--to", choices=exports, required=True, metavar="NAME", help="one of the above")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="new or empty")
     parser.add_argument(
         "--reduce",
@@ -62,61 +45,50 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(given: argparse.Namespace) -> int:
-    folder: Path = given.output
+def _run(arguments: argparse.Namespace) -> int:
+    folder: Path = arguments.output
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: is not an empty folder; name a new one with -o")
-    layout = LAYOUTS[given.to]
-    twice = [name for name, count in Counter(name for name, _ in given.reduce).items() if count > 1]
+    twice = [name for name, count in Counter(name for name, _ in arguments.reduce).items() if count > 1]
     if twice:
         raise UserError(f"--reduce {twice[0]}: given more than once")
-    features = read_features(given.file)
-    written = []
-    for name, dimension in given.reduce:
-        features, note = _reduce(features, name, dimension, folder)
-        written.append(note)
-    whole = len(features)
-    if not layout.unlabelled:
-        features = only_labelled(features)
-    written += layout.write(folder, features)
-    print(f"{folder}: {len(features)} utterances of {features.corpus} for {given.to}")
-    for line in written:
+    export = importlib.import_module(f"{EXPORTS}.{arguments.to}")
+    features, reductions = read_features(arguments.file), {}
+    for name, dimension in arguments.reduce:
+        features, reductions[name] = _reduce(features, name, dimension)
+    exported = features if export.UNLABELLED else only_labelled(features)
+    lines = export.write(folder, exported)
+    print(f"{folder}: {len(exported)} utterances of {features.corpus} for {arguments.to}")
+    for name, reduction in reductions.items():
+        path = folder / f"reduction_{name}.npz"
+        write_reduction(path, reduction)
+        print(f"  {path.name}: {reduction}")
+    for line in lines:
         print(f"  {line}")
-    for note in _notes(given.to, layout, features, whole - len(features)):
+    notes = [] if export.UNLABELLED else [*_losses(features, exported)]
+    if hasattr(export, "notes"):
+        notes += export.notes(exported)
+    for note in notes:
         print(f"note: {note}")
     return 0
 
 
-def _reduce(features: Features, name: str, dimension: int, folder: Path) -> tuple[Features, str]:
+def _reduce(features: Features, name: str, dimension: int) -> tuple[Features, Reduction]:
     if name not in features.modalities:
         stored = ", ".join(features.modalities)
         raise UserError(f"--reduce {name}={dimension}: the file has no {name} features (it has: {stored})")
     reduction = fit_reduction(features, name, dimension)
-    path = folder / f"reduction_{name}.npz"
-    write_reduction(path, reduction)
     reduced = reduction.apply(features.modalities[name])
-    share = 100 * reduction.explained_variance_ratio.sum()
-    return (
-        replace(features, modalities=features.modalities | {name: reduced}),
-        f"{path.name}: {len(reduction.mean)} to {dimension} dimensions, {share:.1f} % of the variance",
-    )
+    return replace(features, modalities=features.modalities | {name: reduced}), reduction
 
 
-def _notes(name: str, layout: Layout, features: Features, left_out: int) -> list[str]:
-    notes = []
-    if left_out:
-        notes.append(f"{left_out} unlabelled utterances are left out: the layout has no place for them")
-    for modality, values in features.modalities.items():
-        absent = int((~values.observed).sum())
-        if absent and not layout.unlabelled:
-            notes.append(f"{absent} utterances have zeros for {modality}, which was not observed")
-    if name == "multiemo":
-        for modality, width in other_widths(features).items():
-            found = features.modalities[modality].features.shape[1]
-            way_out = f"--reduce {modality}={width}, or " if found > width else ""
-            way_out += "change it there"
-            notes.append(f"{modality} has {found} dimensions, and the authors' code says {width}: {way_out}")
-    return notes
+def _losses(features: Features, labelled: Features) -> Iterator[str]:
+    """What an export that holds labelled utterances and their vectors alone cannot tell its reader."""
+    if left_out := len(features) - len(labelled):
+        yield f"{left_out} unlabelled utterances are left out: the export has no place for them"
+    for name, modality in labelled.modalities.items():
+        if absent := int((~modality.observed).sum()):
+            yield f"{absent} utterances have zeros for {name}, which was not observed"
 
 
 def _reduction(text: str) -> tuple[str, int]:

@@ -21,34 +21,37 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "of each modality and why the rest was not; and how the features were made. The features themselves\n"
         "are not read: `multiemo verify` does that."
     )
+    parser.epilog = "example:\n  multiemo inspect data/demo/features.h5"
     parser.add_argument("file", type=Path, help="a features.h5")
     parser.add_argument("--json", action="store_true", help="everything, for programs")
     parser.set_defaults(run=_run)
 
 
-def _run(given: argparse.Namespace) -> int:
-    found = inspect_features(given.file)
-    if given.json:
-        print(json.dumps(dataclasses.asdict(found), indent=2, ensure_ascii=False))
+def _run(arguments: argparse.Namespace) -> int:
+    inspection = inspect_features(arguments.file)
+    if arguments.json:
+        print(json.dumps(dataclasses.asdict(inspection), indent=2, ensure_ascii=False))
     else:
-        print("\n".join(describe(found)))
+        print("\n".join(describe(inspection)))
     return 0
 
 
-def describe(found: Inspection) -> Iterator[str]:
+def describe(inspection: Inspection) -> Iterator[str]:
     """The lines that a person reads."""
-    yield f"{found.path}: features of corpus {found.corpus}, schema {found.schema}, {_size(found.size_bytes)}"
-    yield f"content {found.content_sha256}"
-    yield f"written here {found.modified} (the content holds no time, so that equal runs give equal files)"
+    size = f"{inspection.size_bytes / 1e6:.1f} MB"
+    yield f"{inspection.path}: features of corpus {inspection.corpus}, schema {inspection.schema}, {size}"
+    yield f"content {inspection.content_sha256}"
+    written = inspection.modified
+    yield f"written here {written} (the content holds no time, so that equal runs give equal files)"
     yield ""
-    yield from _describe_splits(found)
-    for name, modality in found.modalities.items():
+    yield from _describe_splits(inspection)
+    for name, modality in inspection.modalities.items():
         yield ""
-        yield from _describe_modality(name, modality, found)
+        yield from _describe_modality(name, modality, inspection)
 
 
-def _describe_splits(found: Inspection) -> Iterator[str]:
-    summaries = found.splits
+def _describe_splits(inspection: Inspection) -> Iterator[str]:
+    summaries = inspection.splits
     rows: list[tuple[str, list[int]]] = [
         (field, [getattr(summary, field) for summary in summaries.values()])
         for field in ("utterances", "dialogues", "speakers")
@@ -65,15 +68,15 @@ def _describe_splits(found: Inspection) -> Iterator[str]:
         yield f"{name:<{width}}" + "".join(f"{count:>9}" for count in counts)
 
 
-def _describe_modality(name: str, modality: ModalitySummary, found: Inspection) -> Iterator[str]:
-    total = found.splits["all"].utterances
+def _describe_modality(name: str, modality: ModalitySummary, inspection: Inspection) -> Iterator[str]:
+    total = inspection.splits["all"].utterances
     yield f"{name}: {modality.dimension} dimensions by {modality.encoder}"
-    seen = ", ".join(
+    by_split = ", ".join(
         f"{part} {modality.observed[part]} of {summary.utterances}"
-        for part, summary in found.splits.items()
+        for part, summary in inspection.splits.items()
         if part != "all" and summary.utterances
     )
-    yield f"  observed      {modality.observed['all']} of {total} utterances ({seen})"
+    yield f"  observed      {modality.observed['all']} of {total} utterances ({by_split})"
     for reason, count in [*modality.reasons.items()][:SHOWN]:
         yield f"  not observed  {count}: {reason}"
     if len(modality.reasons) > SHOWN:
@@ -97,7 +100,3 @@ def _short(digest: str) -> str:
     """The beginning of a SHA-256; other text as it is."""
     is_digest = len(digest) == 64 and set(digest) <= set("0123456789abcdef")
     return f"{digest[:12]}..." if is_digest else digest
-
-
-def _size(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:.1f} MB"

@@ -27,6 +27,7 @@ AGE_UNITS_S = {"d": DAY_S, "w": 7 * DAY_S, "y": 365 * DAY_S}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments and the subcommands of ``multiemo store``."""
     parser.description = "What the item store holds, whether it is sound, and what may go."
+    parser.epilog = "example:\n  multiemo store prune --unreachable --older-than 30d"
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument("--store", type=Path, help="its folder (default: MULTIEMO_STORE or the project's own)")
     actions = parser.add_subparsers(metavar="action", required=True)
@@ -63,8 +64,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     prune.set_defaults(run=_prune)
 
 
-def _ls(given: argparse.Namespace) -> int:
-    root = _root(given)
+def _ls(arguments: argparse.Namespace) -> int:
+    root = _root(arguments)
     files, used = list(list_files(root)), used_keys(DATA)
     print(f"item store {root}")
     row = "{:<12}{:>8}{:>12}{:>12}{:>14}{:>16}"
@@ -88,8 +89,8 @@ def _ls(given: argparse.Namespace) -> int:
     return 0
 
 
-def _verify(given: argparse.Namespace) -> int:
-    root = _root(given)
+def _verify(arguments: argparse.Namespace) -> int:
+    root = _root(arguments)
     files = [file for file in list_files(root) if file.key]
     damaged = list(find_damaged(root, files))
     for file in damaged:
@@ -98,21 +99,23 @@ def _verify(given: argparse.Namespace) -> int:
     return 1 if damaged else 0
 
 
-def _prune(given: argparse.Namespace) -> int:
-    root = _root(given)
+def _prune(arguments: argparse.Namespace) -> int:
+    root = _root(arguments)
     used = used_keys(DATA)
-    if given.unreachable and not used:
+    if arguments.unreachable and not used:
         raise UserError(
             f"--unreachable: there are no outputs in {DATA.absolute()} to tell what is used;"
             f" run this where `dvc repro` or `dvc pull` has been run"
         )
     files = [*list_files(root), *list_checkpoints(runtime.checkpoint_root())]
-    chosen = list(choose_prunable(files, used, unreachable=given.unreachable, older_than_s=given.older_than))
+    chosen = list(
+        choose_prunable(files, used, unreachable=arguments.unreachable, older_than_s=arguments.older_than)
+    )
     for stage in sorted({file.stage for file in chosen}):
         items = [file for file in chosen if file.stage == stage]
         print(f"{stage}: {len(items)} files, {_size(items)}")
     total = f"{len(chosen)} files, {_size(chosen)}"
-    if not given.delete:
+    if not arguments.delete:
         print(f"{total} would go; nothing is deleted without --delete")
         return 0
     for file in chosen:
@@ -124,8 +127,8 @@ def _prune(given: argparse.Namespace) -> int:
     return 0
 
 
-def _root(given: argparse.Namespace) -> Path:
-    root: Path = given.store or runtime.store_root()
+def _root(arguments: argparse.Namespace) -> Path:
+    root: Path = arguments.store or runtime.store_root()
     if not root.is_dir():
         raise UserError(f"no item store at {root}; set MULTIEMO_STORE or --store, or run dvc repro first")
     return root

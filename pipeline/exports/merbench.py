@@ -1,4 +1,4 @@
-"""MERBench's folders: one ``.npy`` for each utterance and modality, and the labels in one ``.npz``.
+"""MERBench: ``features/<modality>-UTT/`` with a file for each utterance, and ``label.npz``.
 
     features/<modality>-UTT/<id>.npy     float32 [D], zero where not observed
     label.npz                            train_corpus, val_corpus, test_corpus:
@@ -18,10 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.exports.content import is_iemocap, is_meld
-from pipeline.exports.pickles import pickle_bytes
+from pipeline.exports.shared.content import is_iemocap, is_meld
+from pipeline.exports.shared.pickles import pickle_bytes
 from pipeline.features.file import Features
 from pipeline.store.h5 import write_atomically
+
+UNLABELLED = False
 
 MELD_CLASSES = ("anger", "joy", "sadness", "neutral", "disgust", "fear", "surprise")
 """In the order of MERBench's numbers."""
@@ -32,8 +34,8 @@ NO_VALENCE = -10
 CORPORA = {"train": "train_corpus", "dev": "val_corpus", "test": "test_corpus"}
 
 
-def write_merbench(folder: Path, features: Features) -> list[str]:
-    """The folders of MERBench for the modalities that there are."""
+def write(folder: Path, features: Features) -> list[str]:
+    """Write the folders of MERBench for the modalities that there are."""
     ids = _ids(features)
     written = []
     for name, modality in features.modalities.items():
@@ -67,12 +69,12 @@ def _corpora(features: Features, ids: list[str]) -> dict[str, dict[str, Any]]:
 
 def _npz(corpora: dict[str, dict[str, Any]]) -> bytes:
     """What ``numpy.savez`` would write of the dicts as arrays of one object, readable by any NumPy."""
-    image = io.BytesIO()
-    with zipfile.ZipFile(image, "w") as archive:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
         for name, corpus in corpora.items():
             member = io.BytesIO()
-            thing = np.array(corpus, dtype=object)
-            np.lib.format.write_array_header_1_0(member, np.lib.format.header_data_from_array_1_0(thing))
+            array = np.array(corpus, dtype=object)
+            np.lib.format.write_array_header_1_0(member, np.lib.format.header_data_from_array_1_0(array))
             # A ZipInfo of its own has a fixed date: the same labels give the same bytes.
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue() + pickle_bytes(thing))
-    return image.getvalue()
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue() + pickle_bytes(array))
+    return content.getvalue()

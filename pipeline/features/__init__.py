@@ -1,4 +1,5 @@
-"""The feature file: writing, reading, verifying, inspecting and joining it; nothing about media or networks.
+"""The feature file: writing, reading, verifying, inspecting and joining it, its dialogues and its statistics;
+nothing about media or networks.
 
 The four names below are for everybody's Python.
 """

@@ -17,7 +17,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ SCHEMA = 2
 SPLITS = ("train", "dev", "test")
 UNLABELLED = -1
 UTTERANCE_COLUMNS = ("id", "split", "dialogue", "position", "speaker", "label", "text", "start_s", "end_s")
+MODALITY_ARRAYS = ("features", "observed", "reason", "digest", "minimum", "maximum")
+"""Of every modality; ``feature_name`` is only where there are names."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,16 @@ class ModalityFeatures:
     """str [D]: what the extractor calls its features; None where it names none."""
     digest: np.ndarray | None = None
     """str [N]: ``row_digests`` as the file holds them; None before the features were written."""
+
+    def take(self, rows: np.ndarray) -> ModalityFeatures:
+        """The modality of some utterances: int [M], rows of these, in the order wanted."""
+        return replace(
+            self,
+            features=self.features[rows],
+            observed=self.observed[rows],
+            reason=self.reason[rows],
+            digest=None if self.digest is None else self.digest[rows],
+        )
 
 
 @dataclass(frozen=True)
@@ -185,6 +197,12 @@ def value_range(features: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray,
     return rows.min(axis=0), rows.max(axis=0)
 
 
+def count_positions(dialogue: np.ndarray) -> np.ndarray:
+    """int64 [N]: place of each utterance in its dialogue, from 0, by the dialogues' names, str [N]."""
+    places = [place for _, rows in groupby(dialogue) for place, _ in enumerate(rows)]
+    return np.array(places, np.int64)
+
+
 def find_problems(features: Features) -> list[str]:
     """Every rule of the format that the content breaks, in words; empty if it is sound."""
     problems = utterance_problems(features)
@@ -212,30 +230,11 @@ def utterance_problems(features: Features) -> list[str]:
     changes = int((features.dialogue[1:] != features.dialogue[:-1]).sum())
     if count and changes + 1 != len(set(features.dialogue.tolist())):
         problems.append("the utterances of a dialogue are not contiguous")
-    elif [*features.position] != [
-        place for _, rows in groupby(features.dialogue) for place, _ in enumerate(rows)
-    ]:
+    elif not np.array_equal(features.position, count_positions(features.dialogue)):
         problems.append("positions do not count the utterances of each dialogue from 0")
     if len({*zip(features.dialogue.tolist(), features.split.tolist(), strict=True)}) > changes + 1:
         problems.append("a dialogue lies in several splits")
     return problems
-
-
-def _modality_arrays(modality: ModalityFeatures, ids: np.ndarray) -> Arrays:
-    """What a file holds of a modality, its summary included."""
-    minimum, maximum = value_range(modality.features, modality.observed)
-    arrays = {
-        "features": modality.features,
-        "observed": modality.observed,
-        "reason": modality.reason,
-        "digest": row_digests(ids, modality.features),
-        # Kept, because to find them a reader would have to go through hundreds of megabytes.
-        "minimum": minimum,
-        "maximum": maximum,
-    }
-    if modality.feature_name is not None:
-        arrays["feature_name"] = modality.feature_name
-    return arrays
 
 
 def modality_problems(modality: ModalityFeatures, ids: np.ndarray) -> list[str]:
@@ -261,6 +260,23 @@ def modality_problems(modality: ModalityFeatures, ids: np.ndarray) -> list[str]:
             others = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
             problems.append(f"rows that are not what was written: {', '.join(wrong[:3])}{others}")
     return problems
+
+
+def _modality_arrays(modality: ModalityFeatures, ids: np.ndarray) -> Arrays:
+    """What a file holds of a modality, its summary included."""
+    minimum, maximum = value_range(modality.features, modality.observed)
+    arrays = {
+        "features": modality.features,
+        "observed": modality.observed,
+        "reason": modality.reason,
+        "digest": row_digests(ids, modality.features),
+        # Kept, because to find them a reader would have to go through hundreds of megabytes.
+        "minimum": minimum,
+        "maximum": maximum,
+    }
+    if modality.feature_name is not None:
+        arrays["feature_name"] = modality.feature_name
+    return arrays
 
 
 @contextmanager

@@ -18,10 +18,8 @@ import numpy as np
 from pipeline.features.file import SPLITS, UNLABELLED, list_stored, read_stored
 from pipeline.store.h5 import CONTENT_SHA256, Arrays
 
-_READ = (
-    *("split", "dialogue", "speaker", "label"),
-    *("observed", "reason", "minimum", "maximum", "feature_name"),
-)
+_COLUMNS = ("split", "dialogue", "speaker", "label")
+_SUMMARIES = ("observed", "reason", "minimum", "maximum", "feature_name")
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class Inspection:
 
 def inspect_features(path: Path) -> Inspection:
     """Look at a feature file; UserError if it is not a readable one of this version."""
-    names = [name for name in list_stored(path) if name.split("/")[-1] in _READ]
+    names = [name for name in list_stored(path) if name.split("/")[-1] in _COLUMNS + _SUMMARIES]
     arrays, attrs = read_stored(path, names)
     status = path.stat()
     provenance = json.loads(attrs["provenance"])
@@ -119,13 +117,13 @@ def _summarise_modality(name: str, arrays: Arrays, provenance: dict[str, Any]) -
     names = arrays.get(f"{name}/feature_name", np.empty(0, object))
     source = provenance.get("sources", {}).get(name, {})
     settings = source.get("settings", {})
-    seen = bool(observed.any()) and len(minimum) > 0
+    has_range = bool(observed.any()) and len(minimum) > 0
     return ModalitySummary(
         dimension=len(minimum),
         observed={part: int(observed[split == part].sum()) for part in SPLITS} | {"all": int(observed.sum())},
         reasons=dict(Counter(arrays[f"{name}/reason"][~observed].tolist()).most_common()),
-        minimum=float(minimum.min()) if seen else None,
-        maximum=float(maximum.max()) if seen else None,
+        minimum=float(minimum.min()) if has_range else None,
+        maximum=float(maximum.max()) if has_range else None,
         constant_columns=constant.tolist(),
         constant_names=names[constant].tolist() if len(names) else [],
         encoder=provenance.get("encoders", {}).get(name, "not stated"),

@@ -1,77 +1,82 @@
-"""Features of one modality taken from another feature file, instead of those extracted here.
+"""One feature file's utterances with another's features of single modalities.
 
-So an ablation of an encoder (the paper's "w/o VisExtNet" [5.3]) is an entry of params.yaml like any
-other: what was taken stands in the entry's own feature file, and all that reads that file sees it.
+So a model may read features of several files, such as text from one and visual features from another, as if
+they had been extracted together.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.features.file import Features, ModalityFeatures, read_features
-from pipeline.manifest import Utterance
+from pipeline.features.file import Features
 
 
-def take_modality(
-    path: Path, sha256: str, modality: str, utterances: Sequence[Utterance], key: str
-) -> tuple[ModalityFeatures, dict[str, Any]]:
-    """The modality's rows for these utterances, in their order, and the provenance of its source.
+def join_features(
+    base: Features, other: Features, take: Sequence[str], base_path: Path, other_path: Path
+) -> Features:
+    """The features of ``base`` with those of ``other`` for the modalities ``take``, replaced or added.
 
-    Rows are found by utterance id; the file may hold more.  ``sha256`` is the content digest that the
-    file must have, and ``key`` the section of params.yaml that names both.  UserError if the file cannot
-    be read, has another digest, lacks the modality or an utterance, or has other words for one.
+    Rows are found by utterance id; ``other`` may hold more.  Utterances, their order and labels are those of
+    ``base``, and the provenance says of each modality taken what ``other`` says of it, and ``taken_from``.
+    UserError, naming the files, if ``other`` lacks a modality or an utterance, or has other words for one.
     """
-    # Whole, because only then is the content held against its digest.
-    found = read_features(path)
-    if found.digest != sha256:
+    absent = [name for name in take if name not in other.modalities]
+    if absent:
         raise UserError(
-            f"{path}: its content digest is {found.digest}, not that of {key}.features_sha256;"
-            " put it there if this is the file that you mean"
+            f"{other_path}: holds no {', '.join(absent)} features (it holds: {', '.join(other.modalities)});"
+            " name a file that does"
         )
-    if modality not in found.modalities:
-        raise UserError(
-            f"{path}: holds no {modality} features (it holds: {', '.join(found.modalities)});"
-            f" {key}.features_file needs a file that does"
-        )
-    rows = _find_rows(path, found, utterances)
-    taken = found.modalities[modality]
-    source = found.provenance.get("sources", {}).get(modality, {})
-    encoder = found.provenance.get("encoders", {}).get(modality, "an unknown encoder")
-    return (
-        ModalityFeatures(
-            taken.features[rows], taken.observed[rows], taken.reason[rows], feature_name=taken.feature_name
-        ),
-        # The encoder's words stay as they are: by them a model knows features of its own kind.
-        {"versions": {}}  # a file made elsewhere may not tell them
-        | source
-        | {"encoder": encoder, "taken_from": {"corpus": found.corpus, "content_sha256": found.digest}},
+    rows = _find_rows(base, other, base_path, other_path)
+    sources = {name: _source(other, name) for name in take}
+    encoders = {name: source["encoder"] for name, source in sources.items()}
+    provenance = base.provenance
+    return replace(
+        base,
+        modalities=base.modalities | {name: other.modalities[name].take(rows) for name in take},
+        provenance=provenance
+        | {
+            # The encoder's words stay as they are: by them a model knows features of its own kind.
+            "encoders": provenance.get("encoders", {}) | encoders,
+            "sources": provenance.get("sources", {}) | sources,
+        },
+        digest="",
     )
 
 
-def _find_rows(path: Path, found: Features, utterances: Sequence[Utterance]) -> np.ndarray:
-    """int64 [N]: the file's row of each utterance."""
-    row_of = {str(name): row for row, name in enumerate(found.id)}
-    absent = [each.id for each in utterances if each.id not in row_of]
+def _find_rows(base: Features, other: Features, base_path: Path, other_path: Path) -> np.ndarray:
+    """int64 [N]: the row in ``other`` of each utterance of ``base``."""
+    row_of = {str(utterance): row for row, utterance in enumerate(other.id)}
+    absent = [str(utterance) for utterance in base.id if utterance not in row_of]
     if absent:
         more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
         close = difflib.get_close_matches(absent[0], row_of, n=1)
         hint = f" (it has {close[0]})" if close else ""
         raise UserError(
-            f"{path}: holds {len(utterances) - len(absent)} of the {len(utterances)} utterances of this"
-            f" corpus; it lacks {', '.join(absent[:3])}{more}{hint}"
+            f"{other_path}: holds {len(base) - len(absent)} of the {len(base)} utterances of {base_path};"
+            f" it lacks {', '.join(absent[:3])}{more}{hint}"
         )
-    rows = np.array([row_of[each.id] for each in utterances], dtype=np.int64)
+    rows = np.array([row_of[utterance] for utterance in base.id], dtype=np.int64)
     # Ids such as train_dia0_utt0 occur in many corpora.
-    for each, text in zip(utterances, found.text[rows], strict=True):
-        if each.text != text:
+    for utterance, text, other_text in zip(base.id, base.text, other.text[rows], strict=True):
+        if text != other_text:
             raise UserError(
-                f"{path}: of another corpus ({found.corpus}): its utterance {each.id} is {str(text)!r},"
-                f" here it is {each.text!r}"
+                f"{other_path}: of another corpus ({other.corpus}): its utterance {utterance} is"
+                f" {str(other_text)!r}, in {base_path} it is {str(text)!r}"
             )
     return rows
+
+
+def _source(features: Features, modality: str) -> dict[str, Any]:
+    """What the provenance says of a modality that is taken from these features."""
+    source: dict[str, Any] = {"versions": {}}  # a file made elsewhere may not tell them
+    source |= features.provenance.get("sources", {}).get(modality, {})
+    source["encoder"] = features.provenance.get("encoders", {}).get(modality, "an unknown encoder")
+    source["taken_from"] = {"corpus": features.corpus, "content_sha256": features.digest}
+    return source

@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.features.file import (
+    MODALITY_ARRAYS,
     SCHEMA,
     SPLITS,
     UTTERANCE_COLUMNS,
@@ -25,8 +26,6 @@ from pipeline.features.file import (
     value_range,
 )
 from pipeline.store.h5 import CONTENT_SHA256, Arrays, content_digest, list_arrays, open_to_read, read_h5
-
-MODALITY_ARRAYS = ("features", "observed", "reason", "digest", "minimum", "maximum")
 
 
 @dataclass(frozen=True)
@@ -59,19 +58,18 @@ def verify_features(path: Path) -> Iterator[Check]:
         yield Check("is an HDF5 file", (str(error),))
         return
     yield Check("is an HDF5 file")
-    schema = attrs.get("schema")
-    yield _check("is of this version's schema", schema_problem := _schema_problems(schema))
-    if schema_problem:
+    other_schema = _schema_problems(attrs.get("schema"))
+    yield _check("is of this version's schema", other_schema)
+    if other_schema:
         return
-    yield _check("has the attributes", attribute_problems := _attribute_problems(attrs))
-    yield _check("has the arrays", array_problems := _array_problems(names))
+    attribute_problems, array_problems = _attribute_problems(attrs), _array_problems(names)
+    yield _check("has the attributes", attribute_problems)
+    yield _check("has the arrays", array_problems)
     arrays, damaged = _read_each(path, names)
     yield _check("every array's checksum is right", damaged)
     if attribute_problems or array_problems or damaged:
         return
-    digest = content_digest(arrays, attrs)
-    same = digest == attrs[CONTENT_SHA256]
-    yield _check("the content has the digest that it was written with", [] if same else [f"it is {digest}"])
+    yield _check("the content has the digest that it was written with", _digest_problems(arrays, attrs))
     features = assemble_features(arrays, attrs)
     yield _check(
         "utterances: ids are unique, labels and splits known, dialogues whole and counted from 0",
@@ -91,7 +89,7 @@ def _check(name: str, problems: list[str]) -> Check:
 
 
 def _attempt(rule: Callable[..., list[str]], *arguments: Any) -> list[str]:
-    """What a rule finds; content so broken that the rule cannot be applied is a finding too."""
+    """The problems that a rule names; content so broken that the rule cannot be applied is one too."""
     try:
         return rule(*arguments)
     except Exception as error:
@@ -142,12 +140,17 @@ def _read_each(path: Path, names: list[str]) -> tuple[Arrays, list[str]]:
     return arrays, damaged
 
 
-def _range_problems(name: str, arrays: Arrays) -> list[str]:
-    found = value_range(arrays[f"{name}/features"], arrays[f"{name}/observed"])
+def _digest_problems(arrays: Arrays, attrs: dict[str, Any]) -> list[str]:
+    digest = content_digest(arrays, attrs)
+    return [] if digest == attrs[CONTENT_SHA256] else [f"it is {digest}"]
+
+
+def _range_problems(modality: str, arrays: Arrays) -> list[str]:
+    minimum, maximum = value_range(arrays[f"{modality}/features"], arrays[f"{modality}/observed"])
     return [
         f"{bound} is not that of the features"
-        for bound, values in zip(("minimum", "maximum"), found, strict=True)
-        if not np.array_equal(values, arrays[f"{name}/{bound}"], equal_nan=True)
+        for bound, values in (("minimum", minimum), ("maximum", maximum))
+        if not np.array_equal(values, arrays[f"{modality}/{bound}"], equal_nan=True)
     ]
 
 

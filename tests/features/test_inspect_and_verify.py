@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.console.__main__ import COMMANDS, main
+from pipeline.console.__main__ import main
 from pipeline.features.file import write_features
 from pipeline.store.code import PROJECT
 from pipeline.store.h5 import CONTENT_SHA256, content_digest, read_h5
@@ -198,13 +198,3 @@ def test_inspect_refuses_another_kind_of_file_in_one_line(tmp_path: Path, capsys
     assert said.count("\n") == 1
     assert "not a readable feature file" in said
     assert "if it should be one, delete it" in said
-
-
-@pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_every_command_explains_itself_with_an_example(command: str, capsys) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main([command, "--help"])
-    assert stopped.value.code == 0
-    printed = capsys.readouterr().out
-    assert f"usage: multiemo {command}" in printed
-    assert f"example:\n  multiemo {command} " in printed

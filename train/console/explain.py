@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pipeline.console.arguments import file_to_write
+from pipeline.console.shared.arguments import file_to_write
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +15,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Draw the attention of each component of MultiAttn for one utterance: how much it takes from each\n"
         "utterance of the dialogue, by layer and by the modality that it looks at. The mean over the heads\n"
         "is shown; the brighter, the more. Hatched: not observed, so it cannot be attended to."
+    )
+    parser.epilog = (
+        "example:\n  multiemo explain data/demo/features.h5 --model data/demo/model"
+        " --utterance test_dia0_utt2 -o a.png"
     )
     parser.add_argument("features", type=Path, help="a features.h5")
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained model")
@@ -26,11 +30,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(given: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> int:
     from train.explanation import explain_utterance  # brings torch, for which --help need not wait
 
-    said, notes = explain_utterance(given.features, given.model, given.utterance, given.seed, given.output)
-    print(f"{given.output}: {given.utterance} {said}")
+    said, notes = explain_utterance(
+        arguments.features, arguments.model, arguments.utterance, arguments.seed, arguments.output
+    )
+    print(f"{arguments.output}: {arguments.utterance} {said}")
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     return 0

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pipeline.console.arguments import file_to_write
+from pipeline.console.shared.arguments import file_to_write
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +16,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "model's seeds. The features must come from the same encoders as those that the model was trained\n"
         "on; docs/commands.md says how to make such a file of your own recordings."
     )
+    parser.epilog = (
+        "example:\n  multiemo predict data/mine/features.h5 --model data/demo/model -o predictions.csv"
+    )
     parser.add_argument("features", type=Path, help="a features.h5; labels are not needed")
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained model")
     parser.add_argument(
@@ -24,11 +27,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(given: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> int:
     from train.prediction import predict_file  # brings torch, for which --help need not wait
 
-    prediction = predict_file(given.features, given.model, given.output)
-    print(f"{given.output}: {prediction.summary}")
+    prediction = predict_file(arguments.features, arguments.model, arguments.output)
+    print(f"{arguments.output}: {prediction.summary}")
     for note in prediction.notes:
         print(f"note: {note}", file=sys.stderr)
     return 0

@@ -1,20 +1,19 @@
-"""Tables of utterances for data frames: a Parquet file for each split, or a Hugging Face data set.
+"""A table of a split's utterances, for data frames and Hugging Face data sets.
 
 One row for each utterance, in the feature file's order, labelled or not.  ``label`` is the emotion
-in words, null where there is none (a class label in the data set).  ``<modality>_features`` is a list
+in words, null where there is none.  ``<modality>_features`` is a list
 of D float32, null where the modality was not observed; ``<modality>_reason`` says why.
 """
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.features.file import SPLITS, Features
+from pipeline.features.file import Features
 
 if TYPE_CHECKING:
     import pyarrow
@@ -22,35 +21,8 @@ if TYPE_CHECKING:
 _TEXT_COLUMNS = ("id", "split", "dialogue", "speaker", "text")
 
 
-def write_parquet(folder: Path, features: Features) -> list[str]:
-    """``train.parquet``, ``dev.parquet`` and ``test.parquet``, the provenance in their metadata."""
-    _require("pyarrow")
-    import pyarrow.parquet
-
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for split in SPLITS:
-        pyarrow.parquet.write_table(_table(features, split), folder / f"{split}.parquet")
-        written.append(f"{split}.parquet")
-    return written
-
-
-def write_datasets(folder: Path, features: Features) -> list[str]:
-    """A folder for ``datasets.load_from_disk``; splits are named train, validation and test."""
-    _require("datasets")
-    import datasets
-
-    datasets.disable_progress_bars()
-    label = datasets.ClassLabel(names=list(features.label_names))
-    parts = {}
-    for split in SPLITS:
-        part = datasets.Dataset(_table(features, split).replace_schema_metadata(None))
-        parts["validation" if split == "dev" else split] = part.cast_column("label", label)
-    datasets.DatasetDict(parts).save_to_disk(folder)
-    return ["a data set for datasets.load_from_disk"]
-
-
-def _table(features: Features, split: str) -> pyarrow.Table:
+def split_table(features: Features, split: str) -> pyarrow.Table:
+    """The table, with corpus, labels, provenance and the features' digest as its metadata."""
     import pyarrow
 
     rows = np.flatnonzero(features.split == split)
@@ -78,10 +50,11 @@ def _table(features: Features, split: str) -> pyarrow.Table:
     return pyarrow.table(columns, metadata=metadata)
 
 
-def _require(package: str) -> None:
+def require_package(package: str) -> None:
+    """UserError if a package that only some exports need is not installed."""
     try:
         __import__(package)
     except ImportError:
         raise UserError(
-            f"this layout needs the package {package}, which is not installed: pip install datasets"
+            f"this export needs the package {package}, which is not installed: pip install datasets"
         ) from None

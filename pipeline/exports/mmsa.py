@@ -1,7 +1,7 @@
-"""MMSA's pickle, as its feature extractor MMSA-FET writes one: a dict by split of columns.
+"""MMSA, as MMSA-FET writes: ``feature.pkl``.
 
-Features are sequences [N, T, D] there; ours are of whole utterances, so T is 1.  There are no
-``text_bert`` tokens in a feature file, so models are to be run with ``use_bert`` off.
+A dict by split of columns.  Features are sequences [N, T, D] there; ours are of whole utterances, so T
+is 1.  There are no ``text_bert`` tokens in a feature file, so models are to be run with ``use_bert`` off.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.exports.content import require_modalities
-from pipeline.exports.pickles import write_pickle
+from pipeline.exports.shared.content import require_modalities
+from pipeline.exports.shared.pickles import write_pickle
 from pipeline.features.file import Features
+
+UNLABELLED = False
 
 MODES = {"train": "train", "valid": "dev", "test": "test"}
 """MMSA's name of each split."""
 
 
-def write_mmsa(folder: Path, features: Features) -> list[str]:
-    """``feature.pkl``, with the number of the class as the label to regress."""
+def write(folder: Path, features: Features) -> list[str]:
+    """Write ``feature.pkl``, with the number of the class as the label to regress."""
     vectors = require_modalities(features, "mmsa")
     content: dict[str, Any] = {}
     for mode, split in MODES.items():

@@ -1,7 +1,7 @@
 """Fewer dimensions for code that expects a fixed width: PCA, fitted on the training split.
 
-Features are first brought to mean 0 and standard deviation 1 over the observed training utterances,
-and cut off at ``CLIP_STD``, because openSMILE's reach 1e13 and one of them would be all that PCA sees.
+Features are first standardised as the trainer does, because openSMILE's reach 1e13 and one of them
+would be all that PCA sees.
 """
 
 from __future__ import annotations
@@ -14,12 +14,8 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.features.file import Features, ModalityFeatures
+from pipeline.features.standardisation import ROWS_AT_ONCE, fit_standardisation, standardise, training_rows
 from pipeline.store.h5 import write_atomically
-
-CLIP_STD = 10.0
-"""As the trainer does with unreduced features."""
-
-_ROWS_AT_ONCE = 1024  # bounds the float64 copies
 
 
 @dataclass(frozen=True)
@@ -40,11 +36,15 @@ class Reduction:
     def apply(self, modality: ModalityFeatures) -> ModalityFeatures:
         """Features [N, K], zero where not observed."""
         reduced = np.zeros((len(modality.features), len(self.components)), np.float32)
-        for start in range(0, len(reduced), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
-            standard = _standardise(modality.features[rows], self.mean, self.scale) - self.centre
+        for start in range(0, len(reduced), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            standard = standardise(modality.features[rows], self.mean, self.scale) - self.centre
             reduced[rows] = np.where(modality.observed[rows, None], standard @ self.components.T, 0)
         return replace(modality, features=reduced, feature_name=None, digest=None)
+
+    def __str__(self) -> str:
+        share = 100 * self.explained_variance_ratio.sum()
+        return f"{len(self.mean)} to {len(self.components)} dimensions, {share:.1f} % of the variance"
 
 
 def fit_reduction(features: Features, name: str, dimension: int) -> Reduction:
@@ -55,30 +55,22 @@ def fit_reduction(features: Features, name: str, dimension: int) -> Reduction:
     """
     from sklearn.decomposition import PCA  # slow to import, and seldom needed
 
-    modality = features.modalities[name]
-    rows = modality.features[modality.observed & (features.split == "train")]
+    rows = training_rows(features, name)
     if dimension > min(rows.shape):
         raise UserError(
             f"--reduce {name}={dimension}: PCA gives no more dimensions than the features have"
             f" ({rows.shape[1]}) or the training split observed utterances ({rows.shape[0]});"
             f" ask for at most {min(rows.shape)}"
         )
-    mean = rows.mean(axis=0, dtype=np.float64)
-    std = rows.std(axis=0, dtype=np.float64)
-    # A spread below the resolution of float32 is rounding, not information.
-    varies = std > np.finfo(np.float32).eps * np.abs(rows).max(axis=0).astype(np.float64)
-    scale = np.divide(1.0, std, out=np.zeros_like(std), where=varies)
+    statistics = fit_standardisation(features, [name])
+    mean, scale = statistics.mean[name], statistics.scale[name]
     # The seed is for the randomised solver, which PCA takes where the matrix is large.
-    pca = PCA(dimension, random_state=0).fit(_standardise(rows, mean, scale))
+    pca = PCA(dimension, random_state=0).fit(standardise(rows, mean, scale))
     return Reduction(mean, scale, pca.mean_, pca.components_, pca.explained_variance_ratio_)
 
 
 def write_reduction(path: Path, reduction: Reduction) -> None:
     """Write the arrays of a reduction as ``.npz``, by their names in ``Reduction``."""
-    image = io.BytesIO()
-    np.savez(image, **vars(reduction))
-    write_atomically(path, image.getbuffer())
-
-
-def _standardise(rows: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    return ((rows.astype(np.float64) - mean) * scale).clip(-CLIP_STD, CLIP_STD)
+    content = io.BytesIO()
+    np.savez(content, **vars(reduction))
+    write_atomically(path, content.getbuffer())

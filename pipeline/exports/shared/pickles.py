@@ -27,9 +27,9 @@ def write_pickle(path: Path, content: Any) -> None:
 
 def pickle_bytes(content: Any) -> bytes:
     """The pickle of dicts, lists, tuples, text, numbers and arrays."""
-    image = io.BytesIO()
-    _Pickler(image, PROTOCOL).dump(content)
-    return image.getvalue()
+    pickled = io.BytesIO()
+    _Pickler(pickled, PROTOCOL).dump(content)
+    return pickled.getvalue()
 
 
 class _Pickler(pickle.Pickler):

@@ -1,4 +1,4 @@
-"""Arguments that several commands take."""
+"""Arguments that several subcommands take."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 def file_to_write(suffix: str) -> Callable[[str], Path]:
     """Type of an argument that names a file to write: one with the suffix of what will be in it.
 
-    So a picture is not called a.jpg, and what a command reads is never what it overwrites.
+    So an image is not called a.jpg, and what a command reads is never what it overwrites.
     """
 
-    def check(given: str) -> Path:
-        path = Path(given)
+    def check(name: str) -> Path:
+        path = Path(name)
         if path.suffix.lower() != suffix:
-            raise argparse.ArgumentTypeError(f"{given}: give a name that ends in {suffix}")
+            raise argparse.ArgumentTypeError(f"{name}: give a name that ends in {suffix}")
         return path
 
     return check

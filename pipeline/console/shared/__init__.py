@@ -1,0 +1,1 @@
+"""What several subcommands are made with; no subcommand itself."""

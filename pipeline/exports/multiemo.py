@@ -1,0 +1,49 @@
+"""The MultiEMO authors' code: ``Data/<CORPUS>/`` with four pickles.
+
+``Speakers.pkl`` holds the conversations' tuple of ``shared.conversations`` without vectors, and
+``TextFeatures.pkl``, ``AudioFeatures.pkl`` and ``VisualFeatures.pkl`` a dict of vectors each.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.exports.shared.content import is_iemocap, is_meld, require_modalities
+from pipeline.exports.shared.conversations import by_dialogue, conversations
+from pipeline.exports.shared.pickles import write_pickle
+from pipeline.features.file import Features
+
+UNLABELLED = False
+
+WIDTHS = {"text": 768, "audio": 512, "visual": 1000}
+"""Dimensions that the authors' code is written for."""
+
+
+def write(folder: Path, features: Features) -> list[str]:
+    """Write ``Speakers.pkl`` and one dict of vectors for each modality."""
+    vectors = require_modalities(features, "multiemo")
+    corpus = "IEMOCAP" if is_iemocap(features) else "MELD" if is_meld(features) else features.corpus
+    # The authors' loader takes the vectors from files of their own, and not from the tuple.
+    nothing = {name: np.empty((len(features), 0), np.float32) for name in vectors}
+    content: dict[str, Any] = {"Speakers.pkl": conversations(features, nothing)}
+    for name, rows in vectors.items():
+        content[f"{name.capitalize()}Features.pkl"] = by_dialogue(features, list(rows))
+    paths = [Path("Data", corpus, name) for name in content]
+    for path, value in zip(paths, content.values(), strict=True):
+        write_pickle(folder / path, value)
+    return [str(path) for path in paths]
+
+
+def notes(features: Features) -> list[str]:
+    """Modalities whose width is not the one that the authors' code is written for, and the way out."""
+    lines = []
+    for name, expected in WIDTHS.items():
+        width = features.modalities[name].features.shape[1]
+        if width != expected:
+            way_out = f"--reduce {name}={expected}, or " if width > expected else ""
+            way_out += "change it there"
+            lines.append(f"{name} has {width} dimensions, and the authors' code says {expected}: {way_out}")
+    return lines

@@ -1,0 +1,1 @@
+"""What several exports are made with; no export itself."""

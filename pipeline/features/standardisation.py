@@ -1,0 +1,75 @@
+"""Features in standard deviations from their mean, by the observed utterances of the training split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.features.file import Features
+
+CLIP_STD = 10.0
+"""Standardised features are cut off here.  A functional that is all but constant in training can
+lie thousands of standard deviations away in one clip of another split, and would drown the rest."""
+
+ROWS_AT_ONCE = 1024
+"""Bounds float64 copies of the features."""
+
+
+@dataclass(frozen=True)
+class Standardisation:
+    """Mean and scale of each feature over the observed training utterances; float64 [D] each."""
+
+    mean: dict[str, np.ndarray]
+    scale: dict[str, np.ndarray]
+    """1 / standard deviation; 0 for a feature that is constant in training, which so becomes 0."""
+
+    def apply(self, modality: str, features: np.ndarray, observed: np.ndarray) -> np.ndarray:
+        """float32 [N, D] of features [N, D]: standardised, and 0 where not observed."""
+        standardised = np.zeros(features.shape, np.float32)
+        for start in range(0, len(features), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            z = standardise(features[rows], self.mean[modality], self.scale[modality])
+            standardised[rows] = np.where(observed[rows, None], z, 0)
+        return standardised
+
+
+def standardise(rows: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """float64 [N, D]: rows float32 [N, D] in standard deviations from the mean, within CLIP_STD."""
+    return ((rows.astype(np.float64) - mean) * scale).clip(-CLIP_STD, CLIP_STD)
+
+
+def fit_standardisation(features: Features, modalities: Sequence[str]) -> Standardisation:
+    """Statistics of the observed utterances of the training split.
+
+    Computed in two passes in float64, because openSMILE's functionals reach 1e13.  UserError if a
+    modality was observed in no training utterance.
+    """
+    statistics = Standardisation({}, {})
+    for name in modalities:
+        rows = training_rows(features, name)
+        if not len(rows):
+            raise UserError(
+                f"{features.corpus}: no training utterance has {name} features; quarantine.csv says why; "
+                f"mend it, or leave {name} out of the model's modalities"
+            )
+        mean = rows.mean(axis=0, dtype=np.float64)
+        squares, largest = np.zeros_like(mean), np.zeros_like(mean)
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            some = rows[start : start + ROWS_AT_ONCE]
+            squares += np.square(some - mean).sum(axis=0)
+            largest = np.maximum(largest, np.abs(some).max(axis=0))
+        std = np.sqrt(squares / len(rows))
+        # A spread below the resolution of float32 is rounding, not information.
+        varies = std > np.finfo(np.float32).eps * largest
+        statistics.mean[name] = mean
+        statistics.scale[name] = np.divide(1.0, std, out=np.zeros_like(std), where=varies)
+    return statistics
+
+
+def training_rows(features: Features, modality: str) -> np.ndarray:
+    """float32 [M, D]: a modality's features of the training utterances in which it was observed."""
+    values = features.modalities[modality]
+    return values.features[values.observed & (features.split == "train")]
