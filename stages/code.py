@@ -39,7 +39,8 @@ def main() -> None:
             (folder / f"{stage}.txt").write_text(digest + "\n", encoding="utf-8")
     schema = json.dumps(make_schema(), indent=1)
     Path("data", "params.schema.json").write_text(schema + "\n", encoding="utf-8")
-    print(f"code: params.yaml is sound; corpora: {_names(params.corpora)}; models: {_names(params.models)}")
+    entries = f"corpora: {_names(params.corpora)}; models: {_names(params.models)}"
+    print(f"code: params.yaml is sound; {entries}")
     for name, corpus in params.corpora.items():
         # No error: who has pulled the features of a corpus trains on them without its videos.
         if corpus.root != DEMO_ROOT and not Path(corpus.root).is_dir():

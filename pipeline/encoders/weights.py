@@ -60,7 +60,7 @@ def pin_weights(key: str, params: WeightsParams) -> Weights:
         found = find_local(key, params.weights)
         if params.sha256 is None:
             raise UserError(
-                f"{key}.sha256: missing, and nobody could tell otherwise whether {params.weights} was replaced;"
+                f"{key}.sha256: missing, so that nobody could tell whether {params.weights} was replaced;"
                 f" `multiemo pin` writes it, or write there\nsha256: {found.sha256()}"
             )
     else:
