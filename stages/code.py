@@ -14,17 +14,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pipeline.encoders.kinds import ENCODERS
 from pipeline.errors import UserError
 from pipeline.params import Params, Section, kinds_in, read_kind, read_params
 from pipeline.store.code import code_digest, modules_in
 
 DEMO_ROOT = "data/raw/demo"
 FORMATS, NETWORKS = "pipeline.corpora", "train.networks"
-ENCODERS = {
-    "text": "pipeline.encoders.text",
-    "audio": "pipeline.encoders.audio",
-    "visual": "pipeline.encoders.visual",
-}
 
 
 def main() -> None:
@@ -49,7 +45,7 @@ def main() -> None:
 
 
 def check_kinds(params: Params) -> None:
-    """UserError, with a line for each mistake, unless every kind that is chosen exists and has right params."""
+    """UserError, a line for each mistake, unless every kind that is chosen exists and has right params."""
     chosen = [(FORMATS, corpus.format, f"corpora.{name}.format") for name, corpus in params.corpora.items()]
     chosen += [
         (ENCODERS[modality], corpus.encoder(modality), f"corpora.{name}.{modality}.encoder")

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -25,12 +26,13 @@ from pipeline import runtime
 from pipeline.encoders import finetuning
 from pipeline.encoders.finetuning import Epoch, labelled_windows
 from pipeline.encoders.text import TextEncoder
-from pipeline.encoders.weights import ITEM_KEY, ORIGIN, find_encoder, model_files
+from pipeline.encoders.weights import ORIGIN, find_encoder, model_files
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance, read_labels, read_utterances
 from pipeline.params import CorpusParams, read_params
 from pipeline.store.code import result_digest
 from pipeline.store.h5 import Arrays
+from pipeline.store.housekeeping import ITEM_KEYS
 from pipeline.store.items import ItemStore
 from pipeline.store.keys import library_versions, work_key
 from pipeline.work import torchrun
@@ -65,7 +67,7 @@ def main(corpus: str) -> None:
         built.mkdir()
         built.chmod(0o755)
         curve: list[Epoch] = []
-        origin = {"encoder": f"none: corpora.{corpus}.modalities leaves text out"}
+        origin: dict[str, Any] = {"encoder": f"none: corpora.{corpus}.modalities leaves text out"}
         if "text" in params.modalities:
             task = Task(
                 corpus=corpus,
@@ -82,7 +84,7 @@ def main(corpus: str) -> None:
     print(f"finetune: {origin['encoder']}")
 
 
-def make_encoder(task: Task, built: Path) -> tuple[list[Epoch], dict[str, str]]:
+def make_encoder(task: Task, built: Path) -> tuple[list[Epoch], dict[str, Any]]:
     """Save the encoder in ``built``; its learning curve, and its origin: in plain words and as a key."""
     logging.disable_progress_bar()  # transformers has one for every file it reads or writes
     print(f"finetune: {task.encoder.description}", flush=True)
@@ -98,7 +100,10 @@ def make_encoder(task: Task, built: Path) -> tuple[list[Epoch], dict[str, str]]:
     for name in stored.keys() - {CURVE}:
         (built / name).write_bytes(stored[name].tobytes())
     curve = [Epoch(int(epoch), *figures) for epoch, *figures in stored[CURVE].tolist()]
-    return curve, {"encoder": f"{task.encoder.description}, fine-tuned on the training split", ITEM_KEY: key}
+    return curve, {
+        "encoder": f"{task.encoder.description}, fine-tuned on the training split",
+        ITEM_KEYS: [key],
+    }
 
 
 def _take_as_it_is(task: Task, built: Path) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from pipeline import runtime
 from pipeline.corpora.annotations.corpus import Annotation, Corpus
+from pipeline.corpora.annotations.outside import files_outside, outside_sha256
 from pipeline.errors import UserError
 from pipeline.manifest import Medium, Utterance, write_labels, write_table
 from pipeline.media.probe import Probe
@@ -44,6 +45,7 @@ def main(corpus: str) -> None:
     annotations, notes = _read(form, params.root, corpus)
     # A corpus of text alone needs no clips, and may have none.
     probed = {} if set(params.modalities) == {"text"} else examine(root, _list_files(annotations))
+    _check_outside(corpus, form, root, probed)
     media = [describe(annotation, probed) for annotation in annotations]
     utterances = [annotation.utterance for annotation in annotations]
     folder = Path("data", corpus)
@@ -67,6 +69,21 @@ def _read(form: KindOf, root: str, corpus: str) -> Corpus:
         return read
     except UserError as error:
         raise UserError(f"corpora.{corpus}: {error}") from None
+
+
+def _check_outside(corpus: str, form: KindOf, root: Path, probed: Mapping[str, Probed]) -> None:
+    """UserError unless media outside of the root, which DVC does not watch, are those that are meant."""
+    outside = files_outside(root, (name for name in probed if name))
+    if not outside:
+        return
+    expected = getattr(form.params, "outside_sha256", None)
+    found = outside_sha256({name: probed[name].sha256 for name in outside})
+    if found != expected:
+        state = "missing" if expected is None else f"{expected} is not that of the files now"
+        raise UserError(
+            f"corpora.{corpus}.format.outside_sha256: {state}; {len(outside)} media files lie outside of the"
+            f" root ({outside[0]}, ...); `multiemo pin` writes it, or write there\noutside_sha256: {found}"
+        )
 
 
 def examine(root: Path, files: Sequence[str]) -> dict[str, Probed]:

@@ -55,6 +55,7 @@ def main(model: str) -> None:
 
     runs = {seed: runs[seed] for seed in params.seeds}
     folder = Path("data", "models", model)
+    card = card.model_copy(update={"item_keys": tuple(keys.values())})
     save_model(folder / "model", trained_model(card, standardisation, runs))
     write_curves(folder / "plots" / "curves.csv", [epoch for run in runs.values() for epoch in run.epochs])
     for seed, run in runs.items():

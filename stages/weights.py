@@ -1,22 +1,17 @@
 """Which weights the encoders of a corpus have: weights.json, with commits of hub models and digests.
 
-What is named by a branch is asked for its commit once; the item store remembers it, so that all clones keep
-to it until params.yaml names another (``multiemo pin``).  Untrained encoders, and kinds without weights, have
-no entry.
+What is named by a branch is asked for its commit once, which is remembered beside the item store, so
+that all clones keep to it until params.yaml names another (``multiemo pin``).  Untrained encoders, and
+kinds without weights, have no entry.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.encoders.kinds import ENCODERS
 from pipeline.encoders.weights import Weights, pin_weights, write_pinned
 from pipeline.params import UNTRAINED, WeightsParams, read_kind, read_params
-
-KINDS = {
-    "text": "pipeline.encoders.text",
-    "audio": "pipeline.encoders.audio",
-    "visual": "pipeline.encoders.visual",
-}
 
 
 def main(corpus: str) -> None:
@@ -25,7 +20,7 @@ def main(corpus: str) -> None:
     pinned: dict[str, Weights] = {}
     for modality in params.modalities:
         key = f"corpora.{corpus}.{modality}.encoder"
-        encoder = read_kind(KINDS[modality], params.encoder(modality), key).params
+        encoder = read_kind(ENCODERS[modality], params.encoder(modality), key).params
         if isinstance(encoder, WeightsParams) and encoder.weights != UNTRAINED:
             pinned[modality] = pin_weights(key, encoder)
             commit = pinned[modality].commit

@@ -57,6 +57,8 @@ class ModelCard(Section):
     """With all that has a default, and the modalities that the network sees."""
     selected: dict[int, Selected]
     """By seed."""
+    item_keys: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Under which the item store keeps the seeds, in their order."""
     features_sha256: str
     """Content digest of the feature file that the model was trained on."""
     encoders: dict[str, str]

@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     prune.add_argument(
         "--unreachable",
         action="store_true",
-        help="items that this project's data/*/*.h5 were not made of; other clones may use them",
+        help="items that this project's outputs in data were not made of; other clones may use them",
     )
     prune.add_argument(
         "--older-than",
@@ -85,7 +85,7 @@ def _ls(arguments: argparse.Namespace) -> int:
         print(f"{len(leftovers)} unfinished files of running or killed writers, {_size(leftovers)}")
     if checkpoints := list(list_checkpoints(runtime.checkpoint_root())):
         print(f"{len(checkpoints)} unfinished trainings in {runtime.checkpoint_root()}, {_size(checkpoints)}")
-    print(f"reachable: of this project's {DATA}/*/*.h5 and {DATA}/*/text_encoder")
+    print(f"reachable: what this project's outputs in {DATA} were made of")
     return 0
 
 

@@ -14,18 +14,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from pipeline import runtime
 from pipeline.errors import UserError
 from pipeline.params import UNTRAINED, CorpusParams, Modality, WeightsParams, read_kind
-from pipeline.store.items import ItemStore
-from pipeline.store.keys import file_digest, work_key
+from pipeline.store.h5 import write_atomically
+from pipeline.store.items import make_shared_folder
+from pipeline.store.keys import file_digest
 
 ORIGIN = "origin.json"
 """Beside the weights of an encoder that was made here: in words, how.  It is no part of the digest."""
-ITEM_KEY = "item_key"
-"""In there: the key under which the item store keeps it, if it does."""
 
 _MODEL_FILES = (".json", ".safetensors", ".txt", ".model")
 _WEIGHTS_FILES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar", ".pkl")
@@ -64,13 +61,7 @@ def pin_weights(key: str, params: WeightsParams) -> Weights:
                 f" `multiemo pin` writes it, or write there\nsha256: {found.sha256()}"
             )
     else:
-        remembered = ItemStore(runtime.store_root(), "commits")
-        asked = work_key("commits", code="", versions={}, weights=params.weights, revision=params.revision)
-        known = None if is_commit(params.revision) else remembered.get(asked)
-        revision = params.revision if known is None else "".join(known["commit"].tolist())
-        found = _fetch(key, params.weights, revision)
-        if known is None and not is_commit(params.revision):
-            remembered.put(asked, {"commit": np.array([found.commit])})
+        found = _fetch(key, params.weights, _remembered_commit(key, params))
     if params.sha256 not in (None, found.sha256()):
         raise UserError(
             f"{key}.sha256: {found.path} has the SHA-256 {found.sha256()}, and not {params.sha256};"
@@ -159,6 +150,23 @@ def find_hub_commit(key: str, name: str, revision: str | None) -> str:
 def model_files(folder: Path) -> list[Path]:
     """The files that make a model: config, weights and tokenizer, by name."""
     return sorted(path for path in folder.iterdir() if path.suffix in _MODEL_FILES and path.name != ORIGIN)
+
+
+def _remembered_commit(key: str, params: WeightsParams) -> str:
+    """The commit of a hub model, which is asked for once and then remembered beside the item store."""
+    if params.revision is not None and is_commit(params.revision):
+        return params.revision
+    asked = json.dumps([params.weights, params.revision])
+    root = runtime.store_root()
+    path = root / "commits" / f"{hashlib.sha256(asked.encode()).hexdigest()}.json"
+    try:
+        commit: str = json.loads(path.read_text(encoding="utf-8"))["commit"]
+    except (OSError, ValueError, KeyError):
+        commit = find_hub_commit(key, params.weights, params.revision)
+        make_shared_folder(path.parent, root)
+        told = {"weights": params.weights, "revision": params.revision, "commit": commit}
+        write_atomically(path, (json.dumps(told, indent=2) + "\n").encode())
+    return commit
 
 
 def _folder_digest(key: str, folder: Path) -> dict[str, str]:

@@ -11,9 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.encoders.weights import ITEM_KEY, ORIGIN
 from pipeline.store.h5 import DamagedFileError, read_h5
 from pipeline.store.items import DAY_S, ItemStore
+
+ITEM_KEYS = "item_keys"
+"""In the JSON files below: the keys of the items that were used."""
+TELL_KEYS = ("*/text_encoder/origin.json", "models/*/model/model.json")
 
 _ITEM = re.compile(r"(?P<key>[0-9a-f]{64})\.h5")
 _LEFTOVER = re.compile(r"\.[0-9a-f]{64}\.h5\.\w+")
@@ -53,7 +56,7 @@ def list_checkpoints(root: Path) -> Iterator[StoredFile]:
     for folder in sorted(path for path in root.glob("*") if path.is_dir()):
         stats = [path.stat() for path in [folder, *folder.rglob("*")]]
         size_bytes = sum(stat.st_size for stat in stats)
-        yield StoredFile(folder, "finetune", "", size_bytes, now - max(stat.st_mtime for stat in stats))
+        yield StoredFile(folder, "checkpoints", "", size_bytes, now - max(stat.st_mtime for stat in stats))
 
 
 def delete(file: StoredFile) -> None:
@@ -65,18 +68,18 @@ def delete(file: StoredFile) -> None:
 
 
 def used_keys(data: Path) -> set[str]:
-    """Keys of the items that a project's outputs were made of: data/<corpus>/<stage>.h5, text_encoder."""
+    """Keys of the items that a project's outputs were made of: stages' files, text encoders, models."""
     keys: set[str] = set()
-    for path in data.glob(f"*/*/{ORIGIN}"):
+    for path in [each for pattern in TELL_KEYS for each in data.glob(pattern)]:
         with suppress(OSError, ValueError):  # damaged, as a file below may be
-            keys.add(json.loads(path.read_text(encoding="utf-8")).get(ITEM_KEY, ""))
+            keys.update(json.loads(path.read_text(encoding="utf-8")).get(ITEM_KEYS, []))
     for path in data.glob("*/*.h5"):
         try:
             arrays, _ = read_h5(path, ["item_key"])
         except (DamagedFileError, FileNotFoundError):  # a feature file has none
             continue
         keys.update(arrays["item_key"].tolist())
-    return keys - {""}
+    return keys
 
 
 def find_damaged(root: Path, files: Iterable[StoredFile]) -> Iterator[StoredFile]:

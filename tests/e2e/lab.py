@@ -12,13 +12,17 @@ TARGETS = ("visual@demo", "audio@demo", "text@demo")
 # What makes a run short.  The text encoder is frozen: fine-tuning is no matter of the store.
 SMALL = (
     (
-        "max_unobserved: {<<: *max_unobserved, audio: 0.1, visual: 0.1}",
+        "max_unobserved: {text: 0.05, audio: 0.1, visual: 0.1}",
         "max_unobserved: {text: 1.0, audio: 1.0, visual: 1.0}",
     ),
     ("crop_size_px: 96", "crop_size_px: 64"),
-    ("frames_per_utterance: 20", "frames_per_utterance: 4"),
-    ("      epochs: 15", "      epochs: 0"),
-    ("      epochs: 30", "      epochs: 2"),
+    ("faces: {min_face_size_px: 60}", "faces: {min_face_size_px: 60, frames_per_utterance: 4}"),
+    ("finetune: {epochs: 15,", "finetune: {epochs: 0,"),
+    ("    epochs: 30", "    epochs: 2"),
+    (
+        "encoder: {kind: opensmile}\n    window",
+        "encoder: {kind: opensmile}\n      silence_dbfs: -70.0\n    window",
+    ),
 )
 
 

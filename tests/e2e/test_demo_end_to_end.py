@@ -16,6 +16,7 @@ from pipeline.manifest import read_media, read_utterances
 from pipeline.media.frames import sample_indices
 from tests.documentation import Block, runnable_blocks
 from tests.e2e.conftest import Clone
+from tests.e2e.lab import stages_run
 from train.model import load_model
 
 pytestmark = pytest.mark.e2e
@@ -25,6 +26,11 @@ EMOTIONS = {"neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger"}
 @pytest.fixture
 def data(finished: tuple[Clone, str]) -> Path:
     return finished[0].root / "data" / "demo"
+
+
+@pytest.fixture
+def trained(finished: tuple[Clone, str]) -> Path:
+    return finished[0].root / "data" / "models" / "demo"
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -108,12 +114,12 @@ def test_the_text_encoder_loads_with_transformers_alone(data: Path) -> None:
     assert len(rows(data / "plots" / "finetune.csv")) == 15
 
 
-def test_the_model_metrics_and_predictions_belong_together(data: Path) -> None:
-    model = load_model(data / "model")
-    metrics = json.loads((data / "metrics.json").read_text(encoding="utf-8"))
+def test_the_model_metrics_and_predictions_belong_together(trained: Path) -> None:
+    model = load_model(trained / "model")
+    metrics = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
     assert set(metrics["test"]["f1"]) == set(model.card.label_names) == EMOTIONS
     assert metrics["untrained"] == "text, visual"
-    predictions = rows(data / "predictions.csv")
+    predictions = rows(trained / "predictions.csv")
     assert len(predictions) == 30
     probability = np.array(
         [[float(row[f"p_{name}"]) for name in model.card.label_names] for row in predictions]
@@ -122,18 +128,18 @@ def test_the_model_metrics_and_predictions_belong_together(data: Path) -> None:
     test = [row for row in predictions if row["split"] == "test"]
     right = sum(row["label"] == row["prediction"] for row in test)
     assert metrics["test"]["accuracy"] == pytest.approx(100 * right / len(test), abs=0.01)
-    confusion = rows(data / "plots" / "confusion.csv")
+    confusion = rows(trained / "plots" / "confusion.csv")
     assert [(row["actual"], row["predicted"]) for row in confusion] == [
         (row["label"], row["prediction"]) for row in test
     ]
-    curves = rows(data / "plots" / "curves.csv")
+    curves = rows(trained / "plots" / "curves.csv")
     assert [int(row["epoch"]) for row in curves] == list(range(1, 31))
 
 
 def test_dvcs_own_commands_show_the_results(finished: tuple[Clone, str]) -> None:
     clone = finished[0]
     assert "test.weighted_f1" in clone.run("dvc", "metrics", "show")
-    assert "text, visual" in clone.run("dvc", "metrics", "show", "data/demo/metrics.json")
+    assert "text, visual" in clone.run("dvc", "metrics", "show", "data/models/demo/metrics.json")
     assert "evaluate@demo" in clone.run("dvc", "dag")
     clone.run("dvc", "plots", "show")
     page = (clone.root / "dvc_plots" / "index.html").read_text(encoding="utf-8")
@@ -141,38 +147,72 @@ def test_dvcs_own_commands_show_the_results(finished: tuple[Clone, str]) -> None
         assert plot in page
 
 
-def test_an_experiment_retrains_without_extracting_again(finished: tuple[Clone, str]) -> None:
+def test_an_experiment_retrains_without_extracting_again(finished: tuple[Clone, str], trained: Path) -> None:
     clone = finished[0]
-    printed = clone.run("dvc", "exp", "run", "-S", "corpora.demo.train.epochs=2")
-    ran = [line.split("'")[1] for line in printed.splitlines() if line.startswith("Running stage")]
-    assert ran == ["params", "train@demo", "evaluate@demo", "report@demo"]
-    assert len(rows(clone.root / "data/demo/plots/curves.csv")) == 2
+    printed = clone.run("dvc", "exp", "run", "-S", "models.demo.epochs=2")
+    assert stages_run(printed) == ["code", "train@demo", "evaluate@demo", "compare"]
+    assert len(rows(trained / "plots/curves.csv")) == 2
     clone.run("git", "checkout", "params.yaml")
     # The run-cache has the first run's results.
     assert "Running stage 'train@demo'" not in clone.run("dvc", "repro")
-    assert len(rows(clone.root / "data/demo/plots/curves.csv")) == 30
+    assert len(rows(trained / "plots/curves.csv")) == 30
 
 
-def test_a_sweep_is_queued_run_and_compared(finished: tuple[Clone, str]) -> None:
+def test_a_sweep_is_queued_run_and_compared(finished: tuple[Clone, str], trained: Path) -> None:
     clone = finished[0]
-    sweep = ("-S", "corpora.demo.train.epochs=1", "-S", "corpora.demo.train.modalities=[text],[text,audio]")
+    sweep = ("-S", "models.demo.epochs=1", "-S", "++models.demo.modalities=[text],[text,audio]")
     clone.run("dvc", "exp", "run", "--queue", *sweep, "evaluate@demo")
     printed = clone.run("dvc", "exp", "run", "--run-all")
-    ran = [line.split("'")[1] for line in printed.splitlines() if line.startswith("Running stage")]
-    assert ran == ["params", "train@demo", "evaluate@demo"] * 2
+    assert stages_run(printed) == ["code", "train@demo", "evaluate@demo"] * 2
     shown = [*csv.DictReader(clone.run("dvc", "exp", "show", "--csv").splitlines())]
     # Another test may have left an experiment of its own.
-    experiments = [row for row in shown if row["Experiment"] and row["corpora.demo.train.epochs"] == "1"]
+    experiments = [row for row in shown if row["Experiment"] and row["models.demo.epochs"] == "1"]
     assert len(experiments) == 2
-    assert {row["corpora.demo.train.modalities"] for row in experiments} == {"['text']", "['text', 'audio']"}
+    assert {row["models.demo.modalities"] for row in experiments} == {"['text']", "['text', 'audio']"}
     assert all(0 <= float(row["test.weighted_f1"]) <= 100 for row in experiments)
-    assert len(rows(clone.root / "data/demo/plots/curves.csv")) == 30  # the workspace is as it was
+    assert len(rows(trained / "plots/curves.csv")) == 30  # the workspace is as it was
+
+
+def test_an_ablation_is_a_line_and_costs_its_own_training(finished: tuple[Clone, str]) -> None:
+    clone = finished[0]
+    line = "  text: {features: data/demo/features.h5, modalities: [text], epochs: 1, batch_dialogues: 4}\n"
+    clone.edit("params.yaml", "\nmodels:\n", f"\nmodels:\n{line}")
+    try:
+        printed = clone.run("dvc", "repro")
+        assert stages_run(printed) == ["code", "train@text", "evaluate@text", "compare"]
+        page = (clone.root / "data/models/compare.html").read_text(encoding="utf-8")
+        assert page.count('<h3 id="model_') == 2
+    finally:
+        clone.run("git", "checkout", "params.yaml")
+        clone.run("dvc", "repro")
+
+
+def test_what_code_only_says_reruns_nothing_and_a_constant_what_can_reach_it(
+    finished: tuple[Clone, str],
+) -> None:
+    clone = finished[0]
+    try:
+        clone.edit("pipeline/params.py", "PARAMS_FILE = ", "# The one file.\nPARAMS_FILE = ")
+        clone.edit("pipeline/params.py", '"""Seed of everything random', '"""The seed of all that is random')
+        clone.edit("pipeline/media/frames.py", "wanted: int) -> list[int]:", "wanted: float) -> list:")
+        clone.edit("train/losses.py", '"""Weights and constants', '"""The weights and constants')
+        clone.edit("train/loop.py", "from typing import Any\n", "from typing import Any, Final\n")
+        clone.edit("stages/audio.py", "media = read_media(", "media: list = read_media(")
+        assert stages_run(clone.run("dvc", "repro")) == ["code"]
+        clone.edit("stages/report.py", "LISTED = 200", "LISTED = 201")
+        assert stages_run(clone.run("dvc", "repro")) == ["code", "report@demo"]
+        clone.edit("pipeline/report/charts.py", "WIDTH_IN = 4.6", "WIDTH_IN = 4.7")
+        ran = stages_run(clone.run("dvc", "repro"))
+        assert sorted(ran) == ["code", "compare", "evaluate@demo", "report@demo"]
+    finally:
+        clone.run("git", "checkout", "pipeline", "stages", "train")
+        assert stages_run(clone.run("dvc", "repro")) == []  # all of it is in the run-cache
 
 
 def test_a_typo_stops_the_run_before_any_work(clone: Clone) -> None:
     clone.edit("params.yaml", "min_face_size_px: 60", "min_face_size: 60")
     printed = clone.run("dvc", "repro", check=False)
-    expected = "params: error: params.yaml: corpora.demo.faces.min_face_size: unknown key"
+    expected = "code: error: params.yaml: corpora.demo.faces.min_face_size: unknown key"
     assert expected in printed
     assert not (clone.root / "data" / "raw").exists()
     assert "Traceback" not in printed
@@ -180,10 +220,10 @@ def test_a_typo_stops_the_run_before_any_work(clone: Clone) -> None:
 
 def test_missing_weights_stop_the_run_and_are_never_made_up(finished: tuple[Clone, str]) -> None:
     clone = finished[0]
-    clone.edit("params.yaml", "weights: untrained", "weights: models/resnet101/missing/folder")
+    clone.edit("params.yaml", "weights: untrained}", "weights: models/resnet101/missing/folder}")
     try:
         printed = clone.run("dvc", "repro", "visual@demo", check=False)
-        assert "visual: error: corpora.demo.visual.weights: no model folder models/resnet101" in printed
+        assert "weights: error: corpora.demo.visual.encoder: no model folder models/resnet101" in printed
         assert "Traceback" not in printed
     finally:
         clone.run("git", "checkout", "params.yaml")

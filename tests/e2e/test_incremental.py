@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import pytest
 
 from pipeline.store.h5 import read_h5
@@ -38,7 +39,8 @@ def corpus(lab: Clone, demo_root: Path) -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def put_back(lab: Clone) -> Iterator[None]:
     yield
-    lab.run("git", "checkout", "--quiet", "params.yaml", "stages")
+    lab.run("git", "checkout", "--quiet", "params.yaml", "pipeline", "stages")
+    lab.run("git", "clean", "--force", "--quiet", "pipeline", "train")
 
 
 def extract_from_scratch(lab: Clone, workers: int, store: Path) -> dict[str, bytes]:
@@ -111,12 +113,130 @@ def test_a_param_flipped_and_flipped_back_costs_nothing_the_second_time(lab: Clo
 
 
 def test_a_comment_costs_nothing_and_a_constant_costs_the_stage(lab: Clone) -> None:
-    lab.edit(
-        "stages/audio.py", '    """Features and reasons', '    # Words.\n    """The features and reasons'
-    )
-    assert work_done(lab.run("dvc", "repro", "audio@demo")) == {"audio": "0 of 5"}
-    lab.edit("stages/audio.py", "silence_dbfs / 20)", "silence_dbfs / 21)")
+    module = "pipeline/encoders/audio_vectors.py"
+    lab.edit(module, '    """Features and reasons', '    # Words.\n    """The features and reasons')
+    assert stages_run(lab.run("dvc", "repro", "audio@demo")) == ["code"]
+    lab.edit(module, "silence_dbfs / 20)", "silence_dbfs / 21)")
     assert work_done(lab.run("dvc", "repro", "audio@demo")) == {"audio": "5 of 5"}
+
+
+LOUDNESS = '''"""Sound by its loudness."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pipeline.params import Section
+
+
+class Params(Section):
+    """Nothing but what is measured."""
+
+    kind: Literal["loudness"] = "loudness"
+    decibels: bool = True
+    """Whether on a logarithmic scale."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Mean and peak."""
+
+    params: Params
+    dimension = 2
+    description = "loudness"
+    libraries = ()
+    feature_names = ("rms", "peak")
+
+    @property
+    def settings(self):
+        """What defines it."""
+        return {"encoder": self.params.model_dump(mode="json")}
+
+    def embed(self, samples):
+        """Two values."""
+        values = np.array([np.sqrt(np.mean(samples**2)), np.abs(samples).max()], np.float32)
+        return 20 * np.log10(values) if self.params.decibels else values
+
+
+def find_encoder(key, params, weights):
+    """The encoder."""
+    return Encoder(params)
+'''
+
+BAG = '''"""Each utterance alone: one layer on all that was observed."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline.params import Section
+from train.data import IGNORED_LABEL
+
+
+class Params(Section):
+    """Nothing to choose."""
+
+    kind: Literal["bag"] = "bag"
+
+
+class Output(NamedTuple):
+    """What the loss needs."""
+
+    logits: Tensor
+
+
+class Bag(nn.Module):
+    """A layer."""
+
+    def __init__(self, dims, classes):
+        super().__init__()
+        self.layer = nn.Linear(sum(dims.values()), classes)
+
+    def forward(self, batch):
+        """Logits."""
+        return Output(self.layer(torch.cat(list(batch.features.values()), dim=-1)))
+
+    def losses(self, output, label):
+        """Cross-entropy."""
+        loss = F.cross_entropy(output.logits, label, ignore_index=IGNORED_LABEL)
+        return {"total": loss, "surprisal": loss}
+
+
+def build(params, dims, classes):
+    """A new network."""
+    return Bag(dims, classes)
+'''
+
+
+def test_a_kind_in_one_file_runs_and_every_item_of_the_others_is_found(lab: Clone) -> None:
+    lab.run("dvc", "repro", "evaluate@demo")
+    (lab.root / "pipeline/encoders/audio/loudness.py").write_text(LOUDNESS, encoding="utf-8")
+    (lab.root / "train/networks/bag.py").write_text(BAG, encoding="utf-8")
+    printed = lab.run("dvc", "repro", "evaluate@demo")
+    # The stages that could use them run, and find all that they have ever made.
+    assert stages_run(printed) == ["code", "weights@demo", "audio@demo", "train@demo", "evaluate@demo"]
+    assert work_done(printed) == {"audio": "0 of 5"}
+    assert "train: 0 of 1 seeds to do, 1 stored" in printed
+
+    lab.edit(
+        "params.yaml", "encoder: {kind: opensmile}\n      silence", "encoder: {kind: loudness}\n      silence"
+    )
+    lab.edit("params.yaml", "network: {kind: multiemo, layers: 2}", "network: {kind: bag}")
+    printed = lab.run("dvc", "repro", "evaluate@demo")
+    assert work_done(printed) == {"audio": "5 of 5"}
+    with h5py.File(lab.root / "data/demo/features.h5") as file:
+        assert file["audio/features"].shape == (10, 2)
+        assert file["audio/feature_name"].asstr()[()].tolist() == ["rms", "peak"]
+    with (lab.root / "data/models/demo/plots/curves.csv").open(encoding="utf-8", newline="") as curves:
+        assert next(csv.reader(curves)) == [
+            *("seed", "epoch", "train_loss", "train_surprisal", "dev_loss", "dev_weighted_f1")
+        ]
+    lab.edit("params.yaml", "{kind: loudness}", "{kind: loudness, decibel: true}")
+    wrong = "params.yaml: corpora.demo.audio.encoder.decibel: unknown key (did you mean 'decibels'?)"
+    assert wrong in lab.run("dvc", "repro", check=False)
 
 
 def test_with_a_frozen_encoder_a_changed_line_costs_one_dialogue_of_text(lab: Clone, corpus: Path) -> None:

@@ -1,0 +1,19 @@
+"""Media files that lie outside of a corpus's root, where DVC does not watch them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+
+def files_outside(root: Path, names: Iterable[str]) -> list[str]:
+    """Of files named relative to the root those that lie, or lead, outside of it; sorted."""
+    bounds = root.resolve()
+    return sorted(name for name in set(names) if not (root / name).resolve().is_relative_to(bounds))
+
+
+def outside_sha256(digests: Mapping[str, str]) -> str:
+    """Digest of files by name and SHA-256, which is empty of one that is not there."""
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
