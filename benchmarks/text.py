@@ -14,9 +14,9 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
-import joblib
 import numpy as np
 import torch
 from transformers import RobertaConfig, RobertaForSequenceClassification
@@ -28,6 +28,7 @@ from pipeline.encoders.windows import build_windows
 from pipeline.manifest import Utterance, by_dialogue
 from pipeline.params import CorpusParams, UntrainedTextEncoder, WindowParams, read_params
 from pipeline.runtime import workers
+from pipeline.work.engine import open_engine
 from stages.text import embed_dialogue
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -49,13 +50,14 @@ def main(root: Path, count: int) -> None:
         network = RobertaForSequenceClassification.from_pretrained(encoder).base_model.eval()
         arithmetic = 2 * tokens * sum(w.numel() for n, w in network.named_parameters() if "encoder." in n)
         loop_s, stage_s, product = [], [], []
-        with joblib.Parallel(workers()) as pool:
-            work = [joblib.delayed(embed_dialogue)(d, encoder, WINDOW, "first") for d in longest(chosen)]
-            pool(work[-1:] * 2 * workers())  # the workers start and load the network
+        with open_engine(workers(), __name__) as engine:
+            embed = partial(embed_dialogue, encoder=encoder, window=WINDOW, pooling="first")
+            work = longest(chosen)
+            list(engine.run(embed, work[-1:] * 2 * workers()))  # the workers start and load the network
             for _ in range(ROUNDS):
                 torch.set_num_threads(workers())
                 loop_s.append(seconds(lambda: [embed_alone(ids, network) for ids in windows]))
-                stage_s.append(seconds(lambda: pool(work)))
+                stage_s.append(seconds(lambda: list(engine.run(embed, work))))
                 product.append(multiplications_per_s())
     rates = [arithmetic / s / p for s, p in zip(stage_s, product, strict=True)]
     ratio = statistics.median(a / b for a, b in zip(loop_s, stage_s, strict=True))

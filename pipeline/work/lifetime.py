@@ -1,4 +1,4 @@
-"""When processes end: with the one that started them, however that one ends."""
+"""When a stage ends: by Ctrl-C, by SIGTERM, and with the DVC that runs it, however that one ends."""
 
 from __future__ import annotations
 
@@ -6,21 +6,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 LOOK_EVERY_S = 0.5
-
-
-def end_with_parent(parent: int) -> None:
-    """Make this process end when its parent does, and leave Ctrl-C to the parent.
-
-    A process whose parent is killed hears nothing of it, and a terminal's Ctrl-C reaches every process;
-    the parent answers it, and ends its processes.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _when_orphaned(parent, partial(os._exit, 1))
 
 
 @contextmanager
@@ -30,7 +19,7 @@ def stopped_by_signals() -> Iterator[None]:
     A stage that outlived a killed DVC would get in the way of the next one.
     """
     if "DVC_STAGE" in os.environ:
-        _when_orphaned(os.getppid(), partial(os.kill, os.getpid(), signal.SIGTERM))
+        threading.Thread(target=_stop_when_orphaned, args=(os.getppid(),), daemon=True).start()
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -38,10 +27,7 @@ def stopped_by_signals() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _when_orphaned(parent: int, then: Callable[[], object]) -> None:
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(LOOK_EVERY_S)
-        then()
-
-    threading.Thread(target=watch, daemon=True).start()
+def _stop_when_orphaned(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK_EVERY_S)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -66,7 +66,7 @@ def _role(process: psutil.Process, dvc: int) -> str:
         return "dvc"
     if command[1:4] == ["-m", "stages", "audio"]:
         return "stage"
-    return "worker" if "joblib.externals.loky.backend.popen_loky_posix" in command else "other"
+    return "worker" if any("spawn_main" in word for word in command) else "other"
 
 
 def wait_for(run: subprocess.Popen[str], role: str) -> list[psutil.Process]:
