@@ -24,7 +24,8 @@ from pipeline import runtime
 from pipeline.manifest import Medium
 from pipeline.media.frames import read_frames
 from pipeline.params import FacesParams, VisualParams
-from pipeline.work.engine import Engine, Function, open_engine
+from pipeline.work.engine import Engine, open_engine
+from pipeline.work.processes import Function
 from stages import faces, visual
 
 Content = TypeVar("Content")

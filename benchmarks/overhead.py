@@ -22,7 +22,7 @@ from pipeline.work.extraction import Item, extract
 from pipeline.work.spool import stack_on_disk
 
 ITEMS, ITEM_S, ROUNDS = 100, 0.1, 5
-# With these a process is under way: after its first item, loky weighs its memory once.
+# With so many items a process is under way.
 FIRST = 2
 EMPTY = {"features": np.empty((0, 6373), np.float32), "reason": np.empty(0, str)}
 

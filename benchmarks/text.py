@@ -19,11 +19,11 @@ from pathlib import Path
 import joblib
 import numpy as np
 import torch
+from pipeline.encoders.text_encoder import load_encoder
 from transformers import RobertaConfig, RobertaForSequenceClassification
 from transformers.utils import logging
 
 from pipeline.corpora.meld import read_meld
-from pipeline.encoders.text_encoder import load_encoder
 from pipeline.encoders.windows import build_windows
 from pipeline.manifest import Utterance, by_dialogue
 from pipeline.params import CorpusParams, UntrainedTextEncoder, WindowParams, read_params

@@ -7,6 +7,9 @@ MULTIEMO_STORE       folder of the item store (default: .multiemo/store in the p
 MULTIEMO_ENGINE      loky (default: processes of this machine) or dask (workers of a cluster)
 MULTIEMO_SCHEDULER   address of the cluster's Dask scheduler, such as tcp://host:8786
 
+MULTIEMO_ACCEPT_FAILURES   1: dialogues and files whose workers die twice do not stop a stage, but are
+                           quarantined; by default it ends with an error once all others are done
+
 MULTIEMO_FINETUNE_PROCESSES   processes that fine-tune the text encoder together, one on each GPU
                               (default: 1); they must divide ``finetune.batch_utterances``
 """
@@ -75,12 +78,12 @@ def finetune_processes() -> int:
 
 
 def _count(variable: str, default: int) -> int:
-    given = os.environ.get(variable)
-    if given is None:
+    value = os.environ.get(variable)
+    if value is None:
         return default
-    if not given.isdigit() or int(given) == 0:
-        raise UserError(f"{variable}={given}: give a whole number, at least 1")
-    return int(given)
+    if not value.isdigit() or int(value) == 0:
+        raise UserError(f"{variable}={value}: give a whole number, at least 1")
+    return int(value)
 
 
 def model_workers() -> int:
@@ -106,27 +109,35 @@ def decode_threads() -> int:
 
 def engine() -> Literal["loky", "dask"]:
     """What runs worker processes."""
-    given = os.environ.get("MULTIEMO_ENGINE", "loky")
-    if given == "loky":
+    name = os.environ.get("MULTIEMO_ENGINE", "loky")
+    if name == "loky":
         return "loky"
-    if given == "dask":
+    if name == "dask":
         return "dask"
-    raise UserError(f"MULTIEMO_ENGINE={given}: choose loky or dask")
+    raise UserError(f"MULTIEMO_ENGINE={name}: choose loky or dask")
 
 
 def scheduler() -> str:
     """Address of the Dask scheduler."""
-    given = os.environ.get("MULTIEMO_SCHEDULER")
-    if not given:
+    address = os.environ.get("MULTIEMO_SCHEDULER")
+    if not address:
         raise UserError("MULTIEMO_ENGINE=dask: set MULTIEMO_SCHEDULER to the scheduler's address")
-    return given
+    return address
+
+
+def accept_failures() -> bool:
+    """Whether work whose workers die twice is quarantined, rather than an error."""
+    value = os.environ.get("MULTIEMO_ACCEPT_FAILURES")
+    if value not in (None, "1"):
+        raise UserError(f"MULTIEMO_ACCEPT_FAILURES={value}: set it to 1, or not at all")
+    return value == "1"
 
 
 def store_root() -> Path:
     """Folder of the item store, shared by every experiment of a project."""
-    given = os.environ.get("MULTIEMO_STORE")
+    folder = os.environ.get("MULTIEMO_STORE")
     # Absolute: a cluster's workers start elsewhere.
-    return Path(given).expanduser().absolute() if given else _project_root() / ".multiemo" / "store"
+    return Path(folder).expanduser().absolute() if folder else _project_root() / ".multiemo" / "store"
 
 
 def _cores() -> int:

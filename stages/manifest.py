@@ -21,7 +21,8 @@ from pipeline.media.probe import Probe
 from pipeline.media.probes import ProbeCache, Probed, examine_file
 from pipeline.params import KindOf, read_kind, read_params
 from pipeline.report.summary import write_summary
-from pipeline.work.engine import WorkerDied, run_all
+from pipeline.work.engine import deaths_error, run_all
+from pipeline.work.processes import WorkerDied
 from pipeline.work.progress import Progress
 
 FORMATS = "pipeline.corpora"
@@ -94,7 +95,8 @@ def examine(root: Path, files: Sequence[str]) -> dict[str, Probed]:
         f"manifest: {len(stale)} of {len(files)} files to read, {len(files) - len(stale)} unchanged",
         flush=True,
     )
-    unreadable: dict[str, Probed] = {}
+    deaths: dict[str, WorkerDied] = {}
+    accept_failures = runtime.accept_failures()
     if stale:
         examine_one = partial(_examine_below, root)
         with Progress("manifest", files=len(stale)) as progress:
@@ -104,20 +106,25 @@ def examine(root: Path, files: Sequence[str]) -> dict[str, Probed]:
 
             saved = time.monotonic()
             try:
-                for name, found, death in run_all(
+                for name, probed, death in run_all(
                     examine_one, stale, workers=runtime.workers(), module="stages.manifest", on_death=say
                 ):
                     if death is None:
-                        cache.put(name, found)
+                        cache.put(name, probed)
                     else:  # not kept, so that the next run tries again
-                        unreadable[name] = Probed(probe=_unusable(f"worker died twice: {death}"))
+                        deaths[name] = death
                     progress.advance(files=1)
                     if time.monotonic() - saved > SAVE_EVERY_S:
                         cache.save()
                         saved = time.monotonic()
             finally:
                 cache.save()  # a run that is stopped goes on where it was
-    known = {name: found for name in files if (found := cache.get(name)) is not None}
+    if deaths and not accept_failures:
+        raise deaths_error("files", deaths)
+    unreadable = {
+        name: Probed(probe=_unusable(f"worker died twice: {death}")) for name, death in deaths.items()
+    }
+    known = {name: probed for name in files if (probed := cache.get(name)) is not None}
     return {"": NO_FILE} | known | unreadable
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.runtime import WORKER_INDEX, checkpoint_root, device, model_workers, store_root
+from pipeline.errors import UserError
+from pipeline.runtime import WORKER_INDEX, accept_failures, checkpoint_root, device, model_workers, store_root
 
 
 def test_a_queued_experiment_shares_the_projects_store_and_checkpoints(
@@ -43,3 +44,14 @@ def test_networks_run_in_several_processes_on_each_gpu(
         monkeypatch.setenv(WORKER_INDEX, str(index))
         found.append(device())
     assert found == devices
+
+
+def test_failures_are_accepted_where_one_says_so_with_a_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MULTIEMO_ACCEPT_FAILURES", raising=False)
+    assert not accept_failures()
+    monkeypatch.setenv("MULTIEMO_ACCEPT_FAILURES", "1")
+    assert accept_failures()
+    for value in ("0", "", "true"):
+        monkeypatch.setenv("MULTIEMO_ACCEPT_FAILURES", value)
+        with pytest.raises(UserError, match=f"MULTIEMO_ACCEPT_FAILURES={value}: set it to 1, or not at all"):
+            accept_failures()

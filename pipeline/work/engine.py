@@ -2,10 +2,6 @@
 
 Both engines give each process one item at a time and outlive their processes: when one dies (killed,
 crashed) or has no memory left, the item that it was at is reported, and everything else goes on.
-
-This machine's processes are those of loky, joblib's engine, one pool of one process each: a pool of
-several stops them all when one dies, and cannot say whose item it was.  joblib.Parallel is not used:
-it starts no process at all for one job, and with Dask it waits for ever for an item whose worker died.
 """
 
 from __future__ import annotations
@@ -13,57 +9,43 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, wait
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, NamedTuple, Protocol
 
-from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
-
 from pipeline import runtime
 from pipeline.errors import UserError
 from pipeline.store.code import code_digest
 from pipeline.store.keys import library_versions
-from pipeline.work.lifetime import end_with_parent
+from pipeline.work.processes import Function, Task, WorkerDied, WorkerProcess, run_within_memory
 
 # The order of sums, and so a result, must not depend on how many cores are idle.
-ONE_THREAD = dict.fromkeys(
-    (
-        *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"),
-        *("NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
-    ),
-    "1",
-)
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "BLIS_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",
+}
 # A process has its next task at hand, so that it never waits for the one that hands them out.
 TASKS_PER_PROCESS = 2
+# Of what was not done, so much is named.
+SHOWN = 5
 # How long a cluster may be silent until one looks whether it has a worker.
 WAIT_S = 30.0
 # Libraries whose versions define results; a cluster's workers must have those of the stage.
-LIBRARIES = (
-    *("av", "facenet-pytorch", "numpy", "opensmile", "pillow"),
-    *("tokenizers", "torch", "transformers"),
-)
-# What PyTorch says, on a CPU and on a GPU, where Python would raise MemoryError.
-NO_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
-# What it says where a GPU in compute mode EXCLUSIVE_PROCESS has its one process already.
-GPU_TAKEN = "busy or unavailable"
+LIBRARIES = ["av", "facenet-pytorch", "numpy", "opensmile", "pillow", "tokenizers", "torch", "transformers"]
 # What a cluster that was started before a change says.
 OTHER_CODE = (
     "this Dask cluster has other code or other library versions than the stage (was it started before a"
     " change?); restart its scheduler and workers"
 )
-
-Task = Any
-Function = Callable[[Task], Any]
-
-
-class WorkerDied(Exception):  # noqa: N818 - it is what happened
-    """The process that ran a task is gone, or had no memory left for it."""
 
 
 class Ended(NamedTuple):
@@ -100,6 +82,19 @@ def run_all(
             yield from engine.run(function, [suspect])
 
 
+def deaths_error(unit: str, deaths: Mapping[str, WorkerDied]) -> UserError:
+    """What a stage ends with that lacks the work at which workers died twice.
+
+    ``deaths`` has the last death by the name of the work, of which ``unit`` is the plural.
+    """
+    named = ", ".join(f"{name} ({death})" for name, death in list(deaths.items())[:SHOWN])
+    more = f" and {len(deaths) - SHOWN} more" if len(deaths) > SHOWN else ""
+    return UserError(
+        f"workers died twice at {named}{more}; all other {unit} are kept. dvc repro tries these again (fewer"
+        " MULTIEMO_WORKERS need less memory); with MULTIEMO_ACCEPT_FAILURES=1 it quarantines what fails again"
+    )
+
+
 class Engine(Protocol):
     """What both engines do."""
 
@@ -129,9 +124,9 @@ class _LocalProcesses:
     """Processes of this machine."""
 
     def __init__(self, workers: int) -> None:
-        # loky replaces a worker whose memory has grown; no work is lost, and nothing need be done.
-        warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
-        self._processes = [_Process(index) for index in range(workers)]
+        self._processes = [
+            WorkerProcess({**ONE_THREAD, runtime.WORKER_INDEX: str(index)}) for index in range(workers)
+        ]
 
     def run(self, function: Function, tasks: Iterable[Task]) -> Iterator[Ended]:
         waiting = deque(tasks)
@@ -139,64 +134,24 @@ class _LocalProcesses:
             # Breadth first: no process gets a second task while another has none.
             for depth in range(1, TASKS_PER_PROCESS + 1):
                 for process in self._processes:
-                    if waiting and len(process.given) < depth:
-                        process.give(function, waiting.popleft())
-            if not any(process.given for process in self._processes):
+                    if waiting and len(process) < depth:
+                        process.send(function, waiting.popleft())
+            busy = [process for process in self._processes if len(process)]
+            if not busy:
                 return
-            wait([process.given[0][1] for process in self._processes if process.given], None, FIRST_COMPLETED)
-            for process in self._processes:
-                while process.given and process.given[0][1].done():
-                    task, future = process.given.popleft()
+            wait([process.answer for process in busy], return_when=FIRST_COMPLETED)
+            for process in busy:
+                while len(process) and process.answer.done():
+                    task = process.first_task
                     try:
-                        result = future.result()
-                    except TerminatedWorkerError as error:
-                        waiting.extendleft(process.replace())
-                        yield Ended(task, death=WorkerDied(_exit_code(error)))
+                        ended = Ended(task, process.receive())
                     except WorkerDied as death:
-                        yield Ended(task, death=death)
-                    else:
-                        yield Ended(task, result)
+                        ended = Ended(task, death=death)
+                    yield ended
 
     def close(self) -> None:
         for process in self._processes:
             process.stop()
-
-
-class _Process:
-    """One process, started when first needed, and the tasks that it was given, in order."""
-
-    def __init__(self, index: int) -> None:
-        self._index = index
-        self._pool: ProcessPoolExecutor | None = None
-        self.given: deque[tuple[Task, Future]] = deque()
-
-    def give(self, function: Function, task: Task) -> None:
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                max_workers=1,
-                env={**ONE_THREAD, runtime.WORKER_INDEX: str(self._index)},
-                initializer=end_with_parent,
-                initargs=(os.getpid(),),
-            )
-        self.given.append((task, self._pool.submit(_run, function, task)))
-
-    def replace(self) -> list[Task]:
-        """Give up a dead process; the tasks that it had not begun, last first."""
-        tasks = [task for task, _ in reversed(self.given)]
-        self.given.clear()
-        self.stop()
-        return tasks
-
-    def stop(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, kill_workers=True)
-            self._pool = None
-
-
-def _exit_code(error: TerminatedWorkerError) -> str:
-    """Loky's own words for how a process ended: ``{SIGKILL(-9)}``."""
-    text = str(error)
-    return f"killed by {text[text.rindex('{') + 1 : text.rindex('}')]}" if "{" in text else "killed"
 
 
 class _DaskCluster:
@@ -260,21 +215,6 @@ class _DaskCluster:
         self._client.close()
 
 
-def _run(function: Function, task: Task) -> Any:
-    """Run a function in a worker; WorkerDied where it needs more memory than there is."""
-    try:
-        return function(task)
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
-            raise WorkerDied("out of memory") from error
-        if GPU_TAKEN in str(error):
-            raise UserError(
-                f"the GPU admits no other process ({str(error).splitlines()[0]}); set"
-                " MULTIEMO_WORKERS_PER_GPU=1, or wait until whoever uses it has ended"
-            ) from error
-        raise
-
-
 @cache
 def _code_and_versions(module: str) -> tuple[str, dict[str, str]]:
     """What a process has loaded: kept from its first use, because code that is loaded stays."""
@@ -296,4 +236,4 @@ def _run_on_cluster(
             raise UserError(f"{socket.gethostname()}: no folder {folder}; see docs/cluster.md") from error
         if _code_and_versions(module) != made_for:
             raise UserError(f"{socket.gethostname()}: {OTHER_CODE}")
-        return _run(function, task)
+        return run_within_memory(function, task)

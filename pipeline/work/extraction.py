@@ -18,7 +18,8 @@ from pipeline import runtime
 from pipeline.errors import UserError
 from pipeline.store.h5 import Arrays
 from pipeline.store.items import ItemStore
-from pipeline.work.engine import WorkerDied, run_all
+from pipeline.work.engine import deaths_error, run_all
+from pipeline.work.processes import WorkerDied
 from pipeline.work.progress import Progress
 
 # A client of NFS may believe for so long that a file is not there, which a cluster's worker has written.
@@ -44,17 +45,18 @@ def extract(
     function: Callable[[Any], Arrays],
     *,
     workers: int,
-    failed: Callable[[Any, str], Arrays] | None = None,
+    stand_in: Callable[[Item, str], Arrays] | None = None,
 ) -> Iterator[Arrays]:
     """The arrays of every item, in order, computing those that the store does not hold.
 
     ``function`` maps an item's work to its arrays; it runs in a worker process and must depend on
     nothing but that work, so that neither neighbours nor the number of workers change a result.
 
-    An item whose worker dies is tried once more, alone.  If its worker dies again, ``failed`` maps its
-    work and the reason to arrays that stand in for it, and the store does not get them, so that the
-    next run tries again; UserError if there is no ``failed``.
+    An item whose worker dies is tried once more, alone.  If its worker dies again, that says nothing of
+    its data: once all others are stored, UserError names it, and the next run tries it again.  Where
+    failures are accepted, ``stand_in`` maps it and the reason to arrays, which the store does not get.
     """
+    accept_failures = runtime.accept_failures()
     store = ItemStore(runtime.store_root(), stage)
     absent = [item for item in items if store.get(item.key) is None]
     # Dialogues with the same content have one key; those of which no clip is there can be many.
@@ -66,7 +68,7 @@ def extract(
         flush=True,
     )
     waiting = set(pending)
-    died: dict[str, str] = {}
+    deaths: dict[str, WorkerDied] = {}
     computing = _compute(stage, list(pending.values()), function, store, workers)
     for item in items:
         # What is done is handed on while the rest is computed.
@@ -74,16 +76,16 @@ def extract(
             ended, death = next(computing)
             waiting.discard(ended.key)
             if death is not None:
-                died[ended.key] = f"worker died twice: {death}"
+                deaths[ended.key] = death
             if not waiting:
                 next(computing, None)  # ends the workers
-        if item.key not in died:
+        if item.key not in deaths:
             yield _stored(item, store)
-        elif failed is not None:
-            yield failed(item.work, died[item.key])
-    if died and failed is None:
-        dialogues = ", ".join(item.dialogue for item in items if item.key in died)
-        raise UserError(f"{next(iter(died.values()))}, at {dialogues}; all other dialogues are kept")
+        elif accept_failures and stand_in is not None:
+            yield stand_in(item, f"worker died twice: {deaths[item.key]}")
+        else:
+            deaths |= {ended.key: death for ended, death in computing if death is not None}
+            raise deaths_error("dialogues", {i.dialogue: deaths[i.key] for i in items if i.key in deaths})
 
 
 def _stored(item: Item, store: ItemStore) -> Arrays:

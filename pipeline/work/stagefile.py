@@ -1,14 +1,15 @@
 """The extraction stages: dialogues in, one HDF5 file out, with the reasons for what is absent.
 
 Every file names its utterances (``id`` [N]), says which were not observed (``reason`` [N], empty
-where observed) and which item each dialogue came from (``dialogue`` [M], ``item_key`` [M]).
+where observed) and which item each dialogue came from (``dialogue`` [M], ``item_key`` [M]; where a
+dialogue has none, because its failure was accepted, the reason follows the key).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -55,7 +56,7 @@ class ExtractionStage(Generic[Row]):
     extra: Arrays = field(default_factory=dict)
     """Arrays of the file that belong to no dialogue."""
     figures: Callable[[Mapping[str, np.ndarray | Column]], Mapping[str, int]] = lambda arrays: {}
-    """What to count over all arrays, to be printed and told in the provenance."""
+    """What to count over all arrays, to be printed and to stand in the provenance."""
 
 
 def run_extraction(
@@ -87,15 +88,29 @@ def run_extraction(
         )
         for dialogue, rows in dialogues.items()
     ]
-    failed = partial(nothing_observed, stage=stage)
-    parts = extract(stage.name, items, stage.function, workers=stage.workers, failed=failed)
+    failures: dict[str, str] = {}
+
+    def stand_in(item: Item, reason: str) -> Arrays:
+        failures[item.key] = reason
+        return nothing_observed(item.work, reason, stage)
+
+    parts = extract(stage.name, items, stage.function, workers=stage.workers, stand_in=stand_in)
     arrays = stack_on_disk(stage.arrange(parts), stage.empty, Path("data", corpus))
     summarise(stage.name, stage.modality, ids, np.asarray(arrays["reason"]), limit)
     figures = dict(stage.figures(arrays))
     if figures:
         print(f"{stage.name}: {', '.join(f'{count} {what}' for what, count in figures.items())}", flush=True)
-    told = {**stage.about, **({"figures": figures} if figures else {})}
-    provenance = {**told, "settings": stage.settings, "versions": versions}
+    provenance = {
+        **stage.about,
+        **({"figures": figures} if figures else {}),
+        "settings": stage.settings,
+        "versions": versions,
+    }
+    # What a later stage makes of a failure must not be taken for what it makes of the dialogue itself.
+    items = [
+        replace(item, key=f"{item.key} {failures[item.key]}") if item.key in failures else item
+        for item in items
+    ]
     _write(corpus, stage.name, ids, items, {**arrays, **stage.extra}, provenance)
 
 

@@ -110,19 +110,33 @@ def test_what_is_wrong_with_the_clips_is_told_and_counted(raw: Path) -> None:
     assert read_labels(Path("data/demo/labels.json"))[:3] == ("neutral", "surprise", "fear")
 
 
-def test_a_clip_that_crashes_its_decoder_costs_itself_alone_and_is_tried_again(
+def test_a_clip_that_crashes_its_decoder_stops_the_stage_once_all_others_are_read(
     raw: Path, capfd: pytest.CaptureFixture
 ) -> None:
     clips = raw / "dev_splits_complete"
     shutil.copy(clips / "dia0_utt0.mp4", clips / "deadly.mp4")
     names = ["dia0_utt0.mp4", "deadly.mp4", "dia0_utt1.mp4"]
     for _ in range(2):
-        found = examine(DeadlyFolder(clips), names)
-        assert found["deadly.mp4"].probe.image_problem == "worker died twice: killed by SIGKILL(-9)"
-        assert [found[name].probe.image_problem for name in names[::2]] == ["", ""]
+        with pytest.raises(
+            UserError, match=r"twice at deadly\.mp4 \(killed by SIGKILL\); all other files are kept"
+        ):
+            examine(DeadlyFolder(clips), names)
     printed = capfd.readouterr().out
-    assert "a worker died at deadly.mp4 (killed by SIGKILL(-9)); it will be tried again alone" in printed
+    assert "a worker died at deadly.mp4 (killed by SIGKILL); it will be tried again alone" in printed
     assert "manifest: 1 of 3 files to read, 2 unchanged" in printed
+
+
+def test_a_clip_that_crashes_its_decoder_has_a_reason_where_failures_are_accepted(
+    raw: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    clips = raw / "dev_splits_complete"
+    shutil.copy(clips / "dia0_utt0.mp4", clips / "deadly.mp4")
+    names = ["dia0_utt0.mp4", "deadly.mp4"]
+    monkeypatch.setenv("MULTIEMO_ACCEPT_FAILURES", "1")
+    probe = examine(DeadlyFolder(clips), names)["deadly.mp4"].probe
+    assert (probe.image_problem, probe.audio_problem) == ("worker died twice: killed by SIGKILL",) * 2
+    assert examine(clips, names)["deadly.mp4"].probe.image_problem == ""
+    assert "manifest: 1 of 2 files to read, 1 unchanged" in capfd.readouterr().out
 
 
 def test_a_run_that_is_killed_has_not_read_for_nothing(

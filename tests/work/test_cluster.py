@@ -58,10 +58,6 @@ def square(number: int, pids: Path, killed: Path, culprit: int = 0) -> Arrays:
     return {"features": np.full((number, 2), number**2, np.float32)}
 
 
-def unobserved(number: int, reason: str) -> Arrays:
-    return {"features": np.zeros((number, 2), np.float32), "reason": np.array([reason] * number)}
-
-
 def exhaust_memory(number: int) -> Arrays:
     """At 2, like a picture too large for the machine."""
     if number == 2:
@@ -88,16 +84,18 @@ def test_a_run_goes_on_when_one_of_its_workers_is_killed(tmp_path: Path) -> None
 def test_an_item_that_kills_every_worker_costs_itself_alone(tmp_path: Path) -> None:
     (pids := tmp_path / "pids").mkdir()
     work = partial(square, pids=pids, killed=tmp_path / "killed", culprit=2)
-    parts = list(extract("squares", items([1, 2, 4]), work, workers=1, failed=unobserved))
-    assert [part["features"][0, 0] for part in parts] == [1, 0, 16]
-    assert parts[1]["reason"][0].startswith("worker died twice: killed on tcp://")
+    with pytest.raises(UserError, match=r"died twice at d2 \(killed on tcp://.*all other dialogues are kept"):
+        list(extract("squares", items([1, 2, 4]), work, workers=1))
+    parts = list(extract("squares", items([1, 4]), refuse, workers=1))
+    assert [part["features"][0, 0] for part in parts] == [1, 16]
 
 
 @pytest.mark.usefixtures("cluster")
 def test_an_item_that_needs_more_memory_than_there_is_costs_itself_alone() -> None:
-    parts = list(extract("exhaust", items([1, 2, 3]), exhaust_memory, workers=1, failed=unobserved))
-    assert [part["features"][0, 0] for part in parts] == [1, 0, 9]
-    assert parts[1]["reason"][0] == "worker died twice: out of memory"
+    with pytest.raises(UserError, match=r"died twice at d2 \(out of memory\); all other dialogues are kept"):
+        list(extract("exhaust", items([1, 2, 3]), exhaust_memory, workers=1))
+    parts = list(extract("exhaust", items([1, 3]), refuse, workers=1))
+    assert [part["features"][0, 0] for part in parts] == [1, 9]
 
 
 @pytest.mark.usefixtures("cluster")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import resource
 import signal
 import struct
 import subprocess
@@ -19,12 +20,14 @@ import psutil
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.store.code import PACKAGES, PROJECT
 from pipeline.store.h5 import Arrays
 from pipeline.store.items import ItemStore
-from pipeline.store.keys import PACKAGES, PROJECT
 from pipeline.work import extraction, progress
+from pipeline.work.engine import deaths_error
 from pipeline.work.extraction import Item, _stored, extract, stack, summarise
 from pipeline.work.lifetime import stopped_by_signals
+from pipeline.work.processes import WorkerDied
 
 
 def square(number: int, log: Path) -> Arrays:
@@ -69,8 +72,18 @@ def find_gpu_taken(number: int) -> Arrays:
     raise torch.AcceleratorError("CUDA error: CUDA-capable device(s) is/are busy or unavailable\nCUDA kernel")
 
 
-def unobserved(number: int, reason: str) -> Arrays:
-    return {"features": np.zeros((number, 2), np.float32), "reason": np.array([reason] * number)}
+def fill_disk(number: int) -> Arrays:
+    """Before 3 is stored: a limit on the size of files meets a writer as a failing disk does."""
+    if number == 3:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+    return {"features": np.full((number, 2), number**2, np.float32), "reason": np.array([""] * number)}
+
+
+def unobserved(item: Item, reason: str) -> Arrays:
+    return {
+        "features": np.zeros((item.utterances, 2), np.float32),
+        "reason": np.array([reason] * item.utterances),
+    }
 
 
 def sleep_long(number: int, started: Path) -> Arrays:
@@ -86,15 +99,6 @@ def run_sleepers(started: str) -> None:
             list(extract("sleepers", items([1, 2]), partial(sleep_long, started=Path(started)), workers=2))
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-def hoard(number: int) -> Arrays:
-    """Memory that grows from item to item."""
-    HOARD.append(np.ones(60_000_000))
-    return {"features": np.ones((number, 2), np.float32)}
-
-
-HOARD: list[np.ndarray] = []
 
 
 def items(numbers: list[int]) -> list[Item]:
@@ -180,53 +184,78 @@ def test_too_many_unobserved_utterances_stop_the_stage_with_the_reasons(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_worker_that_dies_costs_one_item_and_the_next_run_tries_it_again(
+def test_dialogues_whose_workers_die_twice_stop_the_stage_once_all_others_are_kept(
     workers: int, tmp_path: Path, capfd: pytest.CaptureFixture
 ) -> None:
     deaths = tmp_path / "deaths"
     work = items([1, 2, 3, 4, 5])
-    crash = partial(die_at, culprits={3, 4}, deaths=deaths)
-    parts = list(extract("squares", work, crash, workers=workers, failed=unobserved))
-    assert [part["features"][0, 0] for part in parts] == [1, 4, 0, 0, 25]
-    assert parts[2]["reason"].tolist() == ["worker died twice: killed by SIGKILL(-9)"] * 3
-    assert sorted(deaths.read_text().split()) == ["3", "3", "4", "4"]
-    assert "a worker died at d3" in capfd.readouterr().out
-    parts = list(extract("squares", work, partial(square, log=tmp_path / "log"), workers=workers))
+    crash = partial(die_at, culprits={4, 5}, deaths=deaths)
+    both = r"died twice at d4 \(killed by SIGKILL\), d5 \(killed by SIGKILL\); all other dialogues are kept"
+    advice = r"dvc repro tries these again.* with MULTIEMO_ACCEPT_FAILURES=1 it quarantines"
+    with pytest.raises(UserError, match=rf"{both}\. {advice}"):
+        list(extract("squares", work, crash, workers=workers, stand_in=unobserved))
+    assert sorted(deaths.read_text().split()) == ["4", "4", "5", "5"]
+    assert "a worker died at d4 (killed by SIGKILL); it will be tried again alone" in capfd.readouterr().out
+    parts, computed = run([1, 2, 3, 4, 5], workers)
     assert [part["features"][0, 0] for part in parts] == [1, 4, 9, 16, 25]
-    assert sorted((tmp_path / "log").read_text().split()) == ["3", "4"]
+    assert sorted(computed) == [4, 5]
+
+
+def test_of_many_dialogues_that_are_not_done_five_are_named() -> None:
+    deaths = {f"d{number}": WorkerDied("out of memory") for number in range(7)}
+    five = ", ".join(f"d{number} (out of memory)" for number in range(5))
+    message = str(deaths_error("dialogues", deaths))
+    assert message.startswith(f"workers died twice at {five} and 2 more; all other dialogues are kept. dvc")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_failures_that_are_accepted_have_a_stand_in_and_are_tried_again_by_the_next_run(
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MULTIEMO_ACCEPT_FAILURES", "1")
+    crash = partial(die_at, culprits={3, 4}, deaths=tmp_path / "deaths")
+    parts = list(extract("squares", items([1, 2, 3, 4, 5]), crash, workers=workers, stand_in=unobserved))
+    assert [part["features"][0, 0] for part in parts] == [1, 4, 0, 0, 25]
+    assert parts[2]["reason"].tolist() == ["worker died twice: killed by SIGKILL"] * 3
+    parts, computed = run([1, 2, 3, 4, 5], workers)
+    assert [part["features"][0, 0] for part in parts] == [1, 4, 9, 16, 25]
+    assert sorted(computed) == [3, 4]
+
+
+def test_a_value_that_does_not_say_whether_failures_are_accepted_stops_before_any_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MULTIEMO_ACCEPT_FAILURES", "yes")
+    with pytest.raises(UserError, match="MULTIEMO_ACCEPT_FAILURES=yes: set it to 1, or not at all"):
+        run([1])
+    assert Path("calls.txt").read_text() == ""
 
 
 @pytest.mark.parametrize("exhaust", [exhaust_memory, exhaust_memory_in_torch])
 def test_an_item_that_needs_more_memory_than_there_is_costs_itself_alone(
     exhaust: Callable[[int], Arrays], capfd: pytest.CaptureFixture
 ) -> None:
-    parts = list(extract("exhaust", items([1, 2, 3, 4]), exhaust, workers=1, failed=unobserved))
-    assert [part["features"][0, 0] for part in parts] == [1, 4, 0, 16]
-    assert parts[2]["reason"].tolist() == ["worker died twice: out of memory"] * 3
+    with pytest.raises(UserError, match=r"died twice at d3 \(out of memory\); all other dialogues are kept"):
+        list(extract("squares", items([1, 2, 3, 4]), exhaust, workers=1, stand_in=unobserved))
+    assert run([1, 2, 4])[1] == []
     assert "a worker died at d3 (out of memory); it will be tried again alone" in capfd.readouterr().out
 
 
 def test_a_gpu_that_admits_one_process_only_is_an_error_that_says_what_to_set() -> None:
     with pytest.raises(UserError, match=r"no other process \(.* busy or unavailable\); set MULTIEMO_WORKERS"):
-        list(extract("taken", items([1]), find_gpu_taken, workers=1, failed=unobserved))
+        list(extract("taken", items([1]), find_gpu_taken, workers=1, stand_in=unobserved))
 
 
 def test_an_item_whose_worker_was_killed_by_chance_is_done_the_second_time(tmp_path: Path) -> None:
     crash = partial(die_once, deaths=tmp_path / "deaths")
-    parts = list(extract("squares", items([1, 2, 3]), crash, workers=2, failed=unobserved))
+    parts = list(extract("squares", items([1, 2, 3]), crash, workers=2, stand_in=unobserved))
     assert [part["features"][0, 0] for part in parts] == [1, 4, 9]
 
 
-def test_without_stand_ins_a_twice_dead_item_is_an_error_that_names_the_dialogue(tmp_path: Path) -> None:
-    crash = partial(die_at, culprits={2}, deaths=tmp_path / "deaths")
-    with pytest.raises(UserError, match=r"worker died twice: killed by SIGKILL.*at d2; all other dialogues"):
-        list(extract("squares", items([1, 2]), crash, workers=2))
-    assert run([1])[1] == []
-
-
-def test_workers_that_are_replaced_because_they_grow_lose_no_work() -> None:
-    parts = list(extract("hoard", items([1, 2, 3, 4]), hoard, workers=1))
-    assert [len(part["features"]) for part in parts] == [1, 2, 3, 4]
+def test_a_disk_that_fails_stops_the_stage_and_loses_nothing_that_was_finished() -> None:
+    with pytest.raises(UserError, match=r"item store: .*cannot be written \(File too large\)"):
+        list(extract("squares", items([5, 4, 3, 2]), fill_disk, workers=1, stand_in=unobserved))
+    assert run([5, 4, 3, 2])[1] == [3, 2]
 
 
 def start_sleepers(tmp_path: Path) -> tuple[subprocess.Popen, list[psutil.Process]]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,12 @@ from pipeline.work.stagefile import (
     read_stage_file,
     run_extraction,
 )
-from stages.faces import NO_CLIPS
+
+NO_FACES = {
+    "frames_sampled": np.empty(0, np.int32),
+    "box_px": np.empty((0, 4), np.float32),
+    "reason": np.empty(0, str),
+}
 
 
 def lengths(rows: list[str]) -> Arrays:
@@ -22,6 +29,12 @@ def lengths(rows: list[str]) -> Arrays:
         "features": np.array([[len(row)] for row in rows], np.float32),
         "reason": np.array(["" if row else "empty" for row in rows]),
     }
+
+
+def die_at_empty(rows: list[str]) -> Arrays:
+    if "" in rows:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return lengths(rows)
 
 
 def stage(**changes) -> ExtractionStage[str]:
@@ -70,8 +83,34 @@ def test_too_much_unobserved_leaves_no_file_behind() -> None:
     assert not Path("data/c/features.h5").exists()
 
 
+def test_a_dialogue_whose_worker_dies_twice_leaves_no_file_behind() -> None:
+    with pytest.raises(
+        UserError, match=r"died twice at d1 \(killed by SIGKILL\); all other dialogues are kept"
+    ):
+        run_extraction(
+            "c", stage(function=die_at_empty), {"d1": ["abc", ""], "d0": ["a"]}, ["a", "b", "c"], limit=1
+        )
+    assert list(Path("data").rglob("*.h5")) == []
+
+
+def test_an_accepted_failure_has_its_reason_and_a_key_that_its_dialogue_never_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids, dialogues = ["d1_0", "d1_1", "d0_0"], {"d1": ["abc", ""], "d0": ["a"]}
+    monkeypatch.setenv("MULTIEMO_ACCEPT_FAILURES", "1")
+    run_extraction("c", stage(function=die_at_empty), dialogues, ids, limit=1)
+    arrays, _ = read_stage_file(Path("data/c/features.h5"), ids)
+    assert arrays["features"].tolist() == [[0], [0], [1]]
+    assert arrays["reason"].tolist() == ["worker died twice: killed by SIGKILL"] * 2 + [""]
+    run_extraction("c", stage(), dialogues, ids, limit=1)
+    again, _ = read_stage_file(Path("data/c/features.h5"), ids)
+    assert again["features"].tolist() == [[3], [0], [1]]
+    assert arrays["item_key"][1] == again["item_key"][1]
+    assert arrays["item_key"][0] == f"{again['item_key'][0]} worker died twice: killed by SIGKILL"
+
+
 @pytest.mark.parametrize(
-    ("empty", "per_utterance"), [(no_vectors(7), ("features",)), (NO_CLIPS, ("frames_sampled",))]
+    ("empty", "per_utterance"), [(no_vectors(7), ("features",)), (NO_FACES, ("frames_sampled",))]
 )
 def test_a_dialogue_that_could_not_be_computed_has_a_reason_for_each_utterance(
     empty: Arrays, per_utterance: tuple[str, ...]

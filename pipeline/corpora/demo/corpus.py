@@ -28,7 +28,8 @@ from pipeline.corpora.demo.script import FRAME_RATE_HZ, SPLITS, DemoUtterance, S
 from pipeline.corpora.demo.voice import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, sound_track
 from pipeline.errors import UserError
 from pipeline.params import DemoParams
-from pipeline.work.engine import WorkerDied, run_all
+from pipeline.work.engine import run_all
+from pipeline.work.processes import WorkerDied
 from pipeline.work.progress import Progress
 
 CLIP_FOLDERS: dict[Split, str] = {
