@@ -40,8 +40,9 @@ def main() -> None:
     for name, corpus in params.corpora.items():
         # No error: who has pulled the features of a corpus trains on them without its videos.
         if corpus.root != DEMO_ROOT and not Path(corpus.root).is_dir():
-            missing = f"corpora.{name}.root: there is no folder {corpus.root}, which manifest@{name} reads"
-            print(f"code: warning: {missing}")
+            content = read_kind(FORMATS, corpus.format, f"corpora.{name}.format").module.CONTENT
+            missing = f"corpora.{name}.root: there is no folder {corpus.root}, where manifest@{name}"
+            print(f"code: warning: {missing} will look for {content}")
 
 
 def check_kinds(params: Params) -> None:
