@@ -12,7 +12,7 @@ from pipeline.features.file import Features, ModalityFeatures
 
 DIMENSIONS = {"text": 8, "audio": 30, "visual": 12}
 UNOBSERVED = 3
-"""Row whose sound and picture were not observed."""
+"""Row whose audio and visual features were not observed."""
 
 # split, dialogue, speaker, label, id
 Row = tuple[str, str, str, str, str]
