@@ -64,8 +64,13 @@ def build(corpus: str, rows: Sequence[Row], labels: Sequence[str]) -> Features:
                     "settings": {"weights": {"model.safetensors": "ab" * 32}},
                     "versions": {"torch": "2.12"},
                 },
-                "audio": {"settings": {"silence_dbfs": -70.0}},
-                "visual": {"settings": {"weights": {"untrained": "resnet101, seed 0"}}},
+                "audio": {"settings": {"encoder": {"kind": "opensmile"}, "silence_dbfs": -70.0}},
+                "visual": {
+                    "settings": {
+                        "encoder": {"kind": "resnet"},
+                        "weights": {"untrained": "resnet101, seed 0"},
+                    }
+                },
             },
         },
     )
