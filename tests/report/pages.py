@@ -78,6 +78,8 @@ class Shown(NamedTuple):
     figures: int
     spilt: int
     """Tiles whose text does not fit."""
+    tallest_row_px: int
+    """Of all tables: it is tall where a name is squeezed."""
     errors: str
     """What the browser's console says, empty if nothing."""
 
@@ -91,7 +93,9 @@ def show(page: str, width_px: int, folder: Path) -> Shown:
         "d.querySelectorAll('details').forEach(e => e.open = true);"
         "const spilt = [...d.querySelectorAll('.tiles dd')].filter(e => e.scrollWidth > e.clientWidth);"
         "const figures = d.querySelectorAll('svg').length;"
-        "document.body.dataset.found = [d.clientWidth, d.scrollWidth, figures, spilt.length]"
+        "const rows = [...d.querySelectorAll('tr')].map(e => Math.ceil(e.getBoundingClientRect().height));"
+        "document.body.dataset.found = "
+        "[d.clientWidth, d.scrollWidth, figures, spilt.length, Math.max(...rows)]"
     )
     probe.write_text(
         f'<body onload="{html.escape(script)}"><iframe width="{width_px}" height="800" style="border:0" '
@@ -104,7 +108,7 @@ def show(page: str, width_px: int, folder: Path) -> Shown:
          "--dump-dom", probe.as_uri()],
         capture_output=True, text=True, timeout=120, check=True, env=os.environ | {"HOME": str(folder)},
     )  # fmt: skip
-    found = re.search(r'data-found="(\d+),(\d+),(\d+),(\d+)"', done.stdout)
+    found = re.search(r'data-found="(\d+),(\d+),(\d+),(\d+),(\d+)"', done.stdout)
     assert found is not None, done.stderr
     errors = "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
     return Shown(*map(int, found.groups()), errors)  # type: ignore[arg-type]

@@ -327,4 +327,5 @@ def test_in_a_browser_the_page_fits_the_screen_without_errors(trained, compare, 
     long = variant(trained["meld"], "a_model_that_has_a_name_longer_than_a_phone_is_wide")
     shown = show(compare(many, trained["meld"], long), width_px, tmp_path)
     assert (shown.width_px, shown.needed_px) == (width_px, width_px)
+    assert shown.tallest_row_px < 110
     assert (shown.figures, shown.errors) == (6, "")

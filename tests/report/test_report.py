@@ -183,4 +183,5 @@ def test_in_a_browser_the_page_fits_the_screen_without_errors(project, features,
     names = (*features.label_names[:6], "enthusiastic_and_excited_beyond_measure")
     shown = show(project.report(replace(features, label_names=names)), width_px, tmp_path)
     assert (shown.width_px, shown.needed_px) == (width_px, width_px)
+    assert shown.tallest_row_px < 110
     assert (shown.figures, shown.spilt, shown.errors) == (4, 0, "")
