@@ -2,7 +2,7 @@
 
 ``utterances.csv`` says who says what in which order, with label and split; text stages depend on it
 alone.  ``media.csv`` says where each utterance's frames and sound are and what they contain; face
-and sound stages depend on it alone.  So a corrected label touches no video, and a replaced clip no
+and audio stages depend on it alone.  So a corrected label touches no video, and a replaced clip no
 text.  Both are UTF-8 with a header, comma-separated, and byte-identical for identical input.
 """
 
@@ -50,13 +50,13 @@ class Medium:
     dialogue: str
     """The utterance's dialogue."""
     path: str
-    """File of the frames, relative to the corpus root, with forward slashes."""
+    """File of the video, relative to the corpus root, with forward slashes."""
     start_s: float | None = None
     """Start of the utterance in that file; empty for the whole file."""
     end_s: float | None = None
     """End of the utterance in that file; empty for the whole file."""
     crop: str = ""
-    """Part of the frames that shows the speaker: empty for all of it, ``left``, ``right``, or left,
+    """Part of the image that shows the speaker: empty for all of it, ``left``, ``right``, or left,
     top, right and bottom as fractions of width and height (``0.5 0 1 1``)."""
     audio_path: str = ""
     """File of the utterance's sound alone; empty where the sound is in ``path``, over the same span."""
@@ -67,17 +67,17 @@ class Medium:
     duration_s: float = 0.0
     """Length of the file at ``path`` by its container."""
     frame_count: int = 0
-    """Pictures in the file; 0 without a frames stream."""
+    """Frames in the file; 0 without a video stream."""
     frame_rate_hz: float = 0.0
-    """Average rate; 0 without a frames stream."""
+    """Average rate; 0 without a video stream."""
     width_px: int = 0
     height_px: int = 0
     sample_rate_hz: int = 0
-    """Of the sound; 0 without a sound stream."""
+    """Of the sound; 0 without an audio stream."""
     channels: int = 0
-    """Of the sound; 0 without a sound stream."""
+    """Of the sound; 0 without an audio stream."""
     image_problem: str = ""
-    """Why the frames cannot be used; empty if it can."""
+    """Why its images cannot be used; empty if it can."""
     audio_problem: str = ""
     """Why the sound cannot be used; empty if it can."""
 

@@ -80,6 +80,14 @@ class Kind(Section):
     """Which of them: the name of its module."""
 
 
+class FormatParams(Section):
+    """What every corpus format has."""
+
+    outside_sha256: Sha256 | None = None
+    """Digest of the media files that lie outside of ``root``, such as behind links, where DVC does not watch;
+    needed where there are some.  ``multiemo pin`` writes it here."""
+
+
 class WeightsParams(Section):
     """Where the weights of an encoder come from, and which they are."""
 

@@ -101,7 +101,7 @@ def _same_setting(
     results: Results, network: dict[str, Any], published: Published
 ) -> tuple[str, float] | None:
     """Where the paper has a figure for the same setting, and the figure."""
-    if network["kind"] != "multiemo":
+    if network["kind"] != "multiemo" or results.visextnet is None:
         return None
     return published.same_setting(
         results.modalities,

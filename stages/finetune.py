@@ -28,7 +28,7 @@ from pipeline.encoders.finetuning import Epoch, labelled_windows
 from pipeline.encoders.text import TextEncoder
 from pipeline.encoders.weights import ORIGIN, find_encoder, model_files
 from pipeline.errors import UserError
-from pipeline.manifest import Utterance, read_labels, read_utterances
+from pipeline.manifest import Utterance, by_dialogue, read_labels, read_utterances
 from pipeline.params import CorpusParams, read_params
 from pipeline.store.code import result_digest
 from pipeline.store.h5 import Arrays
@@ -162,12 +162,7 @@ def _finetune(task: Task, store: ItemStore, key: str) -> Arrays:
         if stored is None:
             if not (folder / "best").is_dir():
                 tokenizer, network = task.load(task.labels)
-                rows = {
-                    split: labelled_windows(
-                        task.utterances, split, tokenizer, task.params.window, task.labels
-                    )
-                    for split in SPLITS
-                }
+                rows = {split: _windows_of_split(task, split, tokenizer) for split in SPLITS}
                 finetuning.prepare(folder, tokenizer, network, rows, params)
                 if torchrun.needs_processes(processes):
                     torchrun.run_module("pipeline.encoders.finetuning", [str(folder)], processes, lock)
@@ -177,6 +172,11 @@ def _finetune(task: Task, store: ItemStore, key: str) -> Arrays:
             store.put(key, stored)
         shutil.rmtree(folder, ignore_errors=True)  # gone already, if that run has finished
     return stored
+
+
+def _windows_of_split(task: Task, split: str, tokenizer: PreTrainedTokenizerBase) -> list[finetuning.Row]:
+    dialogues = by_dialogue(row for row in task.utterances if row.split == split).values()
+    return labelled_windows(split, dialogues, tokenizer, task.params.window, task.labels)
 
 
 def _pack(folder: Path) -> Arrays:

@@ -76,7 +76,7 @@ def _check_outside(corpus: str, form: KindOf, root: Path, probed: Mapping[str, P
     outside = files_outside(root, (name for name in probed if name))
     if not outside:
         return
-    expected = getattr(form.params, "outside_sha256", None)
+    expected = form.params.outside_sha256
     found = outside_sha256({name: probed[name].sha256 for name in outside})
     if found != expected:
         state = "missing" if expected is None else f"{expected} is not that of the files now"

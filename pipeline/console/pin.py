@@ -76,7 +76,7 @@ def _outside_media(name: str, corpus: CorpusParams) -> Iterator[tuple[Keys, str]
     from pipeline.store.keys import file_digest
 
     form = read_kind(FORMATS, corpus.format, f"corpora.{name}.format")
-    if not getattr(form.params, "outside_media", False):
+    if set(corpus.modalities) == {"text"}:  # media are not read, and need not be there
         return
     root = Path(corpus.root)
     annotations = form.module.read(root, form.params).annotations
@@ -100,6 +100,8 @@ def write_pins(path: Path, pins: dict[Keys, str]) -> dict[Keys, str]:
     for (*sections, key), value in pins.items():
         section = content
         for each in sections:
+            if isinstance(section[each], str):  # `format: meld`
+                section[each] = {"kind": section[each]}
             section = section[each]
         before = section.get(key)
         if before != value:

@@ -18,7 +18,7 @@ from pipeline.corpora.annotations.labels import IEMOCAP
 from pipeline.corpora.annotations.rows import Mistakes, read_lines
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance
-from pipeline.params import Section
+from pipeline.params import FormatParams
 
 CONTENT = "IEMOCAP_full_release: the folders Session1 to Session5"
 
@@ -52,8 +52,8 @@ class _Evaluation(NamedTuple):
     """Three letters, as in the summaries."""
 
 
-class Params(Section):
-    """IEMOCAP has none."""
+class Params(FormatParams):
+    """IEMOCAP has none of its own."""
 
     kind: Literal["iemocap"] = "iemocap"
 

@@ -15,7 +15,7 @@ from pipeline.corpora.annotations.labels import MELD as LABELS
 from pipeline.corpora.annotations.rows import Mistakes, Row, read_delimited, read_lines, whole_number
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance
-from pipeline.params import Section
+from pipeline.params import FormatParams
 
 CONTENT = "MELD.Raw: train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv and the folders of clips"
 
@@ -27,8 +27,8 @@ _SPLIT_FOLDERS = {
 _COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 
 
-class Params(Section):
-    """MELD has none."""
+class Params(FormatParams):
+    """MELD has none of its own."""
 
     kind: Literal["meld"] = "meld"
 

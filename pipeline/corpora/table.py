@@ -24,7 +24,7 @@ from pipeline.corpora.annotations.rows import (
 )
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance
-from pipeline.params import Section, Sha256
+from pipeline.params import FormatParams
 
 CONTENT = "annotations.csv, annotations.tsv or annotations.jsonl and the media files that it names"
 
@@ -36,15 +36,12 @@ _ALLOW = "; format: {kind: table, outside_media: true} in params.yaml allows it"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-class Params(Section):
+class Params(FormatParams):
     """Where the media files of a table may lie."""
 
     kind: Literal["table"] = "table"
     outside_media: bool = False
-    """Whether media files may lie outside ``root``."""
-    outside_sha256: Sha256 | None = None
-    """Digest of those files, which DVC does not watch; needed where there are some.  ``multiemo pin`` writes
-    it here."""
+    """Whether its paths may lead outside of ``root``."""
 
 
 def label_names(labels: Iterable[str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,7 @@ from transformers.utils import logging
 from pipeline import runtime
 from pipeline.encoders.windows import build_windows, describe_losses
 from pipeline.errors import UserError
-from pipeline.manifest import Utterance, by_dialogue
+from pipeline.manifest import Utterance
 from pipeline.params import FinetuneParams, WindowParams
 from pipeline.work.progress import Progress
 
@@ -65,15 +65,15 @@ class Epoch:
 
 
 def labelled_windows(
-    utterances: Sequence[Utterance],
     split: str,
+    dialogues: Iterable[Sequence[Utterance]],
     tokenizer: PreTrainedTokenizerBase,
     window: WindowParams,
     labels: Sequence[str],
 ) -> list[Row]:
-    """What the encoder reads for every labelled utterance of a split; UserError if there is none."""
+    """What the encoder reads for each labelled utterance of a split's dialogues; UserError if none is."""
     rows, windows = [], []
-    for dialogue in by_dialogue(row for row in utterances if row.split == split).values():
+    for dialogue in dialogues:
         for utterance, built in zip(dialogue, build_windows(dialogue, tokenizer, window), strict=True):
             if utterance.label:
                 rows.append({"input_ids": built.token_ids, "label": labels.index(utterance.label)})

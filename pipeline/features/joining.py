@@ -25,7 +25,8 @@ def join_features(
 
     Rows are found by utterance id; ``other`` may hold more.  Utterances, their order and labels are those of
     ``base``, and the provenance says of each modality taken what ``other`` says of it, and ``taken_from``.
-    UserError, naming the files, if ``other`` lacks a modality or an utterance, or has other words for one.
+    UserError, naming the files, if ``other`` lacks a modality or an utterance, or has other words or another
+    split for one.
     """
     absent = [name for name in take if name not in other.modalities]
     if absent:
@@ -70,6 +71,14 @@ def _find_rows(base: Features, other: Features, base_path: Path, other_path: Pat
                 f"{other_path}: of another corpus ({other.corpus}): its utterance {utterance} is"
                 f" {str(other_text)!r}, in {base_path} it is {str(text)!r}"
             )
+    # An encoder that was fine-tuned on what is tested here would give the answers away.
+    moved = np.flatnonzero(base.split != other.split[rows])
+    if len(moved):
+        first = moved[0]
+        raise UserError(
+            f"{other_path}: has {len(moved)} utterances in other splits than {base_path}, such as"
+            f" {base.id[first]}: {other.split[rows][first]} there, {base.split[first]} here"
+        )
     return rows
 
 

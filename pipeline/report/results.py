@@ -101,9 +101,15 @@ class Results(Section):
         return tuple(name for name, encoder in self.encoders.items() if encoder.startswith("UNTRAINED"))
 
     @property
-    def visextnet(self) -> bool:
-        """Whether no visual features are another network's than a ResNet on faces, as the paper's are."""
-        return "visual" not in self.modalities or self.encoder_kinds.get("visual") == "resnet"
+    def visextnet(self) -> bool | None:
+        """Whether visual features are a face ResNet's, as the paper's are, or there are none of them.
+
+        None where the feature file does not tell.
+        """
+        if "visual" not in self.modalities:
+            return True
+        kind = self.encoder_kinds.get("visual")
+        return kind == "resnet" if kind else None
 
     def curve_arrays(self) -> dict[int, dict[str, np.ndarray]]:
         """Curves as they are drawn."""

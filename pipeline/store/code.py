@@ -18,10 +18,13 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGES = ("pipeline", "stages", "train")
 
-# They decide whether, where and by how many work is done, and tell how it goes. What they hand on to those
-# who do it enters a key by value.
+# They decide whether, where and by how many work is done, tell how it goes, and read and write what enters a
+# key by its own digest. What they hand on to those who do the work enters a key by value.
 NO_PART_OF_RESULTS = frozenset(
-    {"pipeline.errors", "pipeline.params", "pipeline.runtime", "pipeline.work.progress"}
+    {
+        *("pipeline.errors", "pipeline.params", "pipeline.runtime", "pipeline.work.progress"),
+        *("pipeline.features", "pipeline.features.file", "pipeline.store.h5", "train.checkpoint"),
+    }
 )
 
 

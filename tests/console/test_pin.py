@@ -154,3 +154,25 @@ def test_an_entry_that_is_not_there_and_weights_that_cannot_be_had_are_one_line_
     assert "corpora.lab.visual.encoder: no weights file faces.safetensors" in missing.stderr
     assert "Traceback" not in missing.stderr
     assert f"revision: {'a' * 40}" in (project / "params.yaml").read_text(encoding="utf-8")
+
+
+def test_links_that_lead_out_of_any_formats_root_are_pinned_too(project: Path) -> None:
+    text = PARAMS.replace("[text, visual]", "[audio]").replace("format: table #", "format: meld #")
+    text = text.replace("audio: {}", "audio: {encoder: {kind: opensmile}}").replace(
+        "audio: 0.0", "audio: 1.0"
+    )
+    (project / "params.yaml").write_text(text, encoding="utf-8")
+    (project / "clips").mkdir()
+    (project / "clips/dia0_utt0.mp4").write_bytes(b"a clip")
+    header = "Sr No.,Utterance,Speaker,Emotion,Dialogue_ID,Utterance_ID"
+    for split in ("train", "dev", "test"):
+        table = f"{header}\n1,Hi.,Ann,joy,0,0\n"
+        (project / f"raw/{split}_sent_emo.csv").write_text(table, encoding="utf-8")
+    (project / "raw/train_splits").symlink_to(project / "clips")
+    refused = run(project, "stages", "manifest", "lab")
+    assert "corpora.lab.format.outside_sha256: missing; 1 media files lie outside" in refused.stderr
+    assert pin(project).returncode == 0
+    assert "  format:\n" in (project / "params.yaml").read_text(encoding="utf-8")
+    accepted = run(project, "stages", "manifest", "lab")
+    assert accepted.returncode == 0, accepted.stderr
+    assert "3 utterances" in accepted.stdout

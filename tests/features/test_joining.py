@@ -147,3 +147,11 @@ def test_equal_ids_of_another_corpus_are_refused() -> None:
     )
     with pytest.raises(UserError, match=message):
         join(meld(), other, "visual")
+
+
+def test_a_file_that_has_an_utterance_in_another_split_is_refused() -> None:
+    base = meld()
+    moved = replace(other_features(), split=np.where(base.split == "test", "train", base.split))
+    count = int((base.split == "test").sum())
+    with pytest.raises(UserError, match=rf"other\.h5: has {count} utterances in other splits than base\.h5"):
+        join(base, moved, "visual")
