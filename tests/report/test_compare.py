@@ -185,10 +185,10 @@ SETTINGS: dict[str, tuple[dict[str, Any], str, str]] = {
         "multiemo",
         "64.89 (Table 2, MultiEMO w/o VisExtNet)",
     ),
-    "with features of which nobody knows who made them": (
-        {"encoder_kinds": {}},
+    "with visual features whose encoder the file does not tell": (
+        {"encoder_kinds": {"visual": ""}},
         "multiemo",
-        "64.89 (Table 2, MultiEMO w/o VisExtNet)",
+        "–",
     ),
     "without two at once": (
         {"network": {"fusion": "concat"} | WITHOUT_SWFC},
