@@ -13,8 +13,8 @@ import math
 import torch
 from torch import nn
 
-from pipeline.params import TrainParams
 from train.data import IGNORED_LABEL, Dialogues
+from train.networks.multiemo import Params
 
 PARTIES = 9  # MELD's most
 
@@ -121,7 +121,7 @@ class MultiHead(nn.Module):
 class Layer(nn.Module):
     """Eq. 2-12."""
 
-    def __init__(self, params: TrainParams) -> None:
+    def __init__(self, params: Params) -> None:
         super().__init__()
         size, inner = params.hidden_size, params.feedforward_size
         self.first, self.second = (MultiHead(size, params.heads, params.dropout) for _ in range(2))
@@ -134,7 +134,7 @@ class Layer(nn.Module):
 
 
 class PlainMultiEmo(nn.Module):
-    def __init__(self, params: TrainParams, dims: dict[str, int], classes: int) -> None:
+    def __init__(self, params: Params, dims: dict[str, int], classes: int) -> None:
         super().__init__()
         size = params.hidden_size
         self.text = nn.Linear(dims["text"], size)
@@ -164,7 +164,7 @@ class PlainMultiEmo(nn.Module):
         return self.fc_p(self.dropout(torch.relu(self.fc_l(z)))), z, fused
 
 
-def plain_loss(logits, z, fused, label, params: TrainParams):
+def plain_loss(logits, z, fused, label, params: Params):
     """Eq. 18-22."""
     sample = label != IGNORED_LABEL
     label, logits, z = label[sample], logits[sample], z[sample]

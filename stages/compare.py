@@ -55,7 +55,9 @@ def describe_group(group: Sequence[Results]) -> dict[str, Any]:
         "label_names": label_names,
         "published": published,
         "rows": [describe_model(each, published) for each in group],
-        "untrained": {name: each.encoders[name] for each in group for name in each.untrained},
+        "untrained": list(
+            dict.fromkeys((name, each.encoders[name]) for each in group for name in each.untrained)
+        ),
         "test_utterances": max(tested, default=0),
         "not_comparable": published is not None and bool(tested - {published.test_utterances}),
     }
@@ -68,6 +70,7 @@ def describe_model(results: Results, published: Published | None) -> dict[str, A
     assert scores is not None, "a model is only trained where dev is labelled"
     network = results.params.network.model_dump()
     curves = draw_curves(results.curve_arrays(), results.selected_epochs)
+    confused = _most_confused(scores.confusion, results.label_names)
     return {
         "results": results,
         "anchor": f"model_{results.model}",
@@ -75,10 +78,12 @@ def describe_model(results: Results, published: Published | None) -> dict[str, A
         "scores": scores,
         "network": ", ".join([network["kind"], *_changes(network)]),
         "paper": published and _same_setting(results, network, published),
-        "curves": to_svg(curves, "Learning curves: weighted F1 on validation and losses by epoch"),
+        "curves": to_svg(
+            curves, f"Learning curves of {results.model}: weighted F1 on validation and losses by epoch"
+        ),
         "confusion": to_svg(
             draw_confusion(scores.confusion, results.label_names, split),
-            f"Confusion matrix on {split}: {_most_confused(scores.confusion, results.label_names)}",
+            f"Confusion matrix of {results.model} on {split}: {confused}",
         ),
         "params": dict(_flat(results.params.model_dump(mode="json", exclude={"features"}))),
     }

@@ -86,15 +86,16 @@ def describe_features(folder: Path, params: CorpusParams) -> dict[str, Any]:
         "quarantine": quarantine[:LISTED],
         "quarantined": len(quarantine),
         "health": health,
-        "sources": provenance["sources"],
+        "sources": {name: provenance["sources"][name] for name in params.modalities},
         "untrained": [
-            name for name, encoder in provenance["encoders"].items() if encoder.startswith("UNTRAINED")
+            name for name in params.modalities if provenance["encoders"][name].startswith("UNTRAINED")
         ],
     }
 
 
 def write_coverage(path: Path, coverage: dict[str, dict[str, facts.Share]]) -> None:
     """One row per modality and split, for ``dvc plots``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("modality", "split", "observed_percent"))

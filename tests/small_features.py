@@ -12,7 +12,7 @@ from pipeline.features.file import Features, ModalityFeatures
 
 DIMENSIONS = {"text": 8, "audio": 30, "visual": 12}
 UNOBSERVED = 3
-"""Row whose sound and picture were not observed."""
+"""Row whose audio and visual features were not observed."""
 
 # split, dialogue, speaker, label, id
 Row = tuple[str, str, str, str, str]
@@ -64,8 +64,13 @@ def build(corpus: str, rows: Sequence[Row], labels: Sequence[str]) -> Features:
                     "settings": {"weights": {"model.safetensors": "ab" * 32}},
                     "versions": {"torch": "2.12"},
                 },
-                "audio": {"settings": {"silence_dbfs": -70.0}},
-                "visual": {"settings": {"weights": {"untrained": "resnet101, seed 0"}}},
+                "audio": {"settings": {"encoder": {"kind": "opensmile"}, "silence_dbfs": -70.0}},
+                "visual": {
+                    "settings": {
+                        "encoder": {"kind": "resnet"},
+                        "weights": {"untrained": "resnet101, seed 0"},
+                    }
+                },
             },
         },
     )

@@ -7,6 +7,7 @@ in its dashes.  Equal data gives equal bytes.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -169,8 +170,10 @@ def to_svg(figure: Figure, description: str) -> Markup:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    # Several figures on a page must not share ids that nothing refers to.
-    text = re.sub(r'<g id="\w+_\d+">', "<g>", text)
+    # Several figures on a page must not share ids: some nothing refers to, the others are made this one's.
+    text = re.sub(r'<g id="[\w.]+_\d+"', "<g", text)
+    own = hashlib.sha256((description + text).encode()).hexdigest()[:8]
+    text = re.sub(r'(id="|#)([a-z][0-9a-f]{10})\b', rf"\1\2-{own}", text)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text)
     for colour, name in _PAGE_COLOURS.items():

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from pipeline.features.file import Features, ModalityFeatures, read_features, write_features
-from pipeline.params import TrainParams
+from pipeline.params import MODALITIES, Kind, ModelParams
+from tests.train.small import NETWORK
 
 LABELS = ("neutral", "joy", "anger")
 DIMS = {"text": 12, "audio": 20, "visual": 16}
@@ -25,10 +26,12 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def small_params() -> TrainParams:
+def small_params() -> ModelParams:
     """A model small enough for a test, without dropout."""
-    sizes = {"hidden_size": 16, "audio_size": 8, "feedforward_size": 24, "layers": 2, "heads": 2}
-    return TrainParams(**sizes, dropout=0.0, epochs=2, batch_dialogues=4)
+    network = Kind.model_validate(NETWORK)
+    return ModelParams(
+        features="features.h5", modalities=MODALITIES, network=network, epochs=2, batch_dialogues=4
+    )
 
 
 @pytest.fixture

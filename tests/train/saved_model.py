@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from pipeline.features.file import Features
-from pipeline.params import TrainParams
+from pipeline.params import ModelParams
 from train.data import fit_standardisation
-from train.model import ModelCard, MultiEmo, Selected, TrainedModel, save_model
+from train.model import ModelCard, Selected, TrainedModel, save_model
+from train.networks import build_network
 
 MODALITIES = ("text", "audio", "visual")
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -30,16 +31,16 @@ def described(
     return replace(features, provenance={"encoders": encoders, "sources": sources})
 
 
-def save_small_model(folder: Path, features: Features, params: TrainParams) -> None:
+def save_small_model(folder: Path, features: Features, params: ModelParams) -> None:
     """A model of two seeds; what it has learnt does not matter here."""
     features = described(features)
-    names = [name for name in MODALITIES if name in params.modalities]
+    names = [name for name in MODALITIES if name in (params.modalities or MODALITIES)]
     dims = {name: features.modalities[name].features.shape[1] for name in names}
     card = ModelCard(
         corpus="small",
         label_names=features.label_names,
         dims=dims,
-        train=params,
+        params=params,
         selected={seed: Selected(epoch=1, dev_weighted_f1=0.5) for seed in (0, 1)},
         features_sha256=features.digest,
         encoders={name: ENCODERS[name] for name in names},
@@ -49,5 +50,5 @@ def save_small_model(folder: Path, features: Features, params: TrainParams) -> N
     weights = {}
     for seed in (0, 1):
         torch.manual_seed(seed)
-        weights[seed] = MultiEmo(params, dims, len(features.label_names)).state_dict()
+        weights[seed] = build_network(params.network, dims, len(features.label_names)).state_dict()
     save_model(folder, TrainedModel(card, standardisation, weights))

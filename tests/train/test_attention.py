@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from pipeline.errors import UserError
+from tests.train import small
 from train.attention import attention_maps
 from train.data import Dialogues, fit_standardisation
 from train.fusion import Keys
-from train.model import MultiEmo
+from train.networks import build_network
 
 DIMS = {"text": 12, "audio": 20, "visual": 16}
 
@@ -24,8 +25,8 @@ def dialogues(make_features):
 
 def network_of(params, **changes):
     torch.manual_seed(0)
-    params = params.model_copy(update=changes)
-    return MultiEmo(params, {name: DIMS[name] for name in params.modalities}, 3).eval()
+    params = small.changed(params, **changes)
+    return build_network(params.network, {name: DIMS[name] for name in params.modalities}, 3).eval()
 
 
 def test_every_component_and_layer_has_a_map_whose_rows_add_up_to_one(small_params, dialogues):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.params import ContextParams
-from train.context import Contexts, DialogueRNN
+from train.context import ContextParams, Contexts, DialogueRNN
 from train.packing import Layout
 
 CPU = torch.device("cpu")

@@ -13,13 +13,14 @@ from matplotlib.axes import Axes
 
 from pipeline.console.__main__ import main
 from pipeline.features.file import Features, write_features
-from pipeline.params import TrainParams
+from pipeline.params import ModelParams
 from tests.train.saved_model import described, save_small_model
+from tests.train.small import changed
 from train.heatmaps import LABEL_CHARACTERS, Line, draw_heatmap
 
 
 @pytest.fixture
-def project(tmp_path: Path, make_features: Callable[..., Features], small_params: TrainParams) -> Path:
+def project(tmp_path: Path, make_features: Callable[..., Features], small_params: ModelParams) -> Path:
     """A folder with a model and a feature file whose texts are as nasty as texts are."""
     features = described(make_features())
     text = features.text.astype(object)
@@ -63,11 +64,11 @@ def test_what_is_not_there_is_named(
 
 
 def test_a_model_without_cross_attention_has_nothing_to_show(
-    tmp_path: Path, make_features: Callable[..., Features], small_params: TrainParams, capsys
+    tmp_path: Path, make_features: Callable[..., Features], small_params: ModelParams, capsys
 ) -> None:
     features = described(make_features())
     write_features(tmp_path / "features.h5", features)
-    save_small_model(tmp_path / "model", features, small_params.model_copy(update={"fusion": "concat"}))
+    save_small_model(tmp_path / "model", features, changed(small_params, fusion="concat"))
     assert explain(tmp_path, "test_dia0_utt0") == 1
     assert "the model has no cross-attention to show" in capsys.readouterr().err
 

@@ -9,34 +9,27 @@ import pytest
 import torch
 
 from pipeline.errors import UserError
-from train.data import Dialogues, fit_standardisation
+from tests.train.small import changed, dialogues_of, network_of
 from train.loop import BestTestEpoch, predict, train_seed
-from train.losses import training_losses
 from train.metrics import compute_metrics
-from train.model import MultiEmo
-
-
-def dialogues_of(features, params):
-    return Dialogues.from_features(features, fit_standardisation(features, params.modalities))
 
 
 def test_training_learns_what_can_be_learnt(make_features, small_params):
-    faster = {"epochs": 12, "learning_rate": 5e-3, "dropout": 0.1, "batch_dialogues": 10}
-    params = small_params.model_copy(update=faster)
+    params = changed(small_params, epochs=12, learning_rate=5e-3, dropout=0.1, batch_dialogues=10)
     features = make_features(train=40, dev=10, test=30, noise=1.5)
     dialogues = dialogues_of(features, params)
     run = train_seed(dialogues, params, seed=0)
     assert run.epochs[-1].train_loss < run.epochs[0].train_loss
-    network = MultiEmo(params, {m: f.shape[1] for m, f in dialogues.features.items()}, 3)
+    network = network_of(params, dialogues)
     network.load_state_dict(run.weights)
-    predictions = predict(network, dialogues, dialogues.spans["test"], 4)
+    predictions = predict(network, dialogues, dialogues.spans["test"], params)
     scores = compute_metrics(features.label[predictions.row], predictions.label, features.label_names)
     assert scores.weighted_f1 > 0.8  # chance is about 0.33
     np.testing.assert_allclose(predictions.probability.sum(axis=1), 1, rtol=1e-5)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(make_features, small_params):
-    params = small_params.model_copy(update={"dropout": 0.2, "epochs": 3})
+    params = changed(small_params, dropout=0.2, epochs=3)
     dialogues = dialogues_of(make_features(), params)
     first = train_seed(dialogues, params, seed=1)
     torch.rand(5)  # what happened before must not matter
@@ -48,7 +41,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(make_features, s
 
 def test_two_threads_give_the_same_bits_on_every_run(make_features, small_params):
     torch.set_num_threads(2)  # the fixture sets it back
-    wide = small_params.model_copy(update={"hidden_size": 64, "feedforward_size": 512, "dropout": 0.2})
+    wide = changed(small_params, hidden_size=64, feedforward_size=512, dropout=0.2)
     dialogues = dialogues_of(make_features(train=20), wide)
     first, again = (train_seed(dialogues, wide, seed=1) for _ in range(2))
     assert all(torch.equal(first.weights[name], again.weights[name]) for name in first.weights)
@@ -59,7 +52,7 @@ def test_bfloat16_learns_as_well_within_the_noise_of_seeds(make_features, small_
     features = make_features(train=20, dev=20, test=0, noise=2.0)
     f1 = {}
     for precision in ("float32", "bfloat16"):
-        params = small_params.model_copy(update=changes | {"precision": precision})
+        params = changed(small_params, **changes, precision=precision)
         dialogues = dialogues_of(features, params)
         runs = [train_seed(dialogues, params, seed) for seed in range(2)]
         f1[precision] = np.array([run.selected.dev_weighted_f1 for run in runs])
@@ -80,15 +73,15 @@ def test_training_leaves_torchs_global_state_alone(make_features, small_params):
 
 
 def test_the_best_validation_epoch_is_kept(make_features, small_params):
-    params = small_params.model_copy(update={"epochs": 8, "learning_rate": 1e-2})
+    params = changed(small_params, epochs=8, learning_rate=1e-2)
     features = make_features(train=8, dev=8, noise=3.0)
     dialogues = dialogues_of(features, params)
     run = train_seed(dialogues, params, seed=0)
     best = max(run.epochs, key=lambda epoch: (epoch.dev_weighted_f1, -epoch.dev_loss, -epoch.epoch))
     assert run.selected == best
-    network = MultiEmo(params, {m: f.shape[1] for m, f in dialogues.features.items()}, 3)
+    network = network_of(params, dialogues)
     network.load_state_dict(run.weights)
-    predictions = predict(network, dialogues, dialogues.spans["dev"], params.batch_dialogues)
+    predictions = predict(network, dialogues, dialogues.spans["dev"], params)
     scores = compute_metrics(features.label[predictions.row], predictions.label, features.label_names)
     assert scores.weighted_f1 == pytest.approx(best.dev_weighted_f1)
 
@@ -108,17 +101,16 @@ def test_the_test_split_has_no_say_in_training(make_features, small_params):
 
 def test_l2_is_the_gradient_of_lambda_times_the_squared_norm(make_features, small_params):
     """One Adam step by hand, with lambda ||theta||^2 in the loss itself (Eq. 22)."""
-    one_step = {"epochs": 1, "l2": 0.05, "batch_dialogues": 100, "learning_rate": 1e-3}
-    params = small_params.model_copy(update=one_step)
+    params = changed(small_params, epochs=1, l2=0.05, batch_dialogues=100, learning_rate=1e-3)
     dialogues = dialogues_of(make_features(), params)
     run = train_seed(dialogues, params, seed=0)
 
     torch.manual_seed(0)
-    network = MultiEmo(params, {m: f.shape[1] for m, f in dialogues.features.items()}, 3)
+    network = network_of(params, dialogues)
     order = torch.randperm(12, generator=torch.Generator().manual_seed(0)).tolist()
     batch = dialogues.batch([dialogues.spans["train"][i] for i in order])
     output = network(batch)
-    loss = training_losses(output.logits, output.z, output.fused, batch.label, params.loss).total
+    loss = network.losses(output, batch.label)["total"]
     loss = loss + params.l2 * sum((p**2).sum() for p in network.parameters())
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, betas=(0.9, 0.99))
     loss.backward()
@@ -133,7 +125,7 @@ def test_l2_is_the_gradient_of_lambda_times_the_squared_norm(make_features, smal
 
 
 def test_the_best_test_epoch_is_noted_and_changes_nothing(make_features, small_params, without_labels):
-    params = small_params.model_copy(update={"epochs": 6, "learning_rate": 1e-2})
+    params = changed(small_params, epochs=6, learning_rate=1e-2)
     features = make_features(train=8, dev=8, test=8, noise=3.0)
     run = train_seed(dialogues_of(features, params), params, seed=0)
     as_validation = np.select(
@@ -161,7 +153,7 @@ def test_a_class_absent_from_training_and_unlabelled_utterances_are_fine(make_fe
 
 
 def test_a_loss_that_is_not_finite_names_seed_epoch_batch_and_part(make_features, small_params):
-    params = small_params.model_copy(update={"learning_rate": 1e30, "batch_dialogues": 3})
+    params = changed(small_params, learning_rate=1e30, batch_dialogues=3)
     dialogues = dialogues_of(make_features(), params)
     with pytest.raises(UserError, match=r"seed 5, epoch 1, batch \d: the \w+ loss is (nan|inf|-inf)"):
         train_seed(dialogues, params, seed=5)
@@ -169,9 +161,10 @@ def test_a_loss_that_is_not_finite_names_seed_epoch_batch_and_part(make_features
 
 def test_predictions_cover_unlabelled_utterances(make_features, small_params, without_labels):
     features = without_labels(make_features(), "test")
-    dialogues = dialogues_of(features, small_params)
-    network = MultiEmo(small_params, {m: f.shape[1] for m, f in dialogues.features.items()}, 3)
-    predictions = predict(network, dialogues, dialogues.spans["test"], 3)
+    params = changed(small_params, batch_dialogues=3)
+    dialogues = dialogues_of(features, params)
+    network = network_of(params, dialogues)
+    predictions = predict(network, dialogues, dialogues.spans["test"], params)
     assert predictions.row.tolist() == np.flatnonzero(features.split == "test").tolist()
     assert predictions.probability.shape == (len(predictions.row), 3)
-    assert predict(network, dialogues, [], 3).probability.shape == (0, 3)
+    assert predict(network, dialogues, [], params).probability.shape == (0, 3)

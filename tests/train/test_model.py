@@ -14,11 +14,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import UserError
-from pipeline.params import MODALITIES, ContextParams
-from train.data import Dialogues, fit_standardisation
+from pipeline.params import MODALITIES
+from tests.train.small import changed, dialogues_of, network_of
+from train.context import ContextParams
+from train.data import fit_standardisation
 from train.loop import predict
-from train.losses import training_losses
-from train.model import ModelCard, MultiEmo, Selected, TrainedModel, load_model, save_model
+from train.model import ModelCard, Selected, TrainedModel, load_model, save_model
+from train.networks import build_network
 
 DIMS = {"text": 12, "audio": 20, "visual": 16}
 SUBSETS = [list(names) for size in (1, 2, 3) for names in combinations(MODALITIES, size)]
@@ -26,8 +28,8 @@ SUBSETS = [list(names) for size in (1, 2, 3) for names in combinations(MODALITIE
 
 def network_and_dialogues(features, params):
     torch.manual_seed(0)
-    network = MultiEmo(params, DIMS, len(features.label_names)).eval()
-    return network, Dialogues.from_features(features, fit_standardisation(features, params.modalities))
+    dialogues = dialogues_of(features, params)
+    return network_of(params, dialogues).eval(), dialogues
 
 
 def logits_by_row(network, dialogues, spans, batch_dialogues):
@@ -49,7 +51,7 @@ def test_classification_is_eq_13_to_17(make_features, small_params):
     dialogues = replace(dialogues, features={m: f.double() for m, f in dialogues.features.items()})
     spans = dialogues.spans["test"]
     batch = dialogues.batch(spans)
-    output, predictions = network(batch), predict(network, dialogues, spans, len(spans))
+    output, predictions = network(batch), predict(network, dialogues, spans, small_params)
     for place, row in enumerate(batch.row.tolist()):
         f = [x for m in ("text", "audio", "visual") for x in output.fused[m][place].tolist()]
         z = affine(network.fc_z, f)
@@ -64,9 +66,7 @@ def test_classification_is_eq_13_to_17(make_features, small_params):
 
 @pytest.mark.parametrize("fusion", ["multiattn", "concat"])
 def test_padding_batch_size_and_order_do_not_change_logits(make_features, small_params, fusion):
-    network, dialogues = network_and_dialogues(
-        make_features(), small_params.model_copy(update={"fusion": fusion})
-    )
+    network, dialogues = network_and_dialogues(make_features(), changed(small_params, fusion=fusion))
     spans = dialogues.spans["train"]
     assert len({len(span) for span in spans}) > 3
     alone = logits_by_row(network, dialogues, spans, 1)
@@ -76,9 +76,7 @@ def test_padding_batch_size_and_order_do_not_change_logits(make_features, small_
 
 def test_values_of_unobserved_utterances_do_not_matter(make_features, small_params):
     context = ContextParams(text="none", audio="dialogue_rnn", visual="dialogue_rnn")
-    network, dialogues = network_and_dialogues(
-        make_features(), small_params.model_copy(update={"context": context})
-    )
+    network, dialogues = network_and_dialogues(make_features(), changed(small_params, context=context))
     spans = dialogues.spans["train"]
     noisy = replace(
         dialogues,
@@ -93,14 +91,13 @@ def test_values_of_unobserved_utterances_do_not_matter(make_features, small_para
 @pytest.mark.parametrize("fusion", ["multiattn", "concat"])
 @pytest.mark.parametrize("names", SUBSETS, ids="+".join)
 def test_any_subset_of_modalities_trains_every_parameter(make_features, small_params, names, fusion):
-    params = small_params.model_copy(update={"modalities": tuple(names), "fusion": fusion})
+    params = changed(small_params, modalities=tuple(names), fusion=fusion)
     network, dialogues = network_and_dialogues(make_features(), params)
     batch = dialogues.batch(dialogues.spans["train"])
     output = network(batch)
     assert output.logits.shape == (*batch.label.shape, 3)
     assert list(output.fused) == names
-    losses = training_losses(output.logits, output.z, output.fused, batch.label, params.loss)
-    losses.total.backward()
+    network.losses(output, batch.label)["total"].backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
@@ -112,7 +109,7 @@ def test_one_dialogue_of_one_utterance_that_nobody_observed_is_finite(make_featu
     blind = replace(dialogues, observed={m: torch.zeros_like(o) for m, o in dialogues.observed.items()})
     batch = blind.batch([span])
     output = network(batch)
-    training_losses(output.logits, output.z, output.fused, batch.label, small_params.loss).total.backward()
+    network.losses(output, batch.label)["total"].backward()
     assert torch.isfinite(output.logits).all()
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
 
@@ -123,12 +120,12 @@ def trained(make_features, small_params):
     weights = {}
     for seed in (0, 7):
         torch.manual_seed(seed)
-        weights[seed] = MultiEmo(small_params, DIMS, 3).state_dict()
+        weights[seed] = build_network(small_params.network, DIMS, 3).state_dict()
     card = ModelCard(
         corpus="small",
         label_names=features.label_names,
         dims=DIMS,
-        train=small_params,
+        params=small_params,
         selected={seed: Selected(epoch=2, dev_weighted_f1=0.5) for seed in weights},
         features_sha256=features.digest,
         encoders={"text": "RoBERTa"},

@@ -9,9 +9,9 @@ import torch
 
 from benchmarks.plain_multiemo import PaddedBatch, PlainMultiEmo, plain_loss
 from pipeline.params import MODALITIES
+from tests.train.small import network_params
 from train.data import Dialogues, fit_standardisation
-from train.losses import training_losses
-from train.model import MultiEmo
+from train.networks.multiemo import MultiEmo
 
 
 def give_weights(plain, network):
@@ -61,9 +61,10 @@ def test_losses_and_gradients_are_those_of_the_plain_transcription(make_features
         observed={name: torch.ones_like(seen) for name, seen in dialogues.observed.items()},
     )
     dims = {name: table.shape[1] for name, table in dialogues.features.items()}
+    params = network_params(small_params)
     torch.manual_seed(0)
-    network = MultiEmo(small_params, dims, 3).double()
-    plain = PlainMultiEmo(small_params, dims, 3).double()
+    network = MultiEmo(params, dims, 3).double()
+    plain = PlainMultiEmo(params, dims, 3).double()
     with torch.no_grad():
         give_weights(plain, network)
 
@@ -71,8 +72,8 @@ def test_losses_and_gradients_are_those_of_the_plain_transcription(make_features
     batch, padded = dialogues.batch(spans), PaddedBatch(dialogues, spans)
     padded.parties = padded.parties.double()
     output = network(batch)
-    loss = training_losses(output.logits, output.z, output.fused, batch.label, small_params.loss).total
-    expected = plain_loss(*plain(padded), padded.label, small_params)
+    loss = network.losses(output, batch.label)["total"]
+    expected = plain_loss(*plain(padded), padded.label, params)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-10)
 
     loss.backward()

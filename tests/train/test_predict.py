@@ -13,15 +13,16 @@ import pytest
 
 from pipeline.console.__main__ import main
 from pipeline.features.file import Features, write_features
-from pipeline.params import TrainParams
+from pipeline.params import ModelParams
 from tests.train.saved_model import ENCODERS, SETTINGS, described, save_small_model
+from tests.train.small import changed
 from train.data import Dialogues
 from train.loop import predict
 from train.model import load_model
 
 
 @pytest.fixture
-def model(tmp_path: Path, make_features: Callable[..., Features], small_params: TrainParams) -> Path:
+def model(tmp_path: Path, make_features: Callable[..., Features], small_params: ModelParams) -> Path:
     """The folder of a model."""
     save_small_model(tmp_path / "model", make_features(), small_params)
     return tmp_path / "model"
@@ -58,7 +59,8 @@ def test_a_corpus_without_labels_gets_the_models_classes_averaged_over_seeds(
 
     dialogues = Dialogues.from_features(recordings, trained.standardisation)
     spans = [span for part in dialogues.spans.values() for span in part]
-    runs = [predict(trained.network(seed), dialogues, spans, 1) for seed in (0, 1)]
+    one_by_one = changed(trained.card.params, batch_dialogues=1)
+    runs = [predict(trained.network(seed), dialogues, spans, one_by_one) for seed in (0, 1)]
     expected = np.zeros_like(found)
     for each in runs:
         expected[each.row] += each.probability / 2

@@ -5,17 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.train.small import changed, dialogues_of
 from train.checkpoint import Checkpoints
-from train.data import Dialogues, fit_standardisation
 from train.loop import TrainingStoppedError, train_seed
 
 
 class StopError(Exception):
     pass
-
-
-def dialogues_of(features, params):
-    return Dialogues.from_features(features, fit_standardisation(features, params.modalities))
 
 
 def stop_after(number):
@@ -37,8 +33,7 @@ def test_a_resumed_run_ends_with_the_bits_of_an_undisturbed_one(
     make_features, small_params, tmp_path, monkeypatch, stopped_after
 ):
     monkeypatch.setattr("train.checkpoint.SHARE_OF_TIME", 1e9)  # every epoch
-    changes = {"epochs": 5, "dropout": 0.2, "decay_every_epochs": 2}
-    params = small_params.model_copy(update=changes)
+    params = changed(small_params, epochs=5, dropout=0.2, decay_every_epochs=2)
     dialogues = dialogues_of(make_features(), params)
     undisturbed = train_seed(dialogues, params, seed=3)
     path = tmp_path / "state.pt"
@@ -53,7 +48,7 @@ def test_a_resumed_run_ends_with_the_bits_of_an_undisturbed_one(
 
 def test_a_resumed_run_does_not_repeat_what_is_done(make_features, small_params, tmp_path, monkeypatch):
     monkeypatch.setattr("train.checkpoint.SHARE_OF_TIME", 1e9)
-    params = small_params.model_copy(update={"epochs": 3})
+    params = changed(small_params, epochs=3)
     dialogues = dialogues_of(make_features(), params)
     path = tmp_path / "state.pt"
     with pytest.raises(StopError):
@@ -86,7 +81,7 @@ def test_saving_takes_a_small_share_of_the_time_and_the_last_state_is_always_sav
 
 
 def test_the_best_run_so_far_is_handed_on_when_a_loss_is_not_finite(make_features, small_params):
-    params = small_params.model_copy(update={"epochs": 4})
+    params = changed(small_params, epochs=4)
     dialogues = dialogues_of(make_features(), params)
     undisturbed = train_seed(dialogues, small_params, 0)
 
@@ -100,7 +95,7 @@ def test_the_best_run_so_far_is_handed_on_when_a_loss_is_not_finite(make_feature
 
 
 def test_a_run_that_stops_at_once_has_nothing_to_keep(make_features, small_params):
-    params = small_params.model_copy(update={"learning_rate": 1e30, "batch_dialogues": 3})
+    params = changed(small_params, learning_rate=1e30, batch_dialogues=3)
     with pytest.raises(TrainingStoppedError, match=r"epoch 1, batch \d: the \w+ loss is") as error:
         train_seed(dialogues_of(make_features(), params), params, seed=5)
     assert error.value.run is None

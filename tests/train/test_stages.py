@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,33 +25,52 @@ import stages.evaluate
 import stages.train
 from pipeline.errors import UserError
 from pipeline.features.file import read_features, write_features
-from pipeline.params import MODALITIES
+from pipeline.params import Kind, ModelParams
 from pipeline.report.results import read_results
-from pipeline.runtime import checkpoint_root
+from pipeline.runtime import checkpoint_root, store_root
 from pipeline.store.code import PROJECT
+from tests.train.small import NETWORK
 from train.loop import train_seed
 from train.model import load_model
+from train.networks.multiemo import Params
 
 SMALL = {
-    "hidden_size": 16, "audio_size": 8, "feedforward_size": 24, "layers": 1, "heads": 2, "epochs": 3,
-    "batch_dialogues": 4, "seeds": [0, 1],
-}  # fmt: skip
+    "features": "data/small/features.h5",
+    "network": NETWORK | {"layers": 1, "dropout": 0.1},
+    "epochs": 3,
+    "batch_dialogues": 4,
+    "seeds": [0, 1],
+}
+
+
+class Project:
+    """A folder that holds params.yaml, with models alone, and a feature file."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.features = root / "data/small/features.h5"
+        self.model = root / "data/models/small"
+
+    def describe(self, **models: dict) -> None:
+        """Write params.yaml."""
+        with (self.root / "params.yaml").open("w", encoding="utf-8") as file:
+            YAML().dump({"models": models}, file)
+
+    def files(self) -> dict[str, bytes]:
+        """Content of the trained model's files."""
+        return {path.name: path.read_bytes() for path in (self.model / "model").iterdir()}
 
 
 @pytest.fixture
 def project(tmp_path, make_features, monkeypatch):
-    """A project folder that holds params.yaml and the feature file of corpus small."""
-    features = make_features()
-    folder = tmp_path / "project"
-    untrained = {"visual": {"weights": "untrained"}, "finetune": {"encoder": "untrained"}}
-    entry = {"format": "meld", "root": "raw", "modalities": list(MODALITIES), "train": SMALL} | untrained
-    entry |= {section: {} for section in ("faces", "audio", "window", "text")}
-    entry |= {"max_unobserved": dict.fromkeys(MODALITIES, 1.0), "report": {"study": "small"}}
-    write_features(folder / "data/small/features.h5", features)
-    YAML().dump({"corpora": {"small": entry}}, folder / "params.yaml")
-    monkeypatch.chdir(folder)
+    """One model, named small."""
+    made = Project(tmp_path / "project")
+    write_features(made.features, make_features())
+    made.describe(small=SMALL)
+    monkeypatch.chdir(made.root)
     monkeypatch.setenv("MULTIEMO_DEVICE", "cpu")
-    return folder / "data/small"
+    monkeypatch.delenv("MULTIEMO_STORE", raising=False)
+    return made
 
 
 def read_csv(path):
@@ -61,9 +81,9 @@ def read_csv(path):
 def test_train_then_evaluate_writes_every_output(project, capsys):
     stages.train.main("small")
     stages.evaluate.main("small")
-    features = read_features(project / "features.h5")
+    features = read_features(project.features)
 
-    curves = read_csv(project / "plots/curves.csv")
+    curves = read_csv(project.model / "plots/curves.csv")
     losses = ["train_loss", "train_swfc", "train_soft_hgr", "train_cross_entropy", "dev_loss"]
     assert list(curves[0]) == ["seed", "epoch", *losses, "dev_weighted_f1"]
     assert [(row["seed"], row["epoch"]) for row in curves] == [(s, e) for s in "01" for e in "123"]
@@ -72,7 +92,7 @@ def test_train_then_evaluate_writes_every_output(project, capsys):
         mixture = sum(mu * part for mu, part in zip((0.4, 0.3, 0.3), parts, strict=True))
         assert float(row["train_loss"]) == pytest.approx(mixture, rel=1e-4)
 
-    table = read_csv(project / "predictions.csv")
+    table = read_csv(project.model / "predictions.csv")
     expected = Counter(2 * features.id[np.isin(features.split, ["test", "dev"])].tolist())
     assert Counter(row["id"] for row in table) == expected
     for row in table:
@@ -80,7 +100,7 @@ def test_train_then_evaluate_writes_every_output(project, capsys):
         assert sum(probability.values()) == pytest.approx(1, abs=1e-5)
         assert row["prediction"] == max(probability, key=probability.__getitem__)
 
-    metrics = json.loads((project / "metrics.json").read_text())
+    metrics = json.loads((project.model / "metrics.json").read_text())
     assert list(metrics) == ["untrained", "test", "dev", "test_best_epoch"]
     assert metrics["untrained"] == "visual"
     test = [row for row in table if row["split"] == "test"]
@@ -92,15 +112,15 @@ def test_train_then_evaluate_writes_every_output(project, capsys):
         < metrics["test"]["weighted_f1"]
         < metrics["test"]["weighted_f1_high"]
     )
-    by_seed = read_results(project / "results/small.json").test.seeds
+    by_seed = read_results(project.root / "data/models/results/small.json").test.seeds
     runs = [by_seed[seed].weighted_f1 for seed in (0, 1)]
     assert metrics["test"]["weighted_f1"] == pytest.approx(np.mean(runs), abs=0.01)
     assert metrics["test"]["weighted_f1_std"] == pytest.approx(np.std(runs, ddof=1), abs=0.02)
     assert metrics["test_best_epoch"]["weighted_f1"] >= metrics["test"]["weighted_f1"]
     for picture in ("confusion.png", "curves.png"):
-        assert Image.open(project / "plots" / picture).size[0] > 800
+        assert Image.open(project.model / "plots" / picture).size[0] > 800
 
-    confusion = [(row["actual"], row["predicted"]) for row in read_csv(project / "plots/confusion.csv")]
+    confusion = [(row["actual"], row["predicted"]) for row in read_csv(project.model / "plots/confusion.csv")]
     assert confusion == [(row["label"], row["prediction"]) for row in test]
 
     printed, errors = capsys.readouterr()
@@ -108,76 +128,185 @@ def test_train_then_evaluate_writes_every_output(project, capsys):
     assert "\r" not in printed + errors  # as a bar's redrawings are in a log file
     assert "weighted F1" in printed
     assert "These figures say nothing about the method: visual: UNTRAINED" in printed
-    assert "The text encoder" not in printed
     assert printed.strip().splitlines()[-1] == "feature file: data/small/features.h5"
 
 
 def test_a_network_that_predicts_one_class_only_is_said_to_have_learned_nothing(project, capsys):
     stages.train.main("small")
-    path = project / "model" / "seed_1.safetensors"
+    path = project.model / "model" / "seed_1.safetensors"
     weights = load_file(path)
     weights["fc_p.bias"][2] = 1e6
     save_file(weights, path)
     stages.evaluate.main("small")
-    names = read_features(project / "features.h5").label_names
+    names = read_features(project.features).label_names
     printed = capsys.readouterr().out
     assert f"seed 1 predicts nothing but {names[2]}: it has learned nothing; docs/trouble" in printed
     assert printed.count("learned nothing") == 1
 
 
-def test_training_again_writes_the_same_bytes(project):
+def test_training_again_writes_the_same_bytes(project, monkeypatch):
     written = []
-    for _ in range(2):
+    for store in "ab":  # a store of its own, in which there is nothing yet
+        monkeypatch.setenv("MULTIEMO_STORE", str(project.root / store))
         stages.train.main("small")
-        files = sorted(p for p in [*project.glob("model/*"), *project.glob("plots/*")])
-        written.append({p.name: p.read_bytes() for p in files})
+        files = [*project.model.glob("model/*"), *project.model.glob("plots/*")]
+        written.append({path.name: path.read_bytes() for path in files})
     assert len(written[0]) == 5
     assert written[0] == written[1]
 
 
 def test_a_test_split_without_labels_is_predicted_and_not_scored(project, without_labels, capsys):
-    write_features(project / "features.h5", without_labels(read_features(project / "features.h5"), "test"))
+    write_features(project.features, without_labels(read_features(project.features), "test"))
     stages.train.main("small")
     stages.evaluate.main("small")
-    assert list(json.loads((project / "metrics.json").read_text())) == ["untrained", "dev"]
+    assert list(json.loads((project.model / "metrics.json").read_text())) == ["untrained", "dev"]
     assert "test: no labelled utterance, so no metrics" in capsys.readouterr().out
-    assert {row["label"] for row in read_csv(project / "predictions.csv") if row["split"] == "test"} == {""}
-    assert (project / "plots/confusion.csv").read_text() == "actual,predicted\n"
+    test = [row for row in read_csv(project.model / "predictions.csv") if row["split"] == "test"]
+    assert {row["label"] for row in test} == {""}
+    assert (project.model / "plots/confusion.csv").read_text() == "actual,predicted\n"
 
 
 def test_a_model_is_not_evaluated_on_other_features_than_it_was_trained_on(project):
     stages.train.main("small")
-    features = read_features(project / "features.h5")
+    features = read_features(project.features)
     visual = features.modalities["visual"]
     other = replace(visual, features=visual.features * np.float32(2), digest=None)
-    write_features(
-        project / "features.h5", replace(features, modalities=features.modalities | {"visual": other})
-    )
+    write_features(project.features, replace(features, modalities=features.modalities | {"visual": other}))
     with pytest.raises(UserError, match="trained on other features"):
         stages.evaluate.main("small")
 
 
+def start_training(model):
+    """Train in a process of its own, with as many threads as here."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "stages", "train", model],
+        env=os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def wait_for_state(process):
+    """Wait for the first state that a training keeps, or for its end."""
+    while process.poll() is None and not list(checkpoint_root().glob("*/state.pt")):
+        time.sleep(0.001)
+
+
 def test_a_killed_training_goes_on_and_ends_with_the_same_model(project, capsys):
     stages.train.main("small")
-    undisturbed = {path.name: path.read_bytes() for path in project.glob("model/*")}
-    shutil.rmtree(project / "model")
-    states = checkpoint_root()
-    assert not list(states.iterdir())  # nothing stays of a run that is done
+    undisturbed = project.files()
+    shutil.rmtree(project.model)
+    shutil.rmtree(store_root())
+    assert not list(checkpoint_root().iterdir())  # nothing stays of a run that is done
 
-    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}  # as many as here
-    killed = subprocess.Popen(
-        [sys.executable, "-m", "stages", "train", "small"], env=environment, stderr=subprocess.DEVNULL
-    )
-    while killed.poll() is None and not list(states.glob("*/seed_0.pt")):
-        time.sleep(0.001)
+    killed = start_training("small")
+    wait_for_state(killed)
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
-    assert not (project / "model").exists()
+    assert not project.model.exists()
 
     stages.train.main("small")
     assert re.search(r"train: seed 0: goes on after epoch [123] of 3\n", capsys.readouterr().out)
-    assert {path.name: path.read_bytes() for path in project.glob("model/*")} == undisturbed
-    assert not list(states.iterdir())
+    assert project.files() == undisturbed
+    assert not list(checkpoint_root().iterdir())
+
+
+def refuse(*_):
+    raise AssertionError("a seed is trained that was trained before")
+
+
+def test_what_is_trained_is_not_trained_again(project, monkeypatch, capsys):
+    stages.train.main("small")
+    trained = project.files()
+    shutil.rmtree(project.model)
+    capsys.readouterr()
+    monkeypatch.setattr(stages.train, "train_seed", refuse)
+    stages.train.main("small")
+    assert "train: 0 of 2 seeds to do, 2 stored\n" in capsys.readouterr().out
+    assert project.files() == trained
+    assert len(read_csv(project.model / "plots/curves.csv")) == 6
+
+
+def test_a_seed_more_costs_one_training_and_one_less_none(project, monkeypatch, capsys):
+    for seeds, printed in (
+        ([1], "train: 1 of 1 seeds to do, 0 stored\n"),
+        ([5, 1], "train: 1 of 2 seeds to do, 1 stored\n"),
+        ([5], "train: 0 of 1 seeds to do, 1 stored\n"),
+    ):
+        project.describe(small=SMALL | {"seeds": seeds})
+        stages.train.main("small")
+        assert printed in capsys.readouterr().out
+        assert list(load_model(project.model / "model").weights) == seeds
+
+
+CHANGES = {
+    "a constant of the loss": {"network": SMALL["network"] | {"loss": {"temperature": 0.5}}},
+    "the learning rate": {"learning_rate": 3e-4},
+    "the modalities": {"modalities": ["text", "visual"]},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_param_is_another_training_and_flipped_back_costs_nothing(project, capsys, change):
+    project.describe(small=SMALL)
+    stages.train.main("small")
+    before = project.files()
+    project.describe(small=SMALL | CHANGES[change])
+    stages.train.main("small")
+    assert "train: 2 of 2 seeds to do, 0 stored\n" in capsys.readouterr().out.partition("seed 1: weighted")[2]
+    assert project.files()["seed_0.safetensors"] != before["seed_0.safetensors"]
+    project.describe(small=SMALL)
+    stages.train.main("small")
+    assert "train: 0 of 2 seeds to do, 2 stored\n" in capsys.readouterr().out
+    assert project.files() == before
+
+
+def test_the_same_model_under_another_name_is_not_trained_again(project, capsys):
+    stages.train.main("small")
+    explicit = SMALL | {"modalities": ["text", "audio", "visual"], "l2": 0.00001}  # what the defaults are
+    copy = project.features.with_name("copy.h5")
+    shutil.copy(project.features, copy)
+    project.describe(other=explicit | {"features": "data/small/copy.h5"})
+    capsys.readouterr()
+    stages.train.main("other")
+    assert "train: 0 of 2 seeds to do, 2 stored\n" in capsys.readouterr().out
+
+
+def test_of_two_runs_of_one_training_the_second_waits_and_finds_it_done(project, monkeypatch, capsys):
+    long = SMALL | {"epochs": 60, "seeds": [0]}
+    project.describe(small=long, same=long)
+    first = start_training("same")
+    wait_for_state(first)
+    monkeypatch.setattr(stages.train, "train_seed", refuse)
+    stages.train.main("small")
+    assert first.wait() == 0
+    printed = capsys.readouterr().out
+    assert "train: 1 of 1 seeds to do, 0 stored\nwaiting for another run that works in" in printed
+    theirs = project.root / "data/models/same/model/seed_0.safetensors"
+    assert theirs.read_bytes() == project.files()["seed_0.safetensors"]
+
+
+def test_a_model_gets_all_that_its_params_leave_open(project):
+    """The defaults of its kind, and the modalities that the file holds."""
+    features = read_features(project.features)
+    two = {name: features.modalities[name] for name in ("visual", "text")}
+    write_features(project.features, replace(features, modalities=two))
+    network = {"kind": "multiemo", "hidden_size": 16, "heads": 2, "feedforward_size": 24, "layers": 1}
+    project.describe(small={"features": "data/small/features.h5", "network": network, "epochs": 1})
+    stages.train.main("small")
+    params = load_model(project.model / "model").card.params
+    assert params.modalities == ("text", "visual")
+    assert params.network == Kind.model_validate(Params(**network).model_dump())
+    assert params.training() == ModelParams(features="x", epochs=1).training()
+    written = json.loads((project.model / "model/model.json").read_text())["params"]
+    assert written["network"]["loss"]["temperature"] == 0.8
+
+
+def test_a_modality_that_the_file_lacks_is_named(project):
+    features = read_features(project.features)
+    write_features(project.features, replace(features, modalities={"text": features.modalities["text"]}))
+    project.describe(small=SMALL | {"modalities": ["text", "audio"]})
+    with pytest.raises(UserError, match="holds no audio features"):
+        stages.train.main("small")
 
 
 def test_the_last_good_model_is_kept_when_a_loss_is_not_finite(project, monkeypatch):
@@ -199,10 +328,10 @@ def test_the_last_good_model_is_kept_when_a_loss_is_not_finite(project, monkeypa
 
 def test_the_card_says_which_epoch_the_authors_rule_would_have_picked(project, without_labels):
     stages.train.main("small")
-    card = load_model(project / "model").card
+    card = load_model(project.model / "model").card
     assert all(1 <= selected.best_test_epoch <= 3 for selected in card.selected.values())
     assert all(0 <= selected.best_test_weighted_f1 <= 1 for selected in card.selected.values())
-    features = read_features(project / "features.h5")
-    write_features(project / "features.h5", without_labels(features, "test"))
+    features = read_features(project.features)
+    write_features(project.features, without_labels(features, "test"))
     stages.train.main("small")
-    assert {s.best_test_epoch for s in load_model(project / "model").card.selected.values()} == {None}
+    assert {s.best_test_epoch for s in load_model(project.model / "model").card.selected.values()} == {None}

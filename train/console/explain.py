@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "is shown; the brighter, the more. Hatched: not observed, so it cannot be attended to."
     )
     parser.epilog = (
-        "example:\n  multiemo explain data/demo/features.h5 --model data/demo/model"
+        "example:\n  multiemo explain data/demo/features.h5 --model data/models/demo/model"
         " --utterance test_dia0_utt2 -o a.png"
     )
     parser.add_argument("features", type=Path, help="a features.h5")

@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "on; docs/commands.md says how to make such a file of your own recordings."
     )
     parser.epilog = (
-        "example:\n  multiemo predict data/mine/features.h5 --model data/demo/model -o predictions.csv"
+        "example:\n  multiemo predict data/mine/features.h5 --model data/models/demo/model -o predictions.csv"
     )
     parser.add_argument("features", type=Path, help="a features.h5; labels are not needed")
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained model")
