@@ -21,17 +21,20 @@ from typing import Any, TypeVar
 from benchmarks.measure import machine, time_in_turn
 from benchmarks.portrait import FRAMES, write_portrait
 from pipeline import runtime
-from pipeline.manifest import Medium
+from pipeline.encoders.face_vectors import ClipFaces, cut_faces, embed_dialogue
+from pipeline.encoders.visual import VisualEncoder
+from pipeline.encoders.visual.resnet import Params, find_encoder
+from pipeline.faces.dialogues import find_faces, find_faces_of_dialogue
+from pipeline.media.clips import Clip
 from pipeline.media.frames import read_frames
 from pipeline.params import FacesParams, VisualParams
 from pipeline.work.engine import Engine, open_engine
 from pipeline.work.processes import Function
-from stages import faces, visual
 
 Content = TypeVar("Content")
 
 FACES = FacesParams()
-VISUAL = VisualParams(weights="untrained")
+VISUAL = VisualParams()
 CLIPS = 4
 ROUNDS = 2
 
@@ -50,13 +53,13 @@ def main(dialogues: int) -> None:
         write_portrait(root / paths[0])
         for path in paths[1:]:
             shutil.copy(root / paths[0], root / path)
-        clips = [Medium(id=path, dialogue="d", path=path, frame_count=FRAMES) for path in paths]
-        detect = partial(faces.find_faces_of_dialogue, root=root, params=FACES)
+        clips = [Clip(path, sha256="", problem="") for path in paths]
+        detect = partial(find_faces_of_dialogue, root=root, params=FACES)
         compare("faces", engine, [clips] * dialogues, detect, partial(detect_alone, root))
         found = detect(clips[:1])
-        with_faces = [visual.ClipFaces(path, "", found["frame_index"], found["box_px"]) for path in paths]
-        encoder = visual.find_encoder("visual.weights", VISUAL)
-        embed = partial(visual.embed_dialogue, root=root, encoder=encoder, params=VISUAL)
+        with_faces = [ClipFaces(path, "", found["frame_index"], found["box_px"]) for path in paths]
+        encoder = find_encoder("visual.encoder", Params(weights="untrained"), None)
+        embed = partial(embed_dialogue, root=root, encoder=encoder, params=VISUAL)
         compare("visual", engine, [with_faces] * dialogues, embed, partial(embed_alone, root, encoder))
         start = time.perf_counter()
         for path in paths:
@@ -82,16 +85,16 @@ def compare(stage: str, engine: Engine, dialogues: Sequence, whole: Function, al
     )
 
 
-def detect_alone(root: Path, clips: Sequence[Medium]) -> None:
+def detect_alone(root: Path, clips: Sequence[Clip]) -> None:
     frames = at_hand("frames", lambda: read_frames(root / clips[0].path, FACES.frames_per_utterance)[0])
     for _ in clips:
-        faces.find_faces(frames, "", FACES)
+        find_faces(frames, "", FACES)
 
 
-def embed_alone(root: Path, encoder: visual.Encoder, clips: Sequence[visual.ClipFaces]) -> None:
-    crops = at_hand("crops", lambda: visual.cut_faces(root / clips[0].path, clips[:1], VISUAL)[0])
+def embed_alone(root: Path, encoder: VisualEncoder, clips: Sequence[ClipFaces]) -> None:
+    crops = at_hand("crops", lambda: cut_faces(root / clips[0].path, clips[:1], VISUAL)[0])
     for _ in clips:
-        visual.embed_faces(crops, encoder)
+        encoder.embed(crops)
 
 
 def at_hand(name: str, read: Callable[[], Content]) -> Content:

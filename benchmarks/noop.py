@@ -50,9 +50,11 @@ def make_dvc_alone(folder: Path, project: Path) -> None:
             deps = [name if name != "params.yaml" else "a_file" for name in deps]  # DVC would parse it
             outs = [out.def_path for out in stage.outs]
             stages[stage.name.replace("@", "_")] = {"cmd": "true", "deps": deps, "outs": outs}
-    names = {kind: [name for stage in stages.values() for name in stage[kind]] for kind in ("outs", "deps")}
-    for name in (*names["outs"], *names["deps"]):
-        if not (folder / name).exists():  # a dependency may be the folder of some outputs
+    names = {name for stage in stages.values() for kind in ("outs", "deps") for name in stage[kind]}
+    for name in sorted(names):  # folders come before what is in them
+        if (project / name).is_dir():  # of code, or of some outputs
+            shutil.copytree(project / name, folder / name)
+        elif not (folder / name).exists():
             write(folder / name)
     with (folder / "dvc.yaml").open("w", encoding="utf-8") as file:
         YAML().dump({"stages": stages}, file)

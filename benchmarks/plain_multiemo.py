@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from train.data import IGNORED_LABEL, Dialogues
+from train.losses import LossParams
 from train.networks.multiemo import Params
 
 PARTIES = 9  # MELD's most
@@ -164,16 +165,17 @@ class PlainMultiEmo(nn.Module):
         return self.fc_p(self.dropout(torch.relu(self.fc_l(z)))), z, fused
 
 
-def plain_loss(logits, z, fused, label, params: Params):
+def plain_loss(logits, z, fused, label, params: LossParams):
     """Eq. 18-22."""
     sample = label != IGNORED_LABEL
     label, logits, z = label[sample], logits[sample], z[sample]
-    loss, count = params.loss, len(label)
-    swfc = plain_swfc(z, label, loss.temperature, loss.sample_weight_exponent, loss.focus)
+    count = len(label)
+    swfc = plain_swfc(z, label, params.temperature, params.sample_weight_exponent, params.focus)
     soft_hgr = plain_soft_hgr([features[sample] for features in fused])
     cross_entropy = nn.functional.cross_entropy(logits, label, reduction="sum")
-    rest = 1 - loss.swfc_weight - loss.soft_hgr_weight
-    return (loss.swfc_weight * swfc + loss.soft_hgr_weight * soft_hgr + rest * cross_entropy) / count
+    rest = 1 - params.swfc_weight - params.soft_hgr_weight
+    total = params.swfc_weight * swfc + params.soft_hgr_weight * soft_hgr + rest * cross_entropy
+    return total / count
 
 
 def plain_swfc(z, label, temperature, alpha, gamma):

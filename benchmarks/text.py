@@ -19,18 +19,17 @@ from pathlib import Path
 import joblib
 import numpy as np
 import torch
-from pipeline.encoders.text_encoder import load_encoder
 from transformers import RobertaConfig, RobertaForSequenceClassification
 from transformers.utils import logging
 
 from pipeline.corpora.meld import read_meld
+from pipeline.encoders.text.transformers import Params, UntrainedTextEncoder, find_encoder
+from pipeline.encoders.text_vectors import embed_dialogue
 from pipeline.encoders.windows import build_windows
 from pipeline.manifest import Utterance, by_dialogue
-from pipeline.params import CorpusParams, UntrainedTextEncoder, WindowParams, read_params
+from pipeline.params import WindowParams
 from pipeline.runtime import workers
-from stages.text import embed_dialogue
 
-PROJECT = Path(__file__).resolve().parent.parent
 ROUNDS = 3
 WINDOW = WindowParams()  # the paper's: 12 utterances on either side, 512 tokens
 
@@ -66,10 +65,8 @@ def main(root: Path, count: int) -> None:
 
 def save_encoder(folder: Path, utterances: list[Utterance]) -> object:
     """RoBERTa base's shape with a vocabulary of the corpus; its tokenizer."""
-    params = read_params(PROJECT / "params.yaml").corpus("demo")
-    finetune = params.finetune.model_copy(update={"untrained": UntrainedTextEncoder(vocabulary=8000)})
-    sized: CorpusParams = params.model_copy(update={"finetune": finetune, "window": WINDOW})
-    tokenizer, _ = load_encoder("demo", sized, utterances, ["neutral"])
+    untrained = Params(weights="untrained", untrained=UntrainedTextEncoder(vocabulary=8000))
+    tokenizer, _ = find_encoder("text.encoder", untrained, None).load(utterances, ["neutral"], WINDOW, seed=0)
     config = RobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=514, type_vocab_size=1)
     RobertaForSequenceClassification(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -22,13 +22,14 @@ import torch
 
 from benchmarks.measure import machine
 from benchmarks.plain_multiemo import PaddedBatch, PlainMultiEmo, plain_loss
-from pipeline.corpora.formats import read_corpus
+from pipeline.corpora.meld import read_meld
 from pipeline.features.file import Features, ModalityFeatures
 from pipeline.manifest import Utterance
-from pipeline.params import TrainParams, read_params
+from pipeline.params import Kind, ModelParams
 from pipeline.runtime import device
 from train.data import Dialogues, fit_standardisation
 from train.determinism import deterministic
+from train.networks.multiemo import Params
 from train.trainer import Trainer
 
 # MELD's train and dev dialogues of 1, 2, ... 24 utterances.
@@ -59,7 +60,6 @@ DIALOGUES_OF_LENGTH = (
     5,
 )
 
-PROJECT = Path(__file__).resolve().parent.parent
 DIMS = {"text": 768, "audio": 6373, "visual": 1000}
 # bfloat16 pays where the processor computes in it (AVX512-BF16, AMX, a GPU), and is slower elsewhere.
 PRECISIONS = ("float32", "bfloat16")
@@ -80,7 +80,7 @@ def main(annotations: Path | None) -> None:
     )
     # Before another network is there, because this is the peak of one.
     for precision in PRECISIONS:
-        trainer = Trainer(dialogues, TrainParams(layers=6, precision=precision), seed=0)
+        trainer = Trainer(dialogues, model_params(6, precision), seed=0)
         with deterministic(seed=0):
             for batch in batches:
                 stepper(trainer)(batch)
@@ -91,11 +91,9 @@ def main(annotations: Path | None) -> None:
             f" {at_import_mib:.0f} of it PyTorch's"
         )
     for layers in (2, 6):
-        params = TrainParams(layers=layers)
-        steppers = [plain_stepper(dialogues, params)]
+        steppers = [plain_stepper(dialogues, Params(layers=layers))]
         for precision in PRECISIONS:
-            changed = params.model_copy(update={"precision": precision})
-            steppers.append(stepper(Trainer(dialogues, changed, seed=0)))
+            steppers.append(stepper(Trainer(dialogues, model_params(layers, precision), seed=0)))
         for step in steppers:
             step(batches[0])  # allocates and loads what the first step does
         seconds = [[timed(step, batch) for step in steppers] for batch in batches]
@@ -103,6 +101,10 @@ def main(annotations: Path | None) -> None:
         print(f"{layers} layers, plain: {plain_s:.1f} s")
         for precision, epoch_s in zip(PRECISIONS, ours_s, strict=True):
             print(f"{layers} layers, {precision}: {epoch_s:.1f} s, {plain_s / epoch_s:.1f} times as fast")
+
+
+def model_params(layers: int, precision: str) -> ModelParams:
+    return ModelParams(features="random", network=Kind(kind="multiemo", layers=layers), precision=precision)
 
 
 def stepper(trainer: Trainer) -> Callable[[list[range]], None]:
@@ -114,13 +116,13 @@ def stepper(trainer: Trainer) -> Callable[[list[range]], None]:
     return step
 
 
-def plain_stepper(dialogues: Dialogues, params: TrainParams) -> Callable[[list[range]], None]:
+def plain_stepper(dialogues: Dialogues, params: Params) -> Callable[[list[range]], None]:
     network = PlainMultiEmo(params, DIMS, len(LABELS)).to(device())
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-4, betas=(0.9, 0.99), weight_decay=2e-5)
 
     def step(spans: list[range]) -> None:
         batch = PaddedBatch(dialogues, spans)
-        loss = plain_loss(*network(batch), batch.label, params)
+        loss = plain_loss(*network(batch), batch.label, params.loss)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -157,9 +159,7 @@ def features_of_meld(annotations: Path | None) -> Features:
 
 def utterances_of_meld(annotations: Path) -> list[Utterance]:
     """From MELD's *_sent_emo.csv."""
-    demo = read_params(PROJECT / "params.yaml").corpus("demo")
-    meld = demo.model_copy(update={"root": str(annotations)})
-    return [row.utterance for row in read_corpus(meld, "meld").annotations]
+    return [row.utterance for row in read_meld(annotations)]
 
 
 def as_features(

@@ -26,21 +26,23 @@ from facenet_pytorch import MTCNN
 from benchmarks.measure import flops, machine, peak_flops_per_s, time_in_turn
 from benchmarks.portrait import FRAMES, write_portrait
 from pipeline import runtime
-from pipeline.manifest import Medium
+from pipeline.encoders.face_vectors import ClipFaces, crop_face, embed_dialogue
+from pipeline.encoders.visual.resnet import Params, find_encoder
+from pipeline.faces.dialogues import find_faces_of_dialogue
+from pipeline.media.clips import Clip
 from pipeline.media.frames import read_frames
 from pipeline.params import FacesParams, VisualParams
-from stages.faces import find_faces_of_dialogue
-from stages.visual import ClipFaces, crop_face, embed_dialogue, embed_faces, find_encoder
 
-VISUAL = VisualParams(weights="untrained")
+VISUAL = VisualParams()
+ENCODER = Params(weights="untrained")
 # A processor does not know what a GPU takes.
 CLOCK = time.process_time if runtime.device() == "cpu" else time.perf_counter
-CLIP = Medium(id="clip", dialogue="clip", path="clip.mp4", frame_count=FRAMES)
+CLIP = Clip("clip.mp4", sha256="", problem="")
 
 
 def main(rounds: int) -> None:
     torch.set_num_threads(1)
-    encoder = find_encoder("visual.weights", VISUAL)
+    encoder = find_encoder("visual.encoder", ENCODER, None)
     print(f"one clip of {FRAMES} frames in 720p, one thread; {machine()}")
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
@@ -105,7 +107,7 @@ def normalised(crops: list[np.ndarray]) -> torch.Tensor:
 def compare_precisions(
     rounds: int, resnet: torch.nn.Module, images: list[np.ndarray], found: ClipFaces
 ) -> None:
-    """Print ResNet-101's speed on the clip's faces by layout and precision, and how far the results agree."""
+    """Print ResNet-101's speed by memory format and precision, and how far the results agree."""
     crops = [crop_face(image, box, 0.2, 224) for image, box in zip(images, found.box_px, strict=True)][:8]
     pixels = normalised(crops)
     last = pixels.contiguous(memory_format=torch.channels_last)
@@ -115,7 +117,7 @@ def compare_precisions(
     bfloat16 = torchvision.models.resnet101(weights=None).eval()
     bfloat16.load_state_dict(resnet.state_dict())
     bfloat16 = bfloat16.to(torch.bfloat16, memory_format=torch.channels_last)
-    encoder = find_encoder("visual.weights", VISUAL)
+    encoder = find_encoder("visual.encoder", ENCODER, None)
     with torch.inference_mode():
         cosines = F.cosine_similarity(resnet(pixels), bfloat16(last.bfloat16()).float())
         seconds = time_in_turn(
@@ -125,7 +127,7 @@ def compare_precisions(
             together=lambda: resnet(pixels),
             channels_last=lambda: channels_last(last),
             bfloat16=lambda: bfloat16(last.bfloat16()),
-            stage=lambda: embed_faces(np.stack(crops), encoder),
+            stage=lambda: encoder.embed(np.stack(crops)),
         )
         needed = flops(lambda: resnet(pixels))
     floor_s = needed / peak_flops_per_s(CLOCK)

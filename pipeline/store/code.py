@@ -78,12 +78,24 @@ def modules_in(package: str) -> list[str]:
 def _digest(modules: frozenset[str]) -> str:
     digest = hashlib.sha256()
     for name in sorted(modules):
-        digest.update(f"{name}\n{''.join(_dump(_syntax_tree(name)))}\n".encode())
+        digest.update(f"{name}\n{_text(name)}\n".encode())
     return digest.hexdigest()
 
 
-def _direct_imports(module: str) -> Iterator[str]:
-    for node in ast.walk(_syntax_tree(module)):
+@cache
+def _nodes(module: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(_syntax_tree(module)))
+
+
+@cache
+def _text(module: str) -> str:
+    return "".join(_dump(_syntax_tree(module)))
+
+
+@cache
+def _direct_imports(module: str) -> list[str]:
+    found: list[str] = []
+    for node in _nodes(module):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level:
@@ -97,11 +109,14 @@ def _direct_imports(module: str) -> Iterator[str]:
             if parts[0] in PACKAGES:
                 # Importing a.b.c runs a and a.b too.
                 prefixes = (".".join(parts[: end + 1]) for end in range(len(parts)))
-                yield from (prefix for prefix in prefixes if module_path(prefix))
+                found += [prefix for prefix in prefixes if module_path(prefix)]
+    return found
 
 
-def _named_modules(module: str, kinds: bool) -> Iterator[str]:
-    for node in ast.walk(_syntax_tree(module)):
+@cache
+def _named_modules(module: str, kinds: bool) -> list[str]:
+    found: list[str] = []
+    for node in _nodes(module):
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
             continue
         name = node.value
@@ -110,9 +125,10 @@ def _named_modules(module: str, kinds: bool) -> Iterator[str]:
             continue
         path = module_path(name)
         if path is not None and path.name != "__init__.py":
-            yield name
+            found.append(name)
         elif path is not None and kinds:
-            yield from (name, *(f"{name}.{each}" for each in modules_in(name)))
+            found += [name, *(f"{name}.{each}" for each in modules_in(name))]
+    return found
 
 
 @cache
@@ -124,18 +140,19 @@ def _syntax_tree(module: str) -> ast.Module:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [part for part in node.body if not _is_text(part)]
+            node.body = [part for part in node.body if not (_is_text(part) or _is_for_type_checkers(part))]
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             node.returns = None
         elif isinstance(node, ast.arg):
             node.annotation = None
         elif isinstance(node, ast.AnnAssign):
             node.annotation = ast.Constant(None)
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    for node in nodes:
         if isinstance(node, ast.Import | ast.ImportFrom):
             node.names = [alias for alias in node.names if _is_needed(alias, used)]
-    for node in ast.walk(tree):
+    for node in nodes:
         for name in ("body", "orelse", "finalbody"):
             block = getattr(node, name, None)
             if isinstance(block, list):
@@ -149,6 +166,16 @@ def _is_text(statement: ast.stmt) -> bool:
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Constant)
         and isinstance(statement.value.value, str)
+    )
+
+
+def _is_for_type_checkers(statement: ast.stmt) -> bool:
+    """``if TYPE_CHECKING:``, whose body never runs."""
+    return (
+        isinstance(statement, ast.If)
+        and isinstance(statement.test, ast.Name)
+        and statement.test.id == "TYPE_CHECKING"
+        and not statement.orelse
     )
 
 

@@ -7,22 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline.corpora.formats import read_corpus
 
-from pipeline.corpora.annotations.labels import label_names
-from pipeline.corpora.iemocap import DEV_DIALOGUES, read_iemocap
+from pipeline.corpora import iemocap
+from pipeline.corpora.iemocap import DEV_DIALOGUES, Params, read_iemocap
 from pipeline.errors import UserError
-from pipeline.media import frames as frames_module
-from pipeline.media.clips import iterate_audio, iterate_frames
+from pipeline.faces.dialogues import crop_box_px
+from pipeline.media import audio, frames
+from pipeline.media.clips import audio_clip, image_clip, iterate_audio, iterate_frames
 from pipeline.media.decoding import Span, decode
 from pipeline.media.frames import read_frames
 from pipeline.media.probe import probe
 from pipeline.media.probes import examine_file
-from pipeline.params import read_params
-from stages.faces import crop_box_px
 from stages.manifest import describe
 
-PROJECT = Path(__file__).parents[2]
 EVALUATION = "Session1/dialog/EmoEvaluation/Ses01F_impro05.txt"
 TRANSCRIPTION = "Session1/dialog/transcriptions/Ses01F_impro05.txt"
 
@@ -96,8 +93,8 @@ def test_the_crop_shows_the_one_who_speaks(iemocap_root: Path) -> None:
         row = rows[id]
         assert row.start_s is not None
         assert row.end_s is not None
-        [frames] = read_frames(iemocap_root / row.media, 3, [Span(row.start_s, row.end_s)])
-        image = frames.images[0]
+        [sampled] = read_frames(iemocap_root / row.media, 3, [Span(row.start_s, row.end_s)])
+        image = sampled.images[0]
         left, top, right, bottom = crop_box_px(row.crop, image.shape[1], image.shape[0])
         colour = image[top:bottom, left:right].mean(axis=(0, 1))
         assert colour.argmax() == channel
@@ -122,17 +119,18 @@ def test_a_video_is_decoded_once_for_all_its_utterances(
     rows = [r for r in read_iemocap(iemocap_root).annotations if r.utterance.dialogue == "Ses01F_impro05"]
     files = {name for row in rows for name in (row.media, row.audio) if name}
     probed = {name: examine_file(iemocap_root / name) for name in files}
-    clips = [describe(row, probed) for row in rows]
+    media = [describe(row, probed) for row in rows]
     decoded: list[tuple[str, str]] = []
 
     def counted(container: Any, stream: Any) -> Iterator[Any]:
         decoded.append((Path(container.name).suffix, stream.type))
         return decode(container, stream)
 
-    monkeypatch.setattr(frames_module, "decode", counted)
-    frames = dict(iterate_frames(clips, iemocap_root, 3))
-    assert [len(frames[place].images) for place in range(3)] == [3, 3, 3]
-    sounds = dict(iterate_audio(clips, iemocap_root, 16000))
+    for module in (audio, frames):
+        monkeypatch.setattr(module, "decode", counted)
+    sampled = dict(iterate_frames([image_clip(row) for row in media], iemocap_root, 3))
+    assert [len(sampled[place].images) for place in range(3)] == [3, 3, 3]
+    sounds = dict(iterate_audio([audio_clip(row) for row in media], iemocap_root, 16000))
     assert [len(sounds[place]) for place in range(3)] == [12800, 12800, 16000]
     assert sorted(decoded) == [(".avi", "audio"), (".avi", "video"), (".wav", "audio")]
 
@@ -185,8 +183,6 @@ def test_an_utterance_of_two_dialogues_is_named(iemocap_root: Path) -> None:
         read_iemocap(iemocap_root)
 
 
-def test_the_format_is_known_by_its_name(iemocap_root: Path) -> None:
-    demo = read_params(PROJECT / "params.yaml").corpus("demo")
-    params = demo.model_copy(update={"format": "iemocap", "root": str(iemocap_root)})
-    labels = {row.utterance.label for row in read_corpus(params, "iemocap").annotations}
-    assert labels < set(label_names("iemocap", ()))
+def test_every_label_of_the_corpus_is_one_of_the_formats(iemocap_root: Path) -> None:
+    labels = {row.utterance.label for row in iemocap.read(iemocap_root, Params()).annotations}
+    assert labels < set(iemocap.label_names(()))

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.corpora.annotations.corpus import Annotation
-from pipeline.corpora.formats import read_corpus
+from pipeline.corpora.meld import read_meld
 from pipeline.errors import UserError
-from pipeline.params import read_params
 
 PROJECT = Path(__file__).parents[2]
 REAL = PROJECT.parent / "shared" / "data" / "meld"
@@ -17,11 +15,6 @@ HEADER = (
     "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
 )
 FOLDERS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
-
-
-def read(root: Path) -> list[Annotation]:
-    params = read_params(PROJECT / "params.yaml").corpus("demo").model_copy(update={"root": str(root)})
-    return read_corpus(params, "demo").annotations
 
 
 def write_corpus(
@@ -37,7 +30,7 @@ def write_corpus(
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="MELD's annotation files are not here")
 def test_the_published_utterance_set_is_read_to_the_unit() -> None:
-    utterances = [row.utterance for row in read(REAL)]
+    utterances = [row.utterance for row in read_meld(REAL)]
     assert Counter(u.split for u in utterances) == {"train": 9989, "dev": 1109, "test": 2610}
     dialogues = {(u.split, u.dialogue) for u in utterances}
     assert Counter(split for split, _ in dialogues) == {"train": 1038, "dev": 114, "test": 280}
@@ -54,7 +47,7 @@ def test_annotations_may_stand_beside_the_clip_folders_or_with_them(tmp_path: Pa
     root = write_corpus(tmp_path, inside=inside)
     clips = (root / "test" if inside else root) / FOLDERS["test"]
     (clips / "dia0_utt0.mp4").touch()
-    test = read(root)[-1]
+    test = read_meld(root)[-1]
     assert (root / test.media).is_file()
     assert test.utterance.id == "test_dia0_utt0"
 
@@ -63,14 +56,14 @@ def test_the_right_cut_is_preferred_and_leftovers_are_ignored(tmp_path: Path) ->
     root = write_corpus(tmp_path)
     for name in ("dia0_utt0.mp4", "final_videos_testdia0_utt0.mp4", "._dia0_utt0.mp4", "dia9_utt9.mp4"):
         (root / FOLDERS["test"] / name).touch()
-    test = read(root)[-1]
+    test = read_meld(root)[-1]
     assert test.media == "output_repeated_splits_test/final_videos_testdia0_utt0.mp4"
-    assert len(read(root)) == 3
+    assert len(read_meld(root)) == 3
 
 
 def test_gaps_in_utterance_numbers_keep_their_order(tmp_path: Path) -> None:
     rows = [f"1,Line {number}.,Ross,joy,positive,3,{number},1,1,0,0" for number in (11, 2, 5)]
-    train = [row.utterance for row in read(write_corpus(tmp_path, rows))][:3]
+    train = [row.utterance for row in read_meld(write_corpus(tmp_path, rows))][:3]
     assert [(u.id, u.position) for u in train] == [
         ("train_dia3_utt2", 0), ("train_dia3_utt5", 1), ("train_dia3_utt11", 2),
     ]  # fmt: skip
@@ -87,7 +80,7 @@ def test_gaps_in_utterance_numbers_keep_their_order(tmp_path: Path) -> None:
 )
 def test_every_encoding_reads_to_the_same_text(tmp_path: Path, encoding: str, written: str) -> None:
     root = write_corpus(tmp_path, [f"1,{written},Ross,joy,positive,0,0,1,1,0,0"], encoding=encoding)
-    assert read(root)[0].utterance.text == "It’s “me” – é…"
+    assert read_meld(root)[0].utterance.text == "It’s “me” – é…"
 
 
 @pytest.mark.parametrize(
@@ -114,7 +107,7 @@ def test_every_encoding_reads_to_the_same_text(tmp_path: Path, encoding: str, wr
 )
 def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, rows: list[str], complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
-        read(write_corpus(tmp_path, rows))
+        read_meld(write_corpus(tmp_path, rows))
 
 
 def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -122,7 +115,7 @@ def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
     with (root / "dev_sent_emo.csv").open("w", newline="") as file:
         csv.writer(file).writerow(["Utterance", "Emotion", "Dialogue_ID", "Utterance_ID"])
     with pytest.raises(UserError, match=r"dev_sent_emo\.csv, line 1: column Speaker is missing"):
-        read(root)
+        read_meld(root)
 
 
 def test_a_file_may_hold_lines_of_both_encodings(tmp_path: Path) -> None:
@@ -130,7 +123,7 @@ def test_a_file_may_hold_lines_of_both_encodings(tmp_path: Path) -> None:
     rows = ["1,It’s.,Ross,joy,positive,0,0,1,1,0,0", "2,Café,Ross,joy,positive,0,1,1,1,0,0"]
     content = [HEADER.encode(), rows[0].encode("utf-8"), rows[1].encode("cp1252")]
     (root / "train_sent_emo.csv").write_bytes(b"\r\n".join(content))
-    assert [row.utterance.text for row in read(root)[:2]] == ["It’s.", "Café"]
+    assert [row.utterance.text for row in read_meld(root)[:2]] == ["It’s.", "Café"]
 
 
 @pytest.mark.parametrize(
@@ -147,13 +140,13 @@ def test_a_file_that_is_no_annotation_is_named(tmp_path: Path, content: bytes, c
     root = write_corpus(tmp_path)
     (root / "test_sent_emo.csv").write_bytes(content)
     with pytest.raises(UserError, match=rf"test_sent_emo\.csv.*{complaint}"):
-        read(root)
+        read_meld(root)
 
 
 def test_several_mistakes_are_told_together_and_the_rest_counted(tmp_path: Path) -> None:
     rows = [f"1,A,R,happy,p,0,{number},1,1,0,0" for number in range(3)]
     with pytest.raises(UserError) as caught:
-        read(write_corpus(tmp_path, rows))
+        read_meld(write_corpus(tmp_path, rows))
     lines = str(caught.value).splitlines()
     assert len(lines) == 6
     assert "train_sent_emo.csv, line 4" in lines[2]
@@ -165,7 +158,7 @@ def test_annotations_without_clip_folders_are_a_corpus(tmp_path: Path) -> None:
     root = write_corpus(tmp_path, inside=True)
     for split, folder in FOLDERS.items():
         (root / split / folder).rmdir()
-    rows = read(root)
+    rows = read_meld(root)
     assert [row.utterance.split for row in rows] == list(FOLDERS)
     assert rows[0].media == "train/train_splits/dia0_utt0.mp4"
 
@@ -174,9 +167,9 @@ def test_clip_folders_may_stand_apart_from_the_annotations(tmp_path: Path) -> No
     root = write_corpus(tmp_path, inside=True)
     (root / "dev" / "dev_splits_complete").rename(root / "dev_splits_complete")
     (root / "dev_splits_complete" / "dia0_utt0.mp4").touch()
-    assert read(root)[1].media == "dev_splits_complete/dia0_utt0.mp4"
+    assert read_meld(root)[1].media == "dev_splits_complete/dia0_utt0.mp4"
 
 
 def test_an_empty_root_says_what_was_looked_for_and_where(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"looked for train_sent_emo\.csv in .* point the corpus's 'root'"):
-        read(tmp_path)
+        read_meld(tmp_path)

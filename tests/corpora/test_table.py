@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline.corpora.formats import read_corpus
 
 from pipeline.corpora.annotations.corpus import Annotation
-from pipeline.corpora.annotations.labels import label_names
-from pipeline.corpora.table import read_table
+from pipeline.corpora.table import Params, label_names, read, read_table
 from pipeline.errors import UserError
-from pipeline.params import read_params
 
 PROJECT = Path(__file__).parents[2]
 HEADER = "dialogue,utterance,speaker,text,label,split,media,start_s,end_s,crop"
@@ -96,7 +93,7 @@ def test_a_cell_with_line_breaks_is_one_utterance(tmp_path: Path) -> None:
 def test_the_classes_are_those_that_occur(tmp_path: Path) -> None:
     rows = ["d1,1,,x,sad,train,,,,", "d1,2,,x,,train,,,,", "d2,1,,x,joy,test,,,,"]
     labels = (row.utterance.label for row in read_table(write(tmp_path, rows)))
-    assert label_names("table", labels) == ("joy", "sad")
+    assert label_names(labels) == ("joy", "sad")
 
 
 @pytest.mark.parametrize(
@@ -231,9 +228,6 @@ def test_a_link_out_of_the_root_is_refused_unless_params_allow_it(tmp_path: Path
 
 def test_params_say_whether_media_may_lie_outside(tmp_path: Path) -> None:
     write(tmp_path, ["d1,1,,x,,train,/data/a.mp4,,,"])
-    demo = read_params(PROJECT / "params.yaml").corpus("demo")
-    params = demo.model_copy(update={"format": "table", "root": str(tmp_path)})
-    with pytest.raises(UserError, match=r"^corpora\.ours: .*annotations\.csv, line 2"):
-        read_corpus(params, "ours")
-    allowed = params.model_copy(update={"outside_media": True})
-    assert read_corpus(allowed, "ours").annotations[0].media == "/data/a.mp4"
+    with pytest.raises(UserError, match=r"annotations\.csv, line 2"):
+        read(tmp_path, Params())
+    assert read(tmp_path, Params(outside_media=True)).annotations[0].media == "/data/a.mp4"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.manifest import Medium
-from pipeline.media.clips import iterate_frames, map_ahead
+from pipeline.media.clips import image_clip, iterate_frames, map_ahead
 from pipeline.media.frames import SampledFrames
 
 
@@ -45,7 +45,7 @@ def test_an_error_is_raised_where_its_result_would_have_come() -> None:
 
 
 def test_decoding_ahead_changes_no_frame(demo_root: Path, demo_media: dict[str, Medium]) -> None:
-    clips = list(demo_media.values())
+    clips = [image_clip(medium) for medium in demo_media.values()]
     for (place, alone), (same_place, ahead) in zip(
         iterate_frames(clips, demo_root, 3), iterate_frames(clips, demo_root, 3, threads=2), strict=True
     ):

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import stages.params
 import torch
 
-import stages.params
 from pipeline.store.code import PROJECT
 from stages.__main__ import main
 

@@ -23,10 +23,12 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from pipeline import runtime
 from pipeline.encoders.finetuning import _WeightedLoss
+from pipeline.encoders.weights import find_local
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance, write_labels, write_table
 from pipeline.store.items import ItemStore
 from stages.finetune import main
+from stages.weights import main as pin_weights
 
 PROJECT = Path(__file__).parents[2]
 LABELS = ("neutral", "joy", "anger")
@@ -63,13 +65,20 @@ def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
     write_corpus(tmp_path, [*conversation("train", 24), *conversation("dev", 9), *conversation("test", 3)])
     yaml = YAML(typ="safe")
 
-    def write(window: dict | None = None, **finetune) -> None:
+    def write(window: dict | None = None, encoder: Path | None = None, **finetune) -> None:
         params = yaml.load(PROJECT / "params.yaml")
         demo = params["corpora"]["demo"]
+        demo["modalities"] = ["text"]
         demo["window"] |= {"past_utterances": 1, "future_utterances": 1, "max_tokens": 64} | (window or {})
-        demo["finetune"] |= {"untrained": SIZE, "epochs": 2, "learning_rate": 1e-3} | finetune
+        demo["finetune"] |= {"epochs": 2, "learning_rate": 1e-3} | finetune
+        demo["text"]["encoder"] |= {"untrained": SIZE}
+        if encoder:
+            digest = find_local("text encoder", str(encoder)).sha256()
+            demo["text"]["encoder"] |= {"weights": str(encoder), "sha256": digest}
+        params["models"] = {}
         with Path("params.yaml").open("w", encoding="utf-8") as file:
             yaml.dump(params, file)
+        pin_weights("demo")
 
     write()
     return write
@@ -153,10 +162,10 @@ def test_a_test_utterance_or_a_renamed_folder_trains_nothing(
     edit(epochs=0)
     main("demo")
     given = (tmp_path / "data/demo/text_encoder").rename(tmp_path / "given")
-    edit(encoder=str(given))
+    edit(encoder=given)
     main("demo")
     given = given.rename(tmp_path / "renamed")
-    edit(encoder=str(given))
+    edit(encoder=given)
     test = Utterance("test_0", "test", "test", 0, "A", "joy", "Mended.")
     write_corpus(tmp_path, [*conversation("train", 24), *conversation("dev", 9), test])
     capsys.readouterr()
@@ -204,7 +213,7 @@ def test_two_processes_train_as_one_and_only_the_first_writes(
     config = RobertaConfig.from_pretrained("data/demo/text_encoder", **dict.fromkeys(dropouts, 0.0))
     RobertaForSequenceClassification(config).save_pretrained(tmp_path / "encoder")
     AutoTokenizer.from_pretrained("data/demo/text_encoder").save_pretrained(tmp_path / "encoder")
-    edit(encoder=str(tmp_path / "encoder"), batch_utterances=8)
+    edit(encoder=tmp_path / "encoder", batch_utterances=8)
     main("demo")
     alone = weights()
 
@@ -298,7 +307,7 @@ def test_an_encoder_of_another_corpus_is_taken_byte_by_byte_and_keeps_its_name(
     rows = [replace(row, label="") for row in conversation("test", 6)]
     write_table(Path("data/demo/utterances.csv"), rows, Utterance)
     write_labels(Path("data/demo/labels.json"), ())
-    edit(encoder=str(trained), epochs=0)
+    edit(encoder=trained, epochs=0)
     main("demo")
     taken = Path("data/demo/text_encoder")
     weights = [path.name for path in trained.glob("*.safetensors")]
@@ -311,3 +320,25 @@ def test_an_encoder_of_another_corpus_is_taken_byte_by_byte_and_keeps_its_name(
     ]
     assert words[0] == words[1]
     assert words[0].startswith("UNTRAINED RoBERTa")
+
+
+def test_an_encoder_from_elsewhere_that_is_not_trained_is_called_so(edit: Edit, tmp_path: Path) -> None:
+    edit(epochs=0)
+    main("demo")
+    given = Path("data/demo/text_encoder").replace(tmp_path / "given")
+    (given / "origin.json").unlink()
+    edit(encoder=given, epochs=0)
+    main("demo")
+    origin = json.loads(Path("data/demo/text_encoder/origin.json").read_text(encoding="utf-8"))
+    assert origin == {"encoder": f"roberta from {given}, not fine-tuned"}
+    assert Path("data/demo/plots/finetune.csv").read_text().splitlines()[1:] == []
+
+
+def test_an_encoder_that_was_replaced_since_it_was_pinned_is_not_trained(edit: Edit, tmp_path: Path) -> None:
+    edit(epochs=0)
+    main("demo")
+    given = Path("data/demo/text_encoder").replace(tmp_path / "given")
+    edit(encoder=given)
+    (given / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UserError, match=r"corpora\.demo\.text\.encoder: .*given has changed since .*weights"):
+        main("demo")

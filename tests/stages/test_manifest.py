@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.corpora.annotations.corpus import Annotation
+from pipeline.corpora.meld import read_meld
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance, read_labels, read_media, read_utterances
+from pipeline.media.clips import audio_clip, image_clip
 from pipeline.media.probe import Probe
 from pipeline.media.probes import Probed
 from pipeline.runtime import WORKER_INDEX
@@ -192,6 +194,20 @@ def test_a_sound_file_of_its_own_is_digested_and_judged_by_itself() -> None:
     row = describe(Annotation(UTTERANCE, "a.avi", audio="a.wav", start_s=1.0, end_s=2.0), probed)
     assert (row.image_problem, row.audio_problem) == ("", "")
     assert (row.sha256, row.audio_sha256, row.sample_rate_hz) == ("picture", "sound", 16000)
-    assert row.image_key != replace(row, start_s=1.5).image_key
-    assert row.audio_key == replace(row, start_s=1.5).audio_key
-    assert row.audio_key != replace(row, audio_sha256="other").audio_key
+    moved, other = replace(row, start_s=1.5), replace(row, audio_sha256="other")
+    assert image_clip(row).key != image_clip(moved).key
+    assert audio_clip(row).key == audio_clip(moved).key
+    assert audio_clip(row).key != audio_clip(other).key
+
+
+def test_a_mistake_in_the_annotations_is_named_by_the_corpus_and_its_file(raw: Path) -> None:
+    annotations = raw / "dev_sent_emo.csv"
+    header, first, *rest = annotations.read_text(encoding="utf-8").splitlines()
+    emotion = read_meld(raw)[6].utterance.label
+    assert f",{emotion}," in first
+    lines = [header, first.replace(f",{emotion},", ",happy,"), *rest]
+    annotations.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with pytest.raises(
+        UserError, match=r"^corpora\.demo: raw/dev_sent_emo\.csv, line 2: emotion 'happy'.* none of MELD's"
+    ):
+        main("demo")

@@ -13,14 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from ruamel.yaml import YAML
 
 from pipeline.features.file import read_features
 from stages.__main__ import main
 
 PROJECT = Path(__file__).parents[2]
 STAGES = (
-    *("manifest", "faces", "visual", "audio", "finetune", "text"),
-    *("features", "train", "evaluate", "report"),
+    *("manifest", "weights", "faces", "visual", "audio", "finetune", "text"),
+    *("features", "report", "train", "evaluate"),
 )
 COLUMNS = ("dialogue", "utterance", "speaker", "text", "label", "split", "media", "start_s", "end_s", "crop")
 
@@ -53,30 +54,27 @@ def data(tmp_path_factory: pytest.TempPathFactory, demo_root: Path) -> Path:
     rows.append(("sunday", 3, "Ann", "Gone.", "joy", "test", "nowhere.mp4", "", "", ""))
     with (root / "annotations.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *rows])
-    params = (PROJECT / "params.yaml").read_text(encoding="utf-8")
-    for old, new in (
-        ("format: meld\n    root: data/raw/demo", f"format: table\n    root: {root}"),
-        ("text: 0.05, audio: 0.05, visual: 0.05", "text: 0, audio: 1, visual: 1"),
-        ("audio: 0.1, visual: 0.1", "audio: 1, visual: 1"),
-        ("      epochs: 15", "      epochs: 1"),
-        ("      epochs: 30", "      epochs: 2"),
-        ("      crop_size_px: 96", "      crop_size_px: 64"),
-        ("report: {study: demo}", "report: {study: demo, contact_sheet: true}"),
-    ):
-        assert old in params
-        params = params.replace(old, new)
-    (project / "params.yaml").write_text(params, encoding="utf-8")
+    yaml = YAML(typ="safe")
+    params = yaml.load(PROJECT / "params.yaml")
+    demo = params["corpora"]["demo"]
+    demo |= {"format": "table", "root": str(root), "report": {"contact_sheet": True}}
+    demo["max_unobserved"] = {"text": 0, "audio": 1, "visual": 1}
+    demo["finetune"]["epochs"] = 1
+    demo["visual"]["crop_size_px"] = 64
+    params["models"]["demo"]["epochs"] = 2
+    with (project / "params.yaml").open("w", encoding="utf-8") as file:
+        yaml.dump(params, file)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
         patch.setenv("MULTIEMO_STORE", str(project / "store"))
         patch.setenv("MULTIEMO_WORKERS", "1")
         for stage in STAGES:
             assert main([stage, "demo"]) == 0, stage
-    return project / "data" / "demo"
+    return project / "data"
 
 
 def test_every_row_of_the_table_has_its_features(data: Path) -> None:
-    features = read_features(data / "features.h5")
+    features = read_features(data / "demo" / "features.h5")
     assert features.id.tolist() == [
         "monday_1", "monday_2", "tuesday_1", "tuesday_2",
         "friday_1", "friday_2", "sunday_1", "sunday_2", "sunday_3",
@@ -89,28 +87,26 @@ def test_every_row_of_the_table_has_its_features(data: Path) -> None:
 
 
 def test_utterances_of_one_file_differ_and_copies_of_a_file_agree(data: Path) -> None:
-    audio = read_features(data / "features.h5").modalities["audio"].features
+    audio = read_features(data / "demo" / "features.h5").modalities["audio"].features
     assert not np.array_equal(audio[0], audio[1])
     np.testing.assert_array_equal(audio[0], audio[2])
 
 
 def test_unlabelled_utterances_are_left_out_of_training_and_evaluation(data: Path) -> None:
-    summary = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
+    summary = json.loads((data / "demo" / "manifest.json").read_text(encoding="utf-8"))
     assert summary["classes"]["train"] == {"(unlabelled)": 1, "anger": 1, "joy": 2}
-    with (data / "predictions.csv").open(encoding="utf-8", newline="") as file:
+    with (data / "models" / "demo" / "predictions.csv").open(encoding="utf-8", newline="") as file:
         assert {row["id"] for row in csv.DictReader(file)} == {
             "friday_1", "friday_2", "sunday_1", "sunday_2", "sunday_3",
         }  # fmt: skip
-    assert set(json.loads((data / "metrics.json").read_text(encoding="utf-8"))["test"]["f1"]) == {
-        "anger",
-        "joy",
-    }
+    metrics = json.loads((data / "models" / "demo" / "metrics.json").read_text(encoding="utf-8"))
+    assert set(metrics["test"]["f1"]) == {"anger", "joy"}
 
 
 def test_the_report_shows_the_faces_that_were_asked_for(data: Path) -> None:
-    page = (data / "report.html").read_text(encoding="utf-8")
+    page = (data / "demo" / "report.html").read_text(encoding="utf-8")
     shown = re.findall(r'<img src="data:image/jpeg;base64,([^"]+)" alt="Face found in (\w+)"', page)
-    seen = read_features(data / "features.h5")
+    seen = read_features(data / "demo" / "features.h5")
     observed = seen.id[seen.modalities["visual"].observed].tolist()
     assert [utterance for _, utterance in shown] == observed
     for picture, _ in shown:

@@ -73,7 +73,7 @@ def test_losses_and_gradients_are_those_of_the_plain_transcription(make_features
     padded.parties = padded.parties.double()
     output = network(batch)
     loss = network.losses(output, batch.label)["total"]
-    expected = plain_loss(*plain(padded), padded.label, params)
+    expected = plain_loss(*plain(padded), padded.label, params.loss)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-10)
 
     loss.backward()

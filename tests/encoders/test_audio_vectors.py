@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipeline.encoders.audio.opensmile import Params, find_encoder
+from pipeline.encoders.audio_vectors import describe_audio, describe_audio_of_dialogue
+from pipeline.manifest import Medium
+from pipeline.media.audio import read_audio
+from pipeline.media.clips import audio_clip
+from pipeline.media.decoding import MediaError
+from tests.encoders.speech import hum, noise
+
+ENCODER = find_encoder("corpora.demo.audio.encoder", Params())
+SILENCE_DBFS = -70.0
+
+
+@pytest.mark.parametrize("amplitude", [0.0, 1e-5])
+def test_silence_is_no_observation(amplitude: float) -> None:
+    with pytest.raises(MediaError, match="silent"):
+        describe_audio(amplitude * noise(16000), ENCODER, SILENCE_DBFS)
+
+
+def test_the_level_of_silence_is_that_of_the_loudest_sample() -> None:
+    quiet = 10 ** (-60 / 20) * hum(1.0) / np.abs(hum(1.0)).max()
+    assert describe_audio(quiet, ENCODER, -60.1).shape == (6373,)
+    with pytest.raises(MediaError, match="silent"):
+        describe_audio(quiet, ENCODER, -59.9)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_wav_that_holds_no_numbers_is_no_observation(tmp_path: Path, value: float) -> None:
+    damaged = hum(1.0)
+    damaged[500:510] = value
+    soundfile.write(tmp_path / "damaged.wav", damaged, 16000, subtype="FLOAT")
+    [samples] = read_audio(tmp_path / "damaged.wav", 16000)
+    with pytest.raises(MediaError, match="sound holds values that are no finite numbers"):
+        describe_audio(samples, ENCODER, SILENCE_DBFS)
+
+
+def test_no_sound_at_all_is_no_observation() -> None:
+    with pytest.raises(MediaError, match="silent"):
+        describe_audio(np.empty(0, np.float32), ENCODER, SILENCE_DBFS)
+
+
+def test_reasons_stand_beside_the_zeros(demo_root: Path, demo_media: dict[str, Medium]) -> None:
+    clips = [audio_clip(medium) for medium in demo_media.values()]
+    result = describe_audio_of_dialogue(clips, demo_root, ENCODER, SILENCE_DBFS)
+    reasons = dict(zip(demo_media, result["reason"].tolist(), strict=True))
+    assert sorted(reason.split(":")[0] for reason in reasons.values() if reason) == [
+        "cannot be opened", "clip missing", "no sound track", "silent",
+    ]  # fmt: skip
+    assert not result["features"][result["reason"] != ""].any()
+    assert (result["features"][result["reason"] == ""] != 0).any(axis=1).all()

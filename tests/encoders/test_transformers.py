@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from pipeline.encoders.text.transformers import Params, UntrainedTextEncoder, find_encoder
+from pipeline.errors import UserError
+from tests.encoders.texts import KEY, LABELS, SIZE, WINDOW, dialogue, encoder_in, save_untrained
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return save_untrained(tmp_path / "encoder")
+
+
+def change_weights(folder: Path, keep) -> None:
+    """Keep of an encoder's tensors those whose name ``keep`` says."""
+    tensors = load_file(folder / "model.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if keep(name)}
+    assert len(kept) < len(tensors)
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_an_untrained_encoder_says_so_and_is_fixed_by_its_seed_and_size() -> None:
+    sizes = [SIZE, SIZE.model_copy(update={"seed": 1}), SIZE.model_copy(update={"layers": 1})]
+    encoders = [find_encoder(KEY, Params(weights="untrained", untrained=size), None) for size in sizes]
+    assert all(encoder.description.startswith("UNTRAINED RoBERTa") for encoder in encoders)
+    assert encoders[0].path is None
+    weights = []
+    for encoder in encoders[:1] * 2 + encoders[1:]:
+        _, network = encoder.load(dialogue(), LABELS, WINDOW, seed=0)
+        weights.append(network.state_dict()["roberta.embeddings.word_embeddings.weight"])
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    assert len({str(encoder.settings) for encoder in encoders}) == 3
+
+
+def test_an_untrained_encoder_learns_its_words_from_the_training_split_alone() -> None:
+    encoder = find_encoder(KEY, Params(weights="untrained", untrained=SIZE), None)
+    lines = ("See you at the wonderful end.",) * 5
+    tokenizer, _ = encoder.load(dialogue(lines), LABELS, WINDOW, seed=0)
+    assert "Ġwonderful" in tokenizer.get_vocab()
+    test = [replace(row, split="test") for row in dialogue(lines)]
+    tokenizer, _ = encoder.load(test, LABELS, WINDOW, seed=0)
+    assert "Ġwonderful" not in tokenizer.get_vocab()
+
+
+def test_an_encoder_is_defined_by_its_content_wherever_it_lies(folder: Path, tmp_path: Path) -> None:
+    found = encoder_in(folder)
+    assert found.description == f"roberta from {folder}"
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    assert encoder_in(copy).settings == found.settings
+    tokenizer = copy / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    assert encoder_in(copy).settings != found.settings
+
+
+def test_an_encoder_that_lacks_weights_is_refused_and_never_made_up(folder: Path) -> None:
+    change_weights(folder, lambda name: name != "roberta.encoder.layer.0.attention.self.query.weight")
+    with pytest.raises(UserError, match=rf"{KEY}: the weights in .* 1 are missing .*query\.weight"):
+        encoder_in(folder).load(dialogue(), LABELS, WINDOW, seed=0)
+
+
+def test_an_encoder_without_a_classifier_gets_one_made_of_the_seed(folder: Path) -> None:
+    change_weights(folder, lambda name: "classifier" not in name)
+    heads = []
+    for seed in (0, 0, 1):
+        _, network = encoder_in(folder).load(dialogue(), LABELS, WINDOW, seed=seed)
+        heads.append(network.state_dict()["classifier.out_proj.weight"])
+    assert heads[0].shape == (len(LABELS), SIZE.hidden_size)
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+
+
+def test_a_window_longer_than_the_encoder_reads_is_refused(folder: Path) -> None:
+    longer = WINDOW.model_copy(update={"max_tokens": 129})
+    with pytest.raises(UserError, match=r"corpora\.demo\.window\.max_tokens: 129 is more than the 128"):
+        encoder_in(folder).load(dialogue(), LABELS, longer, seed=0)
+
+
+def test_a_folder_whose_config_is_no_models_is_an_error_that_names_the_key(folder: Path) -> None:
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UserError, match=rf"{KEY}: .*encoder cannot be loaded: "):
+        encoder_in(folder)
+
+
+def test_heads_must_divide_the_width() -> None:
+    with pytest.raises(ValueError, match="heads: 3 does not divide hidden_size: 32"):
+        UntrainedTextEncoder(hidden_size=32, heads=3)
