@@ -34,6 +34,7 @@ from pipeline.store.code import result_digest
 from pipeline.store.h5 import Arrays
 from pipeline.store.items import ItemStore
 from pipeline.store.keys import library_versions, work_key
+from pipeline.store.locks import only_run
 from pipeline.work import torchrun
 
 SPLITS = ("train", "dev")
@@ -152,7 +153,7 @@ def _finetune(
             f" corpora.{corpus}.finetune.batch_utterances: {params.finetune.batch_utterances}"
         )
     folder = runtime.checkpoint_root() / key
-    with torchrun.only_run(folder) as lock:
+    with only_run(folder) as lock:
         stored = store.get(key)  # the run that had the folder before may have finished it
         if stored is None:
             if not (folder / "best").is_dir():
