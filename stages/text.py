@@ -23,7 +23,8 @@ from pipeline.encoders.windows import Window, build_windows
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance, by_dialogue, read_utterances
 from pipeline.params import WindowParams, read_params
-from pipeline.store.h5 import Arrays, Column
+from pipeline.store.h5 import Arrays
+from pipeline.store.spool import Spool
 from pipeline.work.stagefile import ExtractionStage, no_vectors, run_extraction, write_unused
 
 # Larger batches gain nothing on a CPU and little on a GPU, and bound the memory that a dialogue needs.
@@ -62,7 +63,7 @@ def main(corpus: str) -> None:
     run_extraction(corpus, stage, by_dialogue(utterances), ids, params.max_unobserved.text)
 
 
-def count_losses(arrays: Mapping[str, np.ndarray | Column]) -> dict[str, int]:
+def count_losses(arrays: Mapping[str, np.ndarray | Spool]) -> dict[str, int]:
     """How many windows hold less than they should."""
     return {
         "windows with the utterance itself cut": int(np.asarray(arrays["cut"]).sum()),

@@ -21,7 +21,7 @@ import numpy as np
 from pipeline.exports.content import is_iemocap, is_meld
 from pipeline.exports.pickles import pickle_bytes
 from pipeline.features.file import Features
-from pipeline.store.h5 import write_atomically
+from pipeline.store.atomic import write_atomically
 
 MELD_CLASSES = ("anger", "joy", "sadness", "neutral", "disgust", "fear", "surprise")
 """In the order of MERBench's numbers."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.features.file import Features, ModalityFeatures
-from pipeline.store.h5 import write_atomically
+from pipeline.store.atomic import write_atomically
 
 CLIP_STD = 10.0
 """As the trainer does with unreduced features."""

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from pipeline import runtime
 from pipeline.errors import UserError
 from pipeline.store.h5 import Arrays
 from pipeline.store.items import ItemStore
+from pipeline.store.spool import Spool
 from pipeline.work.engine import WorkerDied, run_all
 from pipeline.work.progress import Progress
 
@@ -132,6 +134,20 @@ def stack(parts: Iterable[Arrays], empty: Arrays) -> Arrays:
         for name, column in columns.items():
             column.append(part[name])
     return {name: np.concatenate(column) for name, column in columns.items()}
+
+
+def stack_on_disk(parts: Iterable[Arrays], empty: Arrays, folder: Path) -> dict[str, np.ndarray | Spool]:
+    """The same for as many parts as there may be: vectors lie in ``folder``, other values in memory."""
+    spools = {name: Spool(folder, array) for name, array in empty.items() if array.ndim > 1}
+
+    def others() -> Iterator[Arrays]:
+        for part in parts:
+            for name, spool in spools.items():
+                spool.append(part[name])
+            yield part
+
+    values = {name: array for name, array in empty.items() if name not in spools}
+    return {**stack(others(), values), **spools}
 
 
 def summarise(stage: str, modality: str, ids: Sequence[str], reasons: np.ndarray, limit: float) -> None:

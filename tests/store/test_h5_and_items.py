@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.store.atomic import write_atomically
 from pipeline.store.code import PROJECT
-from pipeline.store.h5 import DamagedFileError, is_text, read_h5, write_atomically, write_h5
+from pipeline.store.h5 import DamagedFileError, is_text, read_h5, write_h5
 from pipeline.store.items import ItemStore
 
 ARRAYS = {
@@ -65,7 +66,7 @@ def test_the_bytes_do_not_depend_on_when_python_lets_go_of_a_dataset(
 
     monkeypatch.setattr(h5py.Group, "create_dataset", create_and_hold)
     write_h5(tmp_path / "b.h5", ARRAYS, {"x": "y" * 64})
-    assert len(held) == 2  # those with checksums
+    assert len(held) == len(ARRAYS)
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
@@ -200,7 +201,7 @@ from pathlib import Path
 import numpy as np
 from pipeline.errors import UserError
 from pipeline.store.h5 import read_h5, write_h5
-from pipeline.work.spool import stack_on_disk
+from pipeline.work.extraction import stack_on_disk
 disk, elsewhere = Path(sys.argv[1]), Path(sys.argv[2])
 rows = np.random.default_rng(0).random((80, 1500), np.float32)
 spooled = stack_on_disk([{"features": rows}], {"features": rows[:0]}, elsewhere)["features"]
