@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.store.atomic import write_atomically
 from pipeline.store.code import PROJECT
 from pipeline.store.h5 import DamagedFileError, is_text, read_h5, write_h5
 from pipeline.store.items import ItemStore
@@ -332,11 +331,3 @@ def test_an_items_time_is_that_of_its_last_use(tmp_path: Path) -> None:
     assert store.path(KEY).stat().st_mtime == 0
     assert store.get(KEY) is not None
     assert store.path(KEY).stat().st_mtime > 0
-
-
-def test_in_a_folder_where_everybody_keeps_to_their_own_files_nobody_else_may_change_one(
-    tmp_path: Path,
-) -> None:
-    tmp_path.chmod(0o1777)  # as /tmp
-    write_atomically(tmp_path / "predictions.csv", b"id")
-    assert (tmp_path / "predictions.csv").stat().st_mode & 0o777 == 0o644
