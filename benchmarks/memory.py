@@ -20,8 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.store.h5 import Arrays, write_h5
-from pipeline.work.extraction import Item, extract
-from pipeline.work.spool import stack_on_disk
+from pipeline.work.extraction import Item, extract, stack_on_disk
 from pipeline.work.stagefile import no_vectors
 
 DIALOGUES = (200, 2000)

@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.store.h5 import Arrays
-from pipeline.work.extraction import Item, extract
-from pipeline.work.spool import stack_on_disk
+from pipeline.work.extraction import Item, extract, stack_on_disk
 
 ITEMS, ITEM_S, ROUNDS = 100, 0.1, 5
 # With so many items a process is under way.

@@ -81,7 +81,7 @@ def main(annotations: Path | None) -> None:
     # Before another network is there, because this is the peak of one.
     for precision in PRECISIONS:
         trainer = Trainer(dialogues, model_params(6, precision), seed=0)
-        with deterministic(seed=0):
+        with deterministic(0, dialogues.label.device):
             for batch in batches:
                 stepper(trainer)(batch)
         del trainer

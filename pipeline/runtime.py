@@ -107,6 +107,16 @@ def decode_threads() -> int:
     return max(1, min(MOST_DECODE_THREADS, _cores() // model_workers()))
 
 
+def keep_onednn_caches_small() -> None:
+    """For training in bfloat16 on a CPU; to be called before the first product.
+
+    Of each shape that a product in bfloat16 ever had, oneDNN keeps half a megabyte, up to 1024 of them in
+    either of two caches; and hardly two batches have the same shape.
+    """
+    for variable in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(variable, "16")
+
+
 def engine() -> Literal["loky", "dask"]:
     """What runs worker processes."""
     name = os.environ.get("MULTIEMO_ENGINE", "loky")

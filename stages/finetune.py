@@ -35,6 +35,7 @@ from pipeline.store.h5 import Arrays
 from pipeline.store.housekeeping import ITEM_KEYS
 from pipeline.store.items import ItemStore
 from pipeline.store.keys import library_versions, work_key
+from pipeline.store.locks import only_run
 from pipeline.work import torchrun
 
 KINDS = "pipeline.encoders.text"
@@ -157,7 +158,7 @@ def _finetune(task: Task, store: ItemStore, key: str) -> Arrays:
             f" corpora.{task.corpus}.finetune.batch_utterances: {params.batch_utterances}"
         )
     folder = runtime.checkpoint_root() / key
-    with torchrun.only_run(folder) as lock:
+    with only_run(folder) as lock:
         stored = store.get(key)  # the run that had the folder before may have finished it
         if stored is None:
             if not (folder / "best").is_dir():

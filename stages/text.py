@@ -19,7 +19,7 @@ from pipeline.encoders.text_vectors import embed_dialogue
 from pipeline.encoders.weights import ORIGIN, find_local
 from pipeline.manifest import by_dialogue, read_utterances
 from pipeline.params import read_params
-from pipeline.store.h5 import Column
+from pipeline.store.spool import Spool
 from pipeline.work.stagefile import ExtractionStage, no_vectors, run_extraction, write_unused
 
 
@@ -57,7 +57,7 @@ def main(corpus: str) -> None:
     run_extraction(corpus, stage, by_dialogue(utterances), ids, params.max_unobserved.text)
 
 
-def count_losses(arrays: Mapping[str, np.ndarray | Column]) -> dict[str, int]:
+def count_losses(arrays: Mapping[str, np.ndarray | Spool]) -> dict[str, int]:
     """How many windows hold less than they should."""
     return {
         "windows with the utterance itself cut": int(np.asarray(arrays["cut"]).sum()),

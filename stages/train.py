@@ -24,8 +24,8 @@ from pipeline.store.code import result_digest
 from pipeline.store.h5 import Arrays
 from pipeline.store.items import ItemStore
 from pipeline.store.keys import library_versions, work_key
+from pipeline.store.locks import only_run
 from pipeline.work.progress import Progress
-from pipeline.work.torchrun import only_run
 from train.data import Dialogues, Standardisation, fit_standardisation
 from train.loop import TrainingRun, TrainingStoppedError, run_from_state, state_of_run, train_seed
 from train.model import ModelCard, Selected, TrainedModel, save_model

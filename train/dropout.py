@@ -12,9 +12,9 @@ _VALUES_OF_16_BITS = 1 << 16
 class Dropout(nn.Module):
     """Zeroes each element with probability ``rate`` in training, and scales the others up in return.
 
-    On the CPU, torch draws a whole random number for each element, one after the other in one thread,
-    which takes longer than a small matrix product.  Here each draw of 64 bits serves four elements; the
-    rate is then met to 1 in 65,536, and the scale is that of the rate that results.
+    On the CPU, torch draws a whole random number for each element, one after the other in one thread; an
+    epoch of MELD with six layers then takes a tenth longer.  Here each draw of 64 bits serves four elements;
+    the rate is met to 1 in 65,536, and the scale is that of the rate that results.
     """
 
     def __init__(self, rate: float) -> None:

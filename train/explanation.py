@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.features.file import UNLABELLED, Features, read_features
-from pipeline.store.h5 import write_atomically
+from pipeline.store.atomic import write_atomically
 from train.attention import attention_maps
 from train.compatibility import check_same_encoders
 from train.data import Dialogues

@@ -97,7 +97,7 @@ def train_seed(
             "the dev split has no labelled utterance, and the epoch is chosen on it: "
             "give the corpus a labelled dev split"
         )
-    with deterministic(seed):
+    with deterministic(seed, dialogues.label.device):
         trainer = Trainer(dialogues, params, seed)
         checkpoints = Checkpoints(checkpoint)
         run = None

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.features.file import UNLABELLED, Features, read_features
 from pipeline.runtime import device
-from pipeline.store.h5 import write_atomically
+from pipeline.store.atomic import write_atomically
 from train.compatibility import check_same_encoders
 from train.data import Dialogues
 from train.loop import Predictions, predict

@@ -90,7 +90,7 @@ def write_pins(path: Path, pins: dict[Keys, str]) -> dict[Keys, str]:
     """Put values into a YAML file, whose comments and order stay; the changed ones with what stood there."""
     from ruamel.yaml import YAML
 
-    from pipeline.store.h5 import write_atomically
+    from pipeline.store.atomic import write_atomically
 
     yaml = YAML()
     yaml.width, yaml.preserve_quotes = 4096, True

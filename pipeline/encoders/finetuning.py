@@ -110,6 +110,7 @@ def train(folder: Path) -> None:
     """
     task = json.loads((folder / "task.json").read_text(encoding="utf-8"))
     params = FinetuneParams.model_validate(task["params"])
+    runtime.keep_onednn_caches_small()
     logging.disable_progress_bar()  # transformers has one for every file it reads or writes
     arguments = _arguments(folder, params)
     tokenizer = AutoTokenizer.from_pretrained(folder / "start")

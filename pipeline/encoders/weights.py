@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from pipeline import runtime
 from pipeline.errors import UserError
 from pipeline.params import UNTRAINED, CorpusParams, Modality, WeightsParams, read_kind
-from pipeline.store.h5 import write_atomically
+from pipeline.store.atomic import write_atomically
 from pipeline.store.items import make_shared_folder
 from pipeline.store.keys import file_digest
 

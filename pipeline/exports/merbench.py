@@ -21,7 +21,7 @@ import numpy as np
 from pipeline.exports.shared.content import is_iemocap, is_meld
 from pipeline.exports.shared.pickles import pickle_bytes
 from pipeline.features.file import Features
-from pipeline.store.h5 import write_atomically
+from pipeline.store.atomic import write_atomically
 
 UNLABELLED = False
 

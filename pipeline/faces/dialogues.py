@@ -19,6 +19,7 @@ from pipeline.media.clips import Clip, iterate_frames
 from pipeline.media.decoding import MediaError
 from pipeline.media.frames import SampledFrames
 from pipeline.params import FacesParams
+from pipeline.store.arrays import stack
 from pipeline.store.h5 import Arrays
 
 NO_FACES: Arrays = {
@@ -53,7 +54,7 @@ def find_faces_of_dialogue(clips: Sequence[Clip], root: Path, params: FacesParam
             "reason": np.array([reason]),
             "device": np.empty(0, str),
         }
-    return _stack(parts) | {"device": np.array([runtime.device_name()])}
+    return stack(parts, NO_CLIPS) | {"device": np.array([runtime.device_name()])}
 
 
 def find_faces(frames: SampledFrames, crop: str, params: FacesParams) -> Arrays:
@@ -84,13 +85,6 @@ def crop_box_px(crop: str, width: int, height: int) -> tuple[int, int, int, int]
     fractions = {"": "0 0 1 1", "left": "0 0 0.5 1", "right": "0.5 0 1 1"}.get(crop, crop)
     left, top, right, bottom = map(float, fractions.split())
     return round(left * width), round(top * height), round(right * width), round(bottom * height)
-
-
-def _stack(parts: Sequence[Arrays]) -> Arrays:
-    """Arrays of all clips, one below the other."""
-    return {
-        name: np.concatenate([empty, *(part[name] for part in parts)]) for name, empty in NO_CLIPS.items()
-    }
 
 
 @cache

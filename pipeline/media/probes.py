@@ -17,8 +17,8 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.media.decoding import UnreachableFileError
 from pipeline.media.probe import Probe, probe
+from pipeline.store.atomic import write_atomically
 from pipeline.store.code import result_digest
-from pipeline.store.h5 import write_atomically
 from pipeline.store.items import make_shared_folder
 from pipeline.store.keys import file_digest, library_versions
 

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline import runtime
 from pipeline.errors import UserError
+from pipeline.store.arrays import stack
 from pipeline.store.h5 import Arrays
 from pipeline.store.items import ItemStore
+from pipeline.store.spool import Spool
 from pipeline.work.engine import deaths_error, run_all
 from pipeline.work.processes import WorkerDied
 from pipeline.work.progress import Progress
@@ -125,6 +128,20 @@ def _compute_and_store(item: Item, function: Callable[[Any], Arrays], store: Ite
     except Exception as error:
         error.add_note(f"while at dialogue {item.dialogue}")
         raise
+
+
+def stack_on_disk(parts: Iterable[Arrays], empty: Arrays, folder: Path) -> dict[str, np.ndarray | Spool]:
+    """What ``stack`` gives, of any number of parts: vectors lie in ``folder``, the rest in memory."""
+    spools = {name: Spool(folder, array) for name, array in empty.items() if array.ndim > 1}
+
+    def others() -> Iterator[Arrays]:
+        for part in parts:
+            for name, spool in spools.items():
+                spool.append(part[name])
+            yield part
+
+    values = {name: array for name, array in empty.items() if name not in spools}
+    return {**stack(others(), values), **spools}
 
 
 def summarise(stage: str, modality: str, ids: Sequence[str], reasons: np.ndarray, limit: float) -> None:

@@ -18,10 +18,10 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.store.code import result_digest
-from pipeline.store.h5 import Arrays, Column, DamagedFileError, read_h5, write_h5
+from pipeline.store.h5 import Arrays, DamagedFileError, read_h5, write_h5
 from pipeline.store.keys import library_versions, work_key
-from pipeline.work.extraction import Item, extract, summarise
-from pipeline.work.spool import stack_on_disk
+from pipeline.store.spool import Spool
+from pipeline.work.extraction import Item, extract, stack_on_disk, summarise
 
 Row = TypeVar("Row")
 
@@ -55,7 +55,7 @@ class ExtractionStage(Generic[Row]):
     """Applied to all dialogues' arrays before they are put together."""
     extra: Arrays = field(default_factory=dict)
     """Arrays of the file that belong to no dialogue."""
-    figures: Callable[[Mapping[str, np.ndarray | Column]], Mapping[str, int]] = lambda arrays: {}
+    figures: Callable[[Mapping[str, np.ndarray | Spool]], Mapping[str, int]] = lambda arrays: {}
     """What to count over all arrays, to be printed and to stand in the provenance."""
 
 
@@ -134,7 +134,7 @@ def _write(
     stage: str,
     ids: Sequence[str],
     items: Sequence[Item],
-    arrays: Mapping[str, np.ndarray | Column],
+    arrays: Mapping[str, np.ndarray | Spool],
     provenance: Mapping[str, Any],
 ) -> None:
     head = {

@@ -1,14 +1,11 @@
-"""Processes that torchrun brings together, and a folder that one run at a time may use."""
+"""Processes that torchrun brings together."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
 from pipeline import runtime
 from pipeline.errors import UserError
@@ -65,23 +62,3 @@ def _visible_devices(count: int) -> str:
             f"MULTIEMO_FINETUNE_PROCESSES={count} from GPU {first} on, but there are {available} GPUs"
         )
     return ",".join(names[first : first + count])
-
-
-@contextmanager
-def only_run(folder: Path) -> Iterator[int]:
-    """Make a folder and keep it from other runs of this project, waiting for one that has it.
-
-    Gives the lock, as a descriptor.  Whoever has waited must look whether the work is done and the folder
-    gone.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for another run that works in {folder}", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lock
-    finally:
-        os.close(lock)

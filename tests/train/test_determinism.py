@@ -12,7 +12,7 @@ import resource
 import torch
 from train.determinism import deterministic
 
-with deterministic(0):
+with deterministic(0, torch.device('cpu')):
     weight = torch.ones(256, 256, dtype=torch.bfloat16)
     for rows in range(400, 1000):
         torch.ones(rows, 256, dtype=torch.bfloat16) @ weight

@@ -65,7 +65,7 @@ import sys, torch
 from train.determinism import deterministic
 from train.optimiser import Adam
 parameter = torch.nn.Parameter(torch.ones(3))
-with deterministic(0):
+with deterministic(0, torch.device('cpu')):
     optimiser = Adam([parameter], 0.1, (0.9, 0.99), 0.0)
     parameter.square().sum().backward()
     optimiser.step()

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.store.h5 import write_atomically
+from pipeline.store.atomic import write_atomically
 
 PROTOCOL = 4
 """Of Python 3.4 and later."""

@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.features.file import Features, ModalityFeatures
 from pipeline.features.standardisation import ROWS_AT_ONCE, fit_standardisation, standardise, training_rows
-from pipeline.store.h5 import write_atomically
+from pipeline.store.atomic import write_atomically
 
 
 @dataclass(frozen=True)

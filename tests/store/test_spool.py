@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.store.code import PROJECT
 from pipeline.store.h5 import Arrays, read_h5, write_h5
-from pipeline.work.spool import Spool, stack_on_disk
+from pipeline.store.spool import Spool
+from pipeline.work.extraction import stack_on_disk
 
 EMPTY = {
     "features": np.empty((0, 700), np.float32),
@@ -43,13 +44,12 @@ def test_no_part_gives_an_empty_table(tmp_path: Path) -> None:
     assert read_h5(tmp_path / "empty.h5")[0]["features"].shape == (0, 700)
 
 
-def test_blocks_have_the_rows_in_order_and_the_rest_at_the_end(tmp_path: Path) -> None:
+def test_a_slice_has_the_rows_that_were_asked_for_and_ends_with_the_last(tmp_path: Path) -> None:
     spool = Spool(tmp_path, np.empty((0, 2), np.int16))
     for start in (0, 5):
         spool.append(np.arange(start, start + 5).repeat(2).reshape(-1, 2))
-    blocks = list(spool.blocks(4))
-    assert [len(block) for block in blocks] == [4, 4, 2]
-    assert np.concatenate(blocks)[:, 0].tolist() == list(range(10))
+    assert spool[3:7][:, 0].tolist() == [3, 4, 5, 6]
+    assert spool[8:99].tolist() == [[8, 8], [9, 9]]
     assert (spool.shape, spool.dtype) == ((10, 2), np.int16)
 
 
@@ -61,7 +61,7 @@ import signal, numpy as np
 from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.store.h5 import write_h5
-from pipeline.work.spool import stack_on_disk
+from pipeline.work.extraction import stack_on_disk
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder, rows = Path({str(tmp_path)!r}), np.ones((1000, 1000), np.float32)
 try:
