@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
@@ -30,6 +29,7 @@ from pipeline.encoders.weights import ORIGIN, find_encoder, model_files
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance, by_dialogue, read_labels, read_utterances
 from pipeline.params import CorpusParams, read_params
+from pipeline.store.atomic import replace_folder
 from pipeline.store.code import result_digest
 from pipeline.store.h5 import Arrays
 from pipeline.store.housekeeping import ITEM_KEYS
@@ -63,10 +63,7 @@ def main(corpus: str) -> None:
     """Write ``data/<corpus>/text_encoder/`` and its curves in ``data/<corpus>/plots/``."""
     params = read_params().corpus(corpus)
     folder = Path("data", corpus)
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        built = Path(temporary, "text_encoder")
-        built.mkdir()
-        built.chmod(0o755)
+    with replace_folder(folder / "text_encoder") as built:
         curve: list[Epoch] = []
         origin: dict[str, Any] = {"encoder": f"none: corpora.{corpus}.modalities leaves text out"}
         if "text" in params.modalities:
@@ -79,8 +76,6 @@ def main(corpus: str) -> None:
             )
             curve, origin = make_encoder(task, built)
         (built / ORIGIN).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
-        shutil.rmtree(folder / "text_encoder", ignore_errors=True)
-        built.replace(folder / "text_encoder")
     _write_curves(folder / "plots", curve)
     print(f"finetune: {origin['encoder']}")
 

@@ -33,7 +33,7 @@ def attention_maps(network: object, dialogues: Dialogues, span: range) -> dict[t
         batch = dialogues.batch([span])
         contexts = network.context_vectors(batch)
         # A dialogue alone is a lane.
-        keys = {name: Keys.of(c, batch.observed[name], batch.layout) for name, c in contexts.items()}
+        keys = {name: Keys.of(c, batch.observed[name], batch.packing) for name, c in contexts.items()}
         for name, layers in fusion.layers.items():
             query = contexts[name]
             for layer in layers:  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.params import Section
-from train.packing import Layout
+from train.packing import Packing
 
 
 class ContextParams(Section):
@@ -56,7 +56,7 @@ class Contexts(nn.Module):
 
     def forward(
         self, features: Mapping[str, Tensor], observed: Mapping[str, Tensor], speaker: Tensor, speakers: int,
-        layout: Layout,
+        packing: Packing,
     ) -> dict[str, Tensor]:  # fmt: skip
         """Arguments as in DialogueRNN."""
         inputs = {
@@ -65,7 +65,7 @@ class Contexts(nn.Module):
         }
         contexts = {name: fc(inputs[name]) * observed[name].unsqueeze(-1) for name, fc in self.fc.items()}
         if self.rnn is not None:
-            contexts |= self.rnn(inputs, observed, speaker, speakers, layout)
+            contexts |= self.rnn(inputs, observed, speaker, speakers, packing)
         return {name: contexts[name] for name in self.names}
 
 
@@ -113,14 +113,14 @@ class DialogueRNN(nn.Module):
 
     def forward(
         self, features: Mapping[str, Tensor], observed: Mapping[str, Tensor], speaker: Tensor, speakers: int,
-        layout: Layout,
+        packing: Packing,
     ) -> dict[str, Tensor]:  # fmt: skip
         """Emotion states [n, hidden_size]: [:, :half] forward, [:, half:] backward.
 
         features [n, D] and observed bool [n] per modality; speaker int64 [n] below ``speakers``.
         """
         seen = torch.stack([observed[name] for name in self.utterance])
-        order, read_before = _reading_order(seen, layout)
+        order, read_before = _reading_order(seen, packing)
         projected = torch.cat(
             [
                 (features[name] @ weight.flatten(1)).unflatten(1, (2, -1))
@@ -138,8 +138,8 @@ class DialogueRNN(nn.Module):
 
         # Many small steps one upon the other: little to gain from a lower precision, and much to lose.
         with torch.autocast(query.device.type, enabled=False):
-            party_states = self._party_states(for_global, for_party, query, turns, speakers, layout)
-            emitted = self._emotion_states(party_states, layout)  # [R, n, state], by step
+            party_states = self._party_states(for_global, for_party, query, turns, speakers, packing)
+            emitted = self._emotion_states(party_states, packing)  # [R, n, state], by step
         # An utterance gets the state after the last read step up to it; row 0 is the state at the start.
         emitted = F.pad(emitted, (0, 0, 1, 0))
         states = _take_rows(emitted.flatten(0, 1), reader * emitted.shape[1] + read_before)
@@ -154,17 +154,17 @@ class DialogueRNN(nn.Module):
         query: Tensor,
         turns: Tensor,
         speakers: int,
-        layout: Layout,
+        packing: Packing,
     ) -> Tensor:
         """q_{s,t} of each step's speaker [R, n, state], sorted by step, as are the arguments [R, n, ...]."""
         readers, _, size = query.shape
         for_global = for_global + self.global_gru.bias_input
         for_party = for_party + self.party_gru.bias_input
-        g = c = query.new_zeros(readers, layout.shape[0], size)
-        past = query.new_zeros(readers, layout.shape[0], 0, size)
-        party = query.new_zeros(readers, layout.shape[0], speakers, size)
+        g = c = query.new_zeros(readers, packing.shape[0], size)
+        past = query.new_zeros(readers, packing.shape[0], 0, size)
+        party = query.new_zeros(readers, packing.shape[0], speakers, size)
         spoken = []
-        counts = layout.dialogues_at_step
+        counts = packing.dialogues_at_step
         steps = zip(
             *(each.split(counts, dim=1) for each in (for_global, for_party, query, turns)), strict=True
         )
@@ -183,13 +183,13 @@ class DialogueRNN(nn.Module):
             spoken.append(q)
         return torch.cat(spoken, dim=1)
 
-    def _emotion_states(self, party_states: Tensor, layout: Layout) -> Tensor:
+    def _emotion_states(self, party_states: Tensor, packing: Packing) -> Tensor:
         """e_t from q_{s,t}, both [R, n, state] and sorted by step."""
         gru = self.emotion_gru
         gates = torch.baddbmm(gru.bias_input, party_states, gru.weight_input)
-        e = party_states.new_zeros(len(party_states), layout.shape[0], self.state_size)
+        e = party_states.new_zeros(len(party_states), packing.shape[0], self.state_size)
         emitted = []
-        for step in gates.split(layout.dialogues_at_step, dim=1):
+        for step in gates.split(packing.dialogues_at_step, dim=1):
             e = gru(step, e[:, : step.shape[1]])
             emitted.append(e)
         return torch.cat(emitted, dim=1)
@@ -229,26 +229,26 @@ def _take_rows(table: Tensor, index: Tensor) -> Tensor:
     return table.index_select(0, index.flatten()).unflatten(0, index.shape)
 
 
-def _reading_order(observed: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+def _reading_order(observed: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
     """How the two readers of each modality go through the utterances; both int64 [2 * modalities, n].
 
     First, which utterance is read at each place when sorted by step: a dialogue's observed ones from
     first to last (or last to first), then the rest.  Second, for each utterance, 1 + the place of the
     last step that its reader has made when it has passed the utterance; 0 where it has made none.
     """
-    batch, steps = layout.shape
-    seen = layout.pad(observed.T).permute(2, 0, 1)  # [modalities, B, T]
+    batch, steps = packing.shape
+    seen = packing.pad(observed.T).permute(2, 0, 1)  # [modalities, B, T]
     seen = torch.stack([seen, seen.flip(-1)], dim=1).flatten(0, 1)  # each reader in its own direction
-    valid = torch.stack([layout.valid, layout.valid.flip(-1)]).repeat(len(observed), 1, 1)
+    valid = torch.stack([packing.valid, packing.valid.flip(-1)]).repeat(len(observed), 1, 1)
     rank = (~seen).to(torch.uint8) + (~valid).to(torch.uint8)  # observed, then unobserved, then padding
     step = rank.argsort(dim=-1, stable=True)
     step[1::2] = steps - 1 - step[1::2]
-    utterance = layout.valid.flatten().cumsum(0).unflatten(0, layout.shape) - 1
-    order = utterance.expand(len(step), -1, -1).gather(2, step).flatten(1)[:, layout.by_step]
+    utterance = packing.valid.flatten().cumsum(0).unflatten(0, packing.shape) - 1
+    order = utterance.expand(len(step), -1, -1).gather(2, step).flatten(1)[:, packing.by_step]
 
     made = seen.cumsum(-1)
     made[1::2] = made[1::2].flip(-1)
-    first = torch.tensor([0, *layout.first_of_step], device=made.device)
+    first = torch.tensor([0, *packing.first_of_step], device=made.device)
     dialogue = torch.arange(batch, device=made.device)[:, None]
     place = torch.where(made > 0, first[made] + dialogue + 1, 0)
-    return order, place.flatten(1)[:, layout.places]
+    return order, place.flatten(1)[:, packing.places]

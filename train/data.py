@@ -13,7 +13,7 @@ from pipeline.features.dialogues import find_dialogues, number_speakers
 from pipeline.features.file import Features
 from pipeline.features.standardisation import Standardisation as Standardisation
 from pipeline.features.standardisation import fit_standardisation as fit_standardisation
-from train.packing import Layout
+from train.packing import Packing
 
 IGNORED_LABEL = -1
 """Label of unlabelled utterances: no loss and no metric counts them."""
@@ -21,7 +21,7 @@ IGNORED_LABEL = -1
 
 @dataclass(frozen=True)
 class Batch:
-    """The n utterances of B dialogues, in the order of ``layout``."""
+    """The n utterances of B dialogues, in the order of ``packing``."""
 
     features: dict[str, Tensor]
     """float32 [n, D] per modality; 0 where not observed."""
@@ -35,7 +35,7 @@ class Batch:
     """int64 [n]: index into the label names, or IGNORED_LABEL."""
     row: Tensor
     """int64 [n]: row of the utterance in the feature file."""
-    layout: Layout
+    packing: Packing
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Dialogues:
             speakers=self.speakers,
             label=self.label[row],
             row=row,
-            layout=Layout([len(span) for span in longest_first], row.device),
+            packing=Packing([len(span) for span in longest_first], row.device),
         )
 
     def batches(self, dialogues: Sequence[range], batch_dialogues: int) -> Iterator[Batch]:

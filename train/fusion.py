@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.params import MODALITIES
 from train.dropout import Dropout
-from train.packing import Layout
+from train.packing import Packing
 
 
 class MultiAttn(nn.Module):
@@ -39,17 +39,17 @@ class MultiAttn(nn.Module):
         )
 
     def forward(
-        self, contexts: Mapping[str, Tensor], observed: Mapping[str, Tensor], layout: Layout
+        self, contexts: Mapping[str, Tensor], observed: Mapping[str, Tensor], packing: Packing
     ) -> dict[str, Tensor]:
         """Fused features [n, size] per modality from C^m [n, size] and observed, bool [n], per modality."""
-        lanes = {name: layout.to_lanes(context) for name, context in contexts.items()}
-        keys = {name: Keys.of(lanes[name], observed[name], layout) for name in contexts}
+        lanes = {name: packing.to_lanes(context) for name, context in contexts.items()}
+        keys = {name: Keys.of(lanes[name], observed[name], packing) for name in contexts}
         fused = {}
         for name, layers in self.layers.items():
             query = lanes[name]
             for layer in layers:  # type: ignore[attr-defined]
                 query = layer(query, keys)
-            fused[name] = layout.from_lanes(query)
+            fused[name] = packing.from_lanes(query)
         return fused
 
 
@@ -57,21 +57,21 @@ class Keys(NamedTuple):
     """One modality as keys and values: an utterance is a key only where the modality was observed."""
 
     context: Tensor
-    """[L * T, size]: C^m in the lanes of the layout; 0 in dialogues that have no key at all."""
+    """[L * T, size]: C^m in the lanes of the packing; 0 in dialogues that have no key at all."""
     mask: Tensor
     """[L, 1, T, T]: what is added to the scores of Eq. 3: 0 for the keys of a query, else -inf."""
 
     @classmethod
-    def of(cls, context: Tensor, observed: Tensor, layout: Layout) -> Keys:
+    def of(cls, context: Tensor, observed: Tensor, packing: Packing) -> Keys:
         """From C^m in lanes [L * T, size], and observed, bool [n].
 
         A dialogue without any key attends to nothing.  Softmax needs something to normalise, so all its
         utterances become keys, and values of 0: the projection of a context of 0, because it has no bias.
         So do the empty places of a lane for each other.
         """
-        key = layout.together & layout.to_lanes(observed).view(layout.lanes)[:, None, :]
+        key = packing.together & packing.to_lanes(observed).view(packing.lanes)[:, None, :]
         keyless = ~key.any(dim=-1, keepdim=True)
-        allowed = key | (layout.together & keyless)
+        allowed = key | (packing.together & keyless)
         mask = torch.zeros(allowed.shape, dtype=context.dtype, device=context.device)
         return cls(context * ~keyless.flatten(0, 1), mask.masked_fill_(~allowed, -torch.inf).unsqueeze(1))
 
@@ -156,7 +156,7 @@ class Concat(nn.Module):
     """No fusion but the concatenation of Eq. 13: the ablation "w/o MultiAttn" [5.3]."""
 
     def forward(
-        self, contexts: Mapping[str, Tensor], observed: Mapping[str, Tensor], layout: Layout
+        self, contexts: Mapping[str, Tensor], observed: Mapping[str, Tensor], packing: Packing
     ) -> dict[str, Tensor]:
         """The contexts as they are: the network concatenates whatever fusion returns."""
         return dict(contexts)

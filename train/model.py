@@ -7,9 +7,6 @@ model/seed_<seed>.safetensors       the weights of each training run
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +21,7 @@ from torch import Tensor
 from pipeline.errors import UserError
 from pipeline.features.file import Features
 from pipeline.params import ModelParams, Section
+from pipeline.store.atomic import replace_folder
 from train.data import Standardisation
 from train.networks import build_network
 
@@ -110,31 +108,17 @@ class TrainedModel:
 
 
 def save_model(folder: Path, model: TrainedModel) -> None:
-    """Write the folder so that it is there either whole or as it was before."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        (temporary / CARD).write_text(model.card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    """Write the folder, which takes the place of an older one whole."""
+    with replace_folder(folder) as new:
+        (new / CARD).write_text(model.card.model_dump_json(indent=2) + "\n", encoding="utf-8")
         statistics = {
             f"{name}.{kind}": torch.from_numpy(values[name])
             for kind, values in (("mean", model.standardisation.mean), ("scale", model.standardisation.scale))
             for name in values
         }
-        save_file(statistics, temporary / STANDARDISATION)
+        save_file(statistics, new / STANDARDISATION)
         for seed, weights in model.weights.items():
-            save_file(weights, temporary / _weights_file(seed))
-        # mkdtemp and safetensors make what is private; colleagues get what the umask grants.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
-        for file in temporary.iterdir():
-            file.chmod(0o666 & ~umask)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+            save_file(weights, new / _weights_file(seed))
 
 
 def load_model(folder: Path) -> TrainedModel:

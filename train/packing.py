@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 
-class Layout:
+class Packing:
     """n utterances of B dialogues, one dialogue after the other, the longest first.
 
     Dialogues differ so much in length that padded to the longest of a batch of 100, six tenths of

@@ -75,7 +75,7 @@ def test_a_network_without_cross_attention_is_refused(small_params, dialogues, c
 def test_keys_of_a_dialogue_without_any_are_zero_and_all_allowed(dialogues):
     batch = dialogues.batch(dialogues.spans["test"])
     nothing = torch.zeros_like(batch.label, dtype=torch.bool)
-    lanes = batch.layout.to_lanes(torch.ones(len(nothing), 4))
-    keys = Keys.of(lanes, nothing, batch.layout)
-    assert torch.equal(keys.mask.squeeze(1) == 0, batch.layout.together)
+    lanes = batch.packing.to_lanes(torch.ones(len(nothing), 4))
+    keys = Keys.of(lanes, nothing, batch.packing)
+    assert torch.equal(keys.mask.squeeze(1) == 0, batch.packing.together)
     assert not keys.context.any()

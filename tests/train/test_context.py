@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from train.context import ContextParams, Contexts, DialogueRNN
-from train.packing import Layout
+from train.packing import Packing
 
 CPU = torch.device("cpu")
 
@@ -74,7 +74,7 @@ def rnn():
 def dialogues():
     """Dialogues of 7, 4, 3 and 1 utterances; some are unobserved, in the third all of audio's."""
     generator = torch.Generator().manual_seed(1)
-    layout = Layout([7, 4, 3, 1], CPU)
+    packing = Packing([7, 4, 3, 1], CPU)
     features = {
         name: torch.randn(15, size, generator=generator, dtype=torch.float64)
         for name, size in (("audio", 5), ("visual", 4))
@@ -84,12 +84,12 @@ def dialogues():
         "audio": torch.tensor([1, 1, 0, 1, 1, 0, 1, 0, 1, 1, 0, 0, 0, 0, 1]).bool(),
         "visual": torch.tensor([0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0, 1, 1, 0]).bool(),
     }
-    return features, observed, speaker, layout
+    return features, observed, speaker, packing
 
 
 def test_dialogue_rnn_is_majumder_et_al_in_every_modality_and_direction(rnn, dialogues):
-    features, observed, speaker, layout = dialogues
-    output = rnn(features, observed, speaker, 3, layout)
+    features, observed, speaker, packing = dialogues
+    output = rnn(features, observed, speaker, 3, packing)
     for name in ("audio", "visual"):
         for rows in torch.arange(15).split([7, 4, 3, 1]):
             one = features[name][rows], speaker[rows].tolist(), observed[name][rows]
@@ -98,40 +98,40 @@ def test_dialogue_rnn_is_majumder_et_al_in_every_modality_and_direction(rnn, dia
 
 
 def test_the_future_reaches_only_the_backward_half(rnn, dialogues):
-    features, observed, speaker, layout = dialogues
+    features, observed, speaker, packing = dialogues
     changed = {"audio": features["audio"].clone(), "visual": features["visual"]}
     changed["audio"][6] += 1
-    before, after = (rnn(f, observed, speaker, 3, layout)["audio"] for f in (features, changed))
+    before, after = (rnn(f, observed, speaker, 3, packing)["audio"] for f in (features, changed))
     assert torch.equal(before[:6, :3], after[:6, :3])
     assert not torch.isclose(before[:6, 3:], after[:6, 3:]).all(dim=1).any()
     assert torch.equal(before[7:], after[7:])
 
 
 def test_who_speaks_matters_and_how_speakers_are_numbered_does_not(rnn, dialogues):
-    features, observed, speaker, layout = dialogues
-    output = rnn(features, observed, speaker, 3, layout)["audio"]
-    renumbered = rnn(features, observed, (speaker + 5) % 8, 8, layout)["audio"]
+    features, observed, speaker, packing = dialogues
+    output = rnn(features, observed, speaker, 3, packing)["audio"]
+    renumbered = rnn(features, observed, (speaker + 5) % 8, 8, packing)["audio"]
     torch.testing.assert_close(renumbered, output)
-    alone = rnn(features, observed, torch.zeros_like(speaker), 3, layout)["audio"]
+    alone = rnn(features, observed, torch.zeros_like(speaker), 3, packing)["audio"]
     assert not torch.allclose(alone, output)
 
 
 def test_gradients_of_dialogue_rnn_are_exact(rnn, dialogues):
-    features, observed, speaker, layout = dialogues
+    features, observed, speaker, packing = dialogues
     audio = features["audio"].requires_grad_()
 
     def states(audio):
-        output = rnn({"audio": audio, "visual": features["visual"]}, observed, speaker, 3, layout)
+        output = rnn({"audio": audio, "visual": features["visual"]}, observed, speaker, 3, packing)
         return output["audio"], output["visual"]
 
     assert torch.autograd.gradcheck(states, audio, fast_mode=True)
 
 
 def test_context_none_is_zero_where_not_observed(dialogues):
-    features, observed, speaker, layout = dialogues
+    features, observed, speaker, packing = dialogues
     kinds = ContextParams(audio="none", visual="none")
     contexts = Contexts({"audio": 5, "visual": 4}, 6, kinds, {"audio": 3}).double()
-    output = contexts(features, observed, speaker, 3, layout)
+    output = contexts(features, observed, speaker, 3, packing)
     assert list(output) == ["audio", "visual"]
     seen = observed["audio"]
     assert not output["audio"][~seen].any()
@@ -141,15 +141,15 @@ def test_context_none_is_zero_where_not_observed(dialogues):
 
 @pytest.mark.parametrize("name", ["text", "audio", "visual"])
 def test_the_context_of_each_modality_can_be_chosen(dialogues, name):
-    _, observed, speaker, layout = dialogues
+    _, observed, speaker, packing = dialogues
     kinds = ContextParams(text="none", audio="none", visual="none").model_copy(update={name: "dialogue_rnn"})
     dims = {"text": 4, "audio": 5, "visual": 4}
     contexts = Contexts(dims, 6, kinds, {"audio": 3}).double()
     features = {m: torch.randn(15, dim, dtype=torch.float64) for m, dim in dims.items()}
     seen = dict.fromkeys(dims, observed["audio"])
-    before = contexts(features, seen, speaker, 3, layout)
+    before = contexts(features, seen, speaker, 3, packing)
     after = contexts(
-        {m: f.index_fill(0, torch.tensor(0), 1.0) for m, f in features.items()}, seen, speaker, 3, layout
+        {m: f.index_fill(0, torch.tensor(0), 1.0) for m, f in features.items()}, seen, speaker, 3, packing
     )
     for m in dims:  # a change of the first utterance is felt by the others where there is a recurrence
         assert torch.equal(before[m][1:], after[m][1:]) == (m != name)

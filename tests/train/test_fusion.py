@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from train.fusion import MultiAttn, MultiAttnLayer
-from train.packing import Layout
+from train.packing import Packing
 
 SIZE, HEADS, INNER = 6, 2, 10
 ORDER = {"text": ("audio", "visual"), "audio": ("text", "visual"), "visual": ("text", "audio")}
@@ -50,14 +50,14 @@ def dialogues():
     contexts = {m: torch.randn(9, SIZE, generator=generator, dtype=torch.float64) for m in ORDER}
     observed = {m: torch.rand(9, generator=generator) > 0.3 for m in ORDER}
     observed["audio"][5:8] = False
-    return contexts, observed, Layout([5, 3, 1], torch.device("cpu"))
+    return contexts, observed, Packing([5, 3, 1], torch.device("cpu"))
 
 
 def test_multiattn_is_eq_2_to_12(dialogues):
-    contexts, observed, layout = dialogues
+    contexts, observed, packing = dialogues
     torch.manual_seed(0)
     fusion = MultiAttn(list(ORDER), layers=3, size=SIZE, heads=HEADS, inner_size=INNER, dropout=0.0).double()
-    fused = fusion(contexts, observed, layout)
+    fused = fusion(contexts, observed, packing)
     for name, others in ORDER.items():
         for rows in torch.arange(9).split([5, 3, 1]):
             one = {m: c[rows] for m, c in contexts.items()}
@@ -76,29 +76,29 @@ def test_attention_projections_have_no_bias():
 
 
 def test_what_is_no_key_does_not_matter(dialogues):
-    contexts, observed, layout = dialogues
+    contexts, observed, packing = dialogues
     fusion = MultiAttn(list(ORDER), layers=1, size=SIZE, heads=HEADS, inner_size=INNER, dropout=0.0).double()
     keys_only = {m: torch.where(observed[m][:, None], c, 1e6) for m, c in contexts.items()}
-    before = fusion(contexts, observed, layout)["text"]
-    after = fusion(keys_only | {"text": contexts["text"]}, observed, layout)["text"]
+    before = fusion(contexts, observed, packing)["text"]
+    after = fusion(keys_only | {"text": contexts["text"]}, observed, packing)["text"]
     torch.testing.assert_close(after, before, rtol=1e-12, atol=1e-12)
 
 
 def test_a_dialogue_without_keys_has_finite_gradients(dialogues):
-    contexts, observed, layout = dialogues
+    contexts, observed, packing = dialogues
     nothing = {m: torch.zeros_like(o) for m, o in observed.items()}
     leaves = {m: c.clone().requires_grad_() for m, c in contexts.items()}
     fusion = MultiAttn(list(ORDER), layers=2, size=SIZE, heads=HEADS, inner_size=INNER, dropout=0.0).double()
-    fused = fusion(leaves, nothing, layout)
+    fused = fusion(leaves, nothing, packing)
     sum((f**2).sum() for f in fused.values()).backward()
     assert all(torch.isfinite(leaf.grad).all() for leaf in leaves.values())
 
 
 @pytest.mark.parametrize("names", [["text"], ["visual", "audio"], ["text", "visual"]])
 def test_fewer_modalities_have_fewer_cross_attentions(dialogues, names):
-    contexts, observed, layout = dialogues
+    contexts, observed, packing = dialogues
     fusion = MultiAttn(names, layers=2, size=SIZE, heads=HEADS, inner_size=INNER, dropout=0.0).double()
-    fused = fusion({m: contexts[m] for m in names}, {m: observed[m] for m in names}, layout)
+    fused = fusion({m: contexts[m] for m in names}, {m: observed[m] for m in names}, packing)
     assert sorted(fused) == sorted(names)
     for name in names:
         assert [list(layer.attend) for layer in fusion.layers[name]] == [[m for m in names if m != name]] * 2

@@ -51,9 +51,9 @@ class Bag(nn.Module):
 
     def forward(self, batch):
         hidden = sum(self.reduce[name](table) for name, table in batch.features.items())
-        mean = batch.layout.pad(hidden).sum(1) / batch.layout.valid.sum(1, keepdim=True)
-        everywhere = mean[:, None].expand(-1, batch.layout.shape[1], -1)
-        hidden = self.norm(hidden + batch.layout.pack(everywhere))
+        mean = batch.packing.pad(hidden).sum(1) / batch.packing.valid.sum(1, keepdim=True)
+        everywhere = mean[:, None].expand(-1, batch.packing.shape[1], -1)
+        hidden = self.norm(hidden + batch.packing.pack(everywhere))
         return Output(self.classify(hidden.relu()), hidden)
 
     def losses(self, output, label):

@@ -87,7 +87,7 @@ class MultiEmo(nn.Module):
     def forward(self, batch: Batch) -> Output:
         """Logits, z and fused features of every utterance, in the precision of the weights."""
         contexts = self.context_vectors(batch)
-        fused = self.fusion(contexts, batch.observed, batch.layout)
+        fused = self.fusion(contexts, batch.observed, batch.packing)
         z = self.fc_z(torch.cat([fused[name] for name in contexts], dim=-1))  # Eq. 13-14
         hidden = self.dropout(torch.relu(self.fc_l(z)))
         logits = self.fc_p(hidden)
@@ -102,7 +102,7 @@ class MultiEmo(nn.Module):
 
     def context_vectors(self, batch: Batch) -> dict[str, Tensor]:
         """C^m, [n, hidden_size] per modality, as fusion gets them."""
-        contexts = self.contexts(batch.features, batch.observed, batch.speaker, batch.speakers, batch.layout)
+        contexts = self.contexts(batch.features, batch.observed, batch.speaker, batch.speakers, batch.packing)
         return {name: self.dropout(context) for name, context in contexts.items()}
 
 
