@@ -7,27 +7,22 @@ code and device.  Where a run is stopped, the next one goes on.
 from __future__ import annotations
 
 import csv
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import torch
 
 from pipeline.errors import UserError
 from pipeline.features.file import Features, read_features
 from pipeline.params import MODALITIES, Kind, KindOf, ModelParams, read_params
 from pipeline.runtime import checkpoint_root, device, device_and_threads, store_root
 from pipeline.store.code import result_digest
-from pipeline.store.h5 import Arrays
 from pipeline.store.items import ItemStore
 from pipeline.store.keys import library_versions, work_key
 from pipeline.store.locks import only_run
 from pipeline.work.progress import Progress
 from train.data import Dialogues, Standardisation, fit_standardisation
-from train.loop import TrainingRun, TrainingStoppedError, run_from_state, state_of_run, train_seed
+from train.loop import TrainingRun, TrainingStoppedError, pack_run, train_seed, unpack_run
 from train.model import ModelCard, Selected, TrainedModel, save_model
 from train.networks import find_network
 from train.trainer import Epoch
@@ -43,7 +38,7 @@ def main(model: str) -> None:
     card = describe_training(features, params)
     keys = {seed: run_key(features, params, network, seed) for seed in params.seeds}
     store = ItemStore(store_root(), "train")
-    runs = {seed: _unpack(item) for seed, key in keys.items() if (item := store.get(key)) is not None}
+    runs = {seed: unpack_run(item) for seed, key in keys.items() if (item := store.get(key)) is not None}
     absent = [seed for seed in params.seeds if seed not in runs]
     print(f"train: {len(absent)} of {len(keys)} seeds to do, {len(runs)} stored", flush=True)
     if absent:
@@ -83,9 +78,9 @@ class Training:
             stored = self.store.get(key)  # the run that had the folder before may have finished it
             if stored is None:
                 run = self._train(seed, folder)
-                self.store.put(key, _pack(run))
+                self.store.put(key, pack_run(run))
             else:
-                run = _unpack(stored)
+                run = unpack_run(stored)
             shutil.rmtree(folder, ignore_errors=True)
         return run
 
@@ -193,20 +188,3 @@ def write_curves(path: Path, epochs: Sequence[Epoch]) -> None:
             losses = [epoch.train_loss, *(epoch.train_terms[each] for each in terms), epoch.dev_loss]
             figures = [f"{value:.6g}" for value in [*losses, 100 * epoch.dev_weighted_f1]]
             writer.writerow([epoch.seed, epoch.epoch, *figures])
-
-
-def _pack(run: TrainingRun) -> Arrays:
-    """A finished run as an item: its weights, and all else as JSON."""
-    state = state_of_run(run)
-    weights = {f"weights/{name}": tensor.numpy() for name, tensor in state.pop("weights").items()}
-    return {**weights, "run": np.array([json.dumps(state)])}
-
-
-def _unpack(item: Arrays) -> TrainingRun:
-    state = json.loads(str(item["run"][0]))
-    weights = {
-        name.removeprefix("weights/"): torch.from_numpy(array)
-        for name, array in item.items()
-        if name.startswith("weights/")
-    }
-    return run_from_state(state | {"weights": weights})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from pipeline.errors import UserError
 from pipeline.params import ModelParams
+from pipeline.store.h5 import Arrays
 from train.checkpoint import Checkpoints
 from train.data import IGNORED_LABEL, Dialogues
 from train.determinism import deterministic
@@ -102,7 +104,7 @@ def train_seed(
         checkpoints = Checkpoints(checkpoint)
         run = None
         if (state := checkpoints.load()) is not None:
-            run = run_from_state(state["run"])
+            run = _run_from_state(state["run"])
             trainer.restore(state["trainer"])
             on_resume(run.epochs)
         for number in range(len(run.epochs) + 1 if run else 1, params.epochs + 1):
@@ -111,11 +113,29 @@ def train_seed(
             except LossNotFiniteError as error:
                 raise TrainingStoppedError(str(error), run) from None
             run = _with_epoch(run, epoch, trainer, test)
-            state = {"run": state_of_run(run), "trainer": trainer.state()}
+            state = {"run": _state_of_run(run), "trainer": trainer.state()}
             checkpoints.save(state, last=number == params.epochs)
             on_epoch(epoch)
     assert run is not None  # params.epochs is at least 1
     return run
+
+
+def pack_run(run: TrainingRun) -> Arrays:
+    """A finished run as an item of the store: its weights, and all else as JSON."""
+    state = _state_of_run(run)
+    weights = {f"weights/{name}": tensor.numpy() for name, tensor in state.pop("weights").items()}
+    return {**weights, "run": np.array([json.dumps(state)])}
+
+
+def unpack_run(item: Arrays) -> TrainingRun:
+    """The run that ``pack_run`` made an item of."""
+    state = json.loads(str(item["run"][0]))
+    weights = {
+        name.removeprefix("weights/"): torch.from_numpy(array)
+        for name, array in item.items()
+        if name.startswith("weights/")
+    }
+    return _run_from_state(state | {"weights": weights})
 
 
 def predict(network: Any, dialogues: Dialogues, spans: Sequence[range], params: ModelParams) -> Predictions:
@@ -162,7 +182,7 @@ def _is_better(epoch: Epoch, other: Epoch) -> bool:
     return (epoch.dev_weighted_f1, -epoch.dev_loss) > (other.dev_weighted_f1, -other.dev_loss)
 
 
-def state_of_run(run: TrainingRun) -> dict[str, Any]:
+def _state_of_run(run: TrainingRun) -> dict[str, Any]:
     """Plain values and tensors."""
     return {
         "selected": run.selected.epoch,
@@ -172,8 +192,7 @@ def state_of_run(run: TrainingRun) -> dict[str, Any]:
     }
 
 
-def run_from_state(state: dict[str, Any]) -> TrainingRun:
-    """The run whose ``state_of_run`` this is."""
+def _run_from_state(state: dict[str, Any]) -> TrainingRun:
     epochs = [Epoch(**values) for values in state["epochs"]]
     test_best = BestTestEpoch(**state["test_best"]) if state["test_best"] else None
     return TrainingRun(epochs[state["selected"] - 1], state["weights"], epochs, test_best)

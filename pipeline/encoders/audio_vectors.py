@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.encoders.audio import SAMPLE_RATE_HZ, AudioEncoder
-from pipeline.media.clips import Clip, iterate_audio
+from pipeline.media.audio import iterate_audio
+from pipeline.media.clips import Clip
 from pipeline.media.decoding import MediaError
 from pipeline.store.h5 import Arrays
 

@@ -15,9 +15,9 @@ import numpy as np
 from pipeline import runtime
 from pipeline.encoders.pretrained import prepare_torch
 from pipeline.faces.detector import FaceDetector
-from pipeline.media.clips import Clip, iterate_frames
+from pipeline.media.clips import Clip
 from pipeline.media.decoding import MediaError
-from pipeline.media.frames import SampledFrames
+from pipeline.media.frames import SampledFrames, iterate_frames
 from pipeline.params import FacesParams
 from pipeline.store.arrays import stack
 from pipeline.store.h5 import Arrays

@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 
+from pipeline.media.clips import Clip, Outcome, read_by_file
 from pipeline.media.decoding import WHOLE, MediaError, Span, audio_stream, decode, open_media, start_s
 
 MOST_MIXED_CHANNELS = 8  # ffmpeg has a usual order for up to as many
@@ -33,6 +34,15 @@ def read_audio(path: Path, sample_rate_hz: int, spans: Sequence[Span] = (WHOLE,)
         raise MediaError("the sound track is empty")
     samples = np.concatenate(blocks)
     return [samples[_sample_slice(span, first_s, sample_rate_hz)] for span in spans]
+
+
+def iterate_audio(clips: Sequence[Clip], root: Path, sample_rate_hz: int) -> Iterator[Outcome[np.ndarray]]:
+    """(place in ``clips``, its mono samples float32 [n] or why there are none), file by file."""
+
+    def read(path: str, spans: Sequence[Span]) -> list[np.ndarray]:
+        return read_audio(root / path, sample_rate_hz, spans)
+
+    yield from read_by_file(clips, read)
 
 
 def _to_mono(frames: Iterator[Any], sample_rate_hz: int) -> Iterator[np.ndarray]:

@@ -11,15 +11,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from pipeline.manifest import Medium
-from pipeline.media.audio import read_audio
 from pipeline.media.decoding import WHOLE, MediaError, Span
-from pipeline.media.frames import SampledFrames, read_frames
 
 Item = TypeVar("Item")
 Content = TypeVar("Content")
@@ -59,33 +54,6 @@ def audio_clip(medium: Medium) -> Clip:
     return Clip(medium.path, medium.sha256, medium.audio_problem, _span(medium))
 
 
-def iterate_frames(
-    clips: Sequence[Clip], root: Path, wanted: int, threads: int = 0
-) -> Iterator[Outcome[SampledFrames]]:
-    """(place in ``clips``, its sampled frames or why there are none), file by file.
-
-    ``threads`` decode that many files ahead.
-    """
-
-    def read(path: str, spans: Sequence[Span]) -> list[SampledFrames]:
-        return read_frames(root / path, wanted, spans)
-
-    for place, outcome in _by_file(clips, read, threads):
-        if isinstance(outcome, SampledFrames) and not outcome.images:
-            yield place, MediaError("no picture within the utterance")
-        else:
-            yield place, outcome
-
-
-def iterate_audio(clips: Sequence[Clip], root: Path, sample_rate_hz: int) -> Iterator[Outcome[np.ndarray]]:
-    """(place in ``clips``, its mono samples float32 [n] or why there are none), file by file."""
-
-    def read(path: str, spans: Sequence[Span]) -> list[np.ndarray]:
-        return read_audio(root / path, sample_rate_hz, spans)
-
-    yield from _by_file(clips, read)
-
-
 def map_ahead(function: Callable[[Item], Content], items: Iterable[Item], threads: int) -> Iterator[Content]:
     """``map()`` whose next results, as many as there are threads, are computed while one is in use.
 
@@ -107,9 +75,13 @@ def map_ahead(function: Callable[[Item], Content], items: Iterable[Item], thread
         pool.shutdown(cancel_futures=True)
 
 
-def _by_file(
+def read_by_file(
     clips: Sequence[Clip], read: Callable[[str, Sequence[Span]], list[Content]], threads: int = 0
 ) -> Iterator[Outcome[Content]]:
+    """(place in ``clips``, what ``read`` gives of it or why there is nothing), file by file.
+
+    ``read`` gets a file's path and all spans of it; ``threads`` read that many files ahead.
+    """
     yield from ((place, MediaError(clip.problem)) for place, clip in enumerate(clips) if clip.problem)
     places_by_path: dict[str, list[int]] = {}
     for place, clip in enumerate(clips):

@@ -15,6 +15,7 @@ from typing import Any
 import av
 import numpy as np
 
+from pipeline.media.clips import Clip, Outcome, read_by_file
 from pipeline.media.decoding import (
     WHOLE,
     MediaError,
@@ -63,6 +64,24 @@ def read_frames(path: Path, wanted: int, spans: Sequence[Span] = (WHOLE,)) -> li
         numbers = [_sampled_numbers(decoded_s, span, wanted) for span in spans]
         images, _ = _pick_frames(path, {number for sampled in numbers for number in sampled})
     return [SampledFrames([images[number] for number in sampled], sampled) for sampled in numbers]
+
+
+def iterate_frames(
+    clips: Sequence[Clip], root: Path, wanted: int, threads: int = 0
+) -> Iterator[Outcome[SampledFrames]]:
+    """(place in ``clips``, its sampled frames or why there are none), file by file.
+
+    ``threads`` decode that many files ahead.
+    """
+
+    def read(path: str, spans: Sequence[Span]) -> list[SampledFrames]:
+        return read_frames(root / path, wanted, spans)
+
+    for place, outcome in read_by_file(clips, read, threads):
+        if isinstance(outcome, SampledFrames) and not outcome.images:
+            yield place, MediaError("no picture within the utterance")
+        else:
+            yield place, outcome
 
 
 def frames_at(path: Path, numbers: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.manifest import Medium
-from pipeline.media.clips import image_clip, iterate_frames, map_ahead
-from pipeline.media.frames import SampledFrames
+from pipeline.media.clips import image_clip, map_ahead
+from pipeline.media.frames import SampledFrames, iterate_frames
 
 
 @pytest.mark.parametrize("threads", [0, 1, 3])
