@@ -42,7 +42,8 @@ def content_digest(arrays: Mapping[str, np.ndarray | Spool], attrs: Mapping[str,
             for rows in _blocks(array):
                 digest.update(np.ascontiguousarray(array[rows]).reshape(-1).data)
     for name in sorted(set(attrs) - {CONTENT_SHA256}):
-        digest.update(f"{name}={attrs[name]}\n".encode())
+        # h5py gives bytes that are no UTF-8, as a damaged file may have, in an escaped form.
+        digest.update(f"{name}={attrs[name]}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 

@@ -96,6 +96,14 @@ def test_every_flipped_byte_is_noticed_or_harmless(tmp_path: Path) -> None:
     assert noticed > 10
 
 
+def test_an_attribute_that_is_no_text_any_more_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    write_h5(path, ARRAYS, {"name": "worth reading"})
+    path.write_bytes(path.read_bytes().replace(b"worth reading", b"w\xefrth reading"))
+    with pytest.raises(DamagedFileError, match="digest"):
+        read_h5(path)
+
+
 def test_the_store_returns_what_was_put_and_nothing_else(tmp_path: Path) -> None:
     store = ItemStore(tmp_path, "faces")
     assert store.get(KEY) is None
