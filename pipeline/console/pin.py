@@ -79,6 +79,8 @@ def _outside_media(name: str, corpus: CorpusParams) -> Iterator[tuple[Keys, str]
     if set(corpus.modalities) == {"text"}:  # media are not read, and need not be there
         return
     root = Path(corpus.root)
+    if not root.is_dir():  # who has pulled the features needs no raw data
+        return
     annotations = form.module.read(root, form.params).annotations
     names = [name for each in annotations for name in (each.media, each.audio) if name]
     if outside := files_outside(root, names):

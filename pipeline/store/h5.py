@@ -39,6 +39,8 @@ def content_digest(arrays: Mapping[str, np.ndarray | Spool], attrs: Mapping[str,
             digest.update(f"{name} text {array.shape} {len(text)}\n".encode() + text)
         else:
             digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+            if isinstance(array, np.ndarray) and not array.shape:  # a single number
+                array = array[None]
             for rows in _blocks(array):
                 digest.update(np.ascontiguousarray(array[rows]).reshape(-1).data)
     for name in sorted(set(attrs) - {CONTENT_SHA256}):
@@ -114,7 +116,7 @@ def _write_array(
     create = partial(file.create_dataset, name, track_times=False)  # times would change the bytes
     if isinstance(array, np.ndarray) and is_text(array):
         create(data=array.astype(object), dtype=h5py.string_dtype())
-    elif checksums and 0 not in array.shape:  # checksums need chunks, and chunks need an element
+    elif checksums and prod(array.shape) and array.shape:  # checksums need chunks, and chunks need rows
         dataset = create(array.shape, array.dtype, chunks=True, fletcher32=True)
         # Whole chunks: HDF5 would write one that is filled bit by bit over and over again.
         for rows in _blocks(array, multiple=dataset.chunks[0]):
@@ -123,7 +125,7 @@ def _write_array(
         # Otherwise its place in the file, and so the bytes, depend on when Python lets go of the dataset.
         dataset.flush()
     else:
-        create(data=array[:])
+        create(data=array if isinstance(array, np.ndarray) else array[:])
     image.raise_error()
 
 

@@ -40,7 +40,6 @@ def project(tmp_path: Path) -> Path:
     """A folder with params.yaml, weights, and a hub's local cache."""
     (tmp_path / "params.yaml").write_text(PARAMS, encoding="utf-8")
     (tmp_path / "faces.safetensors").write_bytes(b"weights")
-    (tmp_path / "raw").mkdir()
     model = tmp_path / "hub" / "models--lab--roberta"
     (model / "refs").mkdir(parents=True)
     move_branch(tmp_path, "a" * 40)
@@ -129,6 +128,7 @@ def test_media_outside_of_the_root_need_a_digest_which_pin_writes(project: Path)
         "audio: 0.0", "audio: 1.0"
     )
     (project / "params.yaml").write_text(text, encoding="utf-8")
+    (project / "raw").mkdir()
     (project / "outside.wav").write_bytes(b"no sound")
     rows = [f"d1,1,Ann,Hello.,joy,{split},../outside.wav" for split in ("train",)]
     (project / "raw/annotations.csv").write_text("\n".join([HEADER, *rows]) + "\n", encoding="utf-8")
@@ -163,6 +163,7 @@ def test_links_that_lead_out_of_any_formats_root_are_pinned_too(project: Path) -
     )
     (project / "params.yaml").write_text(text, encoding="utf-8")
     (project / "clips").mkdir()
+    (project / "raw").mkdir()
     (project / "clips/dia0_utt0.mp4").write_bytes(b"a clip")
     header = "Sr No.,Utterance,Speaker,Emotion,Dialogue_ID,Utterance_ID"
     for split in ("train", "dev", "test"):
@@ -172,7 +173,7 @@ def test_links_that_lead_out_of_any_formats_root_are_pinned_too(project: Path) -
     refused = run(project, "stages", "manifest", "lab")
     assert "corpora.lab.format.outside_sha256: missing; 1 media files lie outside" in refused.stderr
     assert pin(project).returncode == 0
-    assert "  format:\n" in (project / "params.yaml").read_text(encoding="utf-8")
+    assert "\n      kind: meld\n" in (project / "params.yaml").read_text(encoding="utf-8")
     accepted = run(project, "stages", "manifest", "lab")
     assert accepted.returncode == 0, accepted.stderr
     assert "3 utterances" in accepted.stdout

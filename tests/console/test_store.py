@@ -88,10 +88,18 @@ def test_prune_deletes_what_meets_all_criteria_and_old_leftovers(
     assert before - remaining(store) == {f"{key}.h5" for key in gone} | {f".{USED}.h5.x_y1z2"}
 
 
+def test_a_trained_seed_is_reachable_as_long_as_the_project_has_its_model(store: Path, capsys) -> None:
+    card = Path("data/models/demo/model/model.json")
+    card.parent.mkdir(parents=True)
+    card.write_text(json.dumps({"item_keys": [UNUSED]}))
+    assert main(["store", "prune", "--unreachable"]) == 0
+    assert "1 files, 0.0 MB would go" in capsys.readouterr().out  # the leftover
+
+
 def test_an_encoder_is_reachable_as_long_as_the_project_has_it(store: Path, capsys) -> None:
     origin = Path("data/demo/text_encoder/origin.json")
     origin.parent.mkdir()
-    origin.write_text(json.dumps({"encoder": "small", "item_key": UNUSED}))
+    origin.write_text(json.dumps({"encoder": "small", "item_keys": [UNUSED]}))
     assert main(["store", "prune", "--unreachable"]) == 0
     assert "1 files, 0.0 MB would go" in capsys.readouterr().out  # the leftover
     origin.write_text("{half")

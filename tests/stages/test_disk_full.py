@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import stages.params
 import torch
 
+import stages.compare
 from pipeline.store.code import PROJECT
 from stages.__main__ import main
 
@@ -28,13 +28,13 @@ WRITE = {
 }
 RUN = """
 import signal, sys
-import stages.params
+import stages.compare
 from stages.__main__ import main
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 def write():
     exec(sys.argv[1], {})
-stages.params.main = write
-sys.exit(main(["params"]))
+stages.compare.main = write
+sys.exit(main(["compare"]))
 """
 
 
@@ -48,7 +48,7 @@ def test_a_full_disk_is_one_line_whichever_library_was_writing(library: str, tmp
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT_BYTES, LIMIT_BYTES)),
     )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr.startswith(f"params: error: {tmp_path}: ")
+    assert done.stderr.startswith(f"compare: error: {tmp_path}: ")
     assert done.stderr.endswith("; free space or mend permissions\n")
     assert len(done.stderr.splitlines()) == 1
 
@@ -68,6 +68,6 @@ class Interrupted(io.BytesIO):
 def test_ctrl_c_in_the_middle_of_a_write_is_no_trouble_of_the_disk(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(stages.params, "main", lambda: torch.save({"weight": torch.zeros(9)}, Interrupted()))
-    assert main(["params"]) == 130
-    assert capsys.readouterr().err == "\nparams: stopped; dvc repro goes on from what is kept\n"
+    monkeypatch.setattr(stages.compare, "main", lambda: torch.save({"weight": torch.zeros(9)}, Interrupted()))
+    assert main(["compare"]) == 130
+    assert capsys.readouterr().err == "\ncompare: stopped; dvc repro goes on from what is kept\n"

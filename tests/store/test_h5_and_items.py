@@ -339,3 +339,11 @@ def test_an_items_time_is_that_of_its_last_use(tmp_path: Path) -> None:
     assert store.path(KEY).stat().st_mtime == 0
     assert store.get(KEY) is not None
     assert store.path(KEY).stat().st_mtime > 0
+
+
+def test_a_single_number_is_an_array_too(tmp_path: Path) -> None:
+    for lasting in (True, False):
+        write_h5(tmp_path / "a.h5", {"count": np.array(7)}, {}, lasting=lasting)
+        arrays, _ = read_h5(tmp_path / "a.h5")
+        assert arrays["count"].shape == ()
+        assert arrays["count"] == 7

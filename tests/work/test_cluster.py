@@ -13,13 +13,14 @@ from threading import Timer
 import numpy as np
 import pytest
 
+from pipeline.encoders.audio import opensmile
+from pipeline.encoders.audio_vectors import describe_audio_of_dialogue
 from pipeline.errors import UserError
 from pipeline.manifest import Medium
-from pipeline.params import AudioParams
+from pipeline.media.clips import Clip, audio_clip
 from pipeline.store.h5 import Arrays
 from pipeline.work import engine
 from pipeline.work.extraction import Item, extract
-from stages.audio import describe_audio_of_dialogue
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
@@ -111,16 +112,15 @@ def test_a_cluster_gives_the_bytes_that_one_machine_gives(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    dialogues: dict[str, list[Medium]] = {}
-    for clip in demo_media.values():
-        dialogues.setdefault(clip.dialogue, []).append(clip)
+    dialogues: dict[str, list[Clip]] = {}
+    for medium in demo_media.values():
+        dialogues.setdefault(medium.dialogue, []).append(audio_clip(medium))
     work = [
         Item(key=f"{n:064x}", dialogue=name, utterances=len(clips), work=clips)
         for n, (name, clips) in enumerate(dialogues.items())
     ]
-    describe = partial(
-        describe_audio_of_dialogue, root=demo_root, params=AudioParams(feature_set="eGeMAPSv02")
-    )
+    encoder = opensmile.find_encoder("encoder", opensmile.Params(feature_set="eGeMAPSv02"))
+    describe = partial(describe_audio_of_dialogue, root=demo_root, encoder=encoder, silence_dbfs=-70.0)
     found = {}
     for name in ("loky", "dask"):
         monkeypatch.setenv("MULTIEMO_ENGINE", name)
