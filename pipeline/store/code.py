@@ -12,6 +12,7 @@ import ast
 import hashlib
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,10 @@ def _syntax_tree(module: str) -> ast.Module:
         for name in ("body", "orelse", "finalbody"):
             block = getattr(node, name, None)
             if isinstance(block, list):
-                setattr(node, name, [part for part in block if not _is_empty_import(part)])
+                kept = [part for part in block if not _is_empty_import(part)]
+                # In a class an annotation may make a field, so that having one is more than saying something.
+                plain = kept if isinstance(node, ast.ClassDef) else [*chain(*map(_as_assignment, kept))]
+                setattr(node, name, plain)
     return tree
 
 
@@ -183,6 +187,13 @@ def _is_needed(alias: ast.alias, used: set[str]) -> bool:
     """Whether code uses an imported name, or hands it on, as ``import x as x`` says."""
     bound = alias.asname or alias.name.partition(".")[0]
     return bound in used or alias.name == alias.asname
+
+
+def _as_assignment(node: ast.AST) -> list[ast.AST]:
+    """``x: int = 1`` as ``x = 1``, and ``x: int`` as nothing; everything else as it is."""
+    if not isinstance(node, ast.AnnAssign):
+        return [node]
+    return [ast.Assign([node.target], node.value)] if node.value else []
 
 
 def _is_empty_import(node: ast.AST) -> bool:

@@ -110,6 +110,17 @@ def test_an_annotation_brings_no_code_with_it(project: Path, imported: str) -> N
     assert (code_digest(), result_digest()) == before
 
 
+def test_annotating_a_variable_changes_nothing_and_in_a_class_it_makes_a_field(project: Path) -> None:
+    stage = project / "stages/work.py"
+    plain = STAGE + "\n\nclass Limits:\n    most = 3\n\n\ndef other():\n    x = 1\n    return x\n"
+    stage.write_text(plain)
+    before = digest()
+    stage.write_text(plain.replace("x = 1", "y: int\n    x: int = 1").replace("LIMIT = 3", "LIMIT: int = 3"))
+    assert digest() == before
+    stage.write_text(plain.replace("most = 3", "most: int = 3"))
+    assert digest() != before
+
+
 def test_another_annotation_of_a_variable_changes_nothing(project: Path) -> None:
     (project / "stages/work.py").write_text(STAGE.replace("LIMIT = 3", "LIMIT: int = 3"))
     before = code_digest()

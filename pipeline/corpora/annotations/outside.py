@@ -8,9 +8,12 @@ from pathlib import Path
 
 
 def files_outside(root: Path, names: Iterable[str]) -> list[str]:
-    """Of files named relative to the root those that lie, or lead, outside of it; sorted."""
+    """Of files named relative to the root those in folders outside of it, or behind links to such; sorted.
+
+    A file that is itself a link counts as where the link is: DVC reads through it, and makes such links.
+    """
     bounds = root.resolve()
-    return sorted(name for name in set(names) if not (root / name).resolve().is_relative_to(bounds))
+    return sorted(name for name in set(names) if not (root / name).parent.resolve().is_relative_to(bounds))
 
 
 def outside_sha256(digests: Mapping[str, str]) -> str:
