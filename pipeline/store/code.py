@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGES = ("pipeline", "stages", "train")
@@ -55,7 +55,7 @@ def reachable(*modules: str, kinds: bool = True) -> frozenset[str]:
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in found or not _syntax_tree(name).body:
+        if name in found or not _what_is_done(_source(name)).tree.body:
             continue
         found.add(name)
         waiting += _direct_imports(name)
@@ -79,24 +79,14 @@ def modules_in(package: str) -> list[str]:
 def _digest(modules: frozenset[str]) -> str:
     digest = hashlib.sha256()
     for name in sorted(modules):
-        digest.update(f"{name}\n{_text(name)}\n".encode())
+        digest.update(f"{name}\n{_what_is_done(_source(name)).text}\n".encode())
     return digest.hexdigest()
-
-
-@cache
-def _nodes(module: str) -> tuple[ast.AST, ...]:
-    return tuple(ast.walk(_syntax_tree(module)))
-
-
-@cache
-def _text(module: str) -> str:
-    return "".join(_dump(_syntax_tree(module)))
 
 
 @cache
 def _direct_imports(module: str) -> list[str]:
     found: list[str] = []
-    for node in _nodes(module):
+    for node in _what_is_done(_source(module)).nodes:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level:
@@ -117,7 +107,7 @@ def _direct_imports(module: str) -> list[str]:
 @cache
 def _named_modules(module: str, kinds: bool) -> list[str]:
     found: list[str] = []
-    for node in _nodes(module):
+    for node in _what_is_done(_source(module)).nodes:
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
             continue
         name = node.value
@@ -132,13 +122,25 @@ def _named_modules(module: str, kinds: bool) -> list[str]:
     return found
 
 
-@cache
-def _syntax_tree(module: str) -> ast.Module:
+class _Code(NamedTuple):
     """What a module does, without what it only says."""
+
+    tree: ast.Module
+    nodes: tuple[ast.AST, ...]
+    text: str
+
+
+@cache
+def _source(module: str) -> str:
     path = module_path(module)
     if path is None:
         raise ModuleNotFoundError(f"{module} is no module of the project")
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def _what_is_done(source: str) -> _Code:
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [part for part in node.body if not (_is_text(part) or _is_for_type_checkers(part))]
@@ -161,7 +163,7 @@ def _syntax_tree(module: str) -> ast.Module:
                 # In a class an annotation may make a field, so that having one is more than saying something.
                 plain = kept if isinstance(node, ast.ClassDef) else [*chain(*map(_as_assignment, kept))]
                 setattr(node, name, plain)
-    return tree
+    return _Code(tree, tuple(ast.walk(tree)), "".join(_dump(tree)))
 
 
 def _is_text(statement: ast.stmt) -> bool:
