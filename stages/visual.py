@@ -60,7 +60,7 @@ def _faces_by_clip(media: Sequence[Medium], faces: Arrays) -> dict[str, ClipFace
     return {
         clip.id: ClipFaces(
             path=clip.path,
-            reason=str(faces["reason"][row]),
+            problem=str(faces["reason"][row]),
             frame_index=faces["frame_index"][edges[row] : edges[row + 1]],
             box_px=faces["box_px"][edges[row] : edges[row + 1]],
         )

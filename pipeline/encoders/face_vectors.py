@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline import runtime
 from pipeline.encoders.visual import VisualEncoder
-from pipeline.media.clips import map_ahead
+from pipeline.media.clips import read_by_file
 from pipeline.media.decoding import MediaError
 from pipeline.media.frames import frames_at
 from pipeline.params import VisualParams
@@ -25,7 +25,7 @@ class ClipFaces:
 
     path: str
     """Relative to the corpus root."""
-    reason: str
+    problem: str
     """Why there are no faces; empty where there are some."""
     frame_index: np.ndarray
     """int64 [F], ascending: the frame of each face."""
@@ -48,25 +48,15 @@ def embed_dialogue(
     if params.pooling == "largest":
         clips = [clip.largest() for clip in clips]
     features = np.zeros((len(clips), encoder.dimension), np.float32)
-    reasons = [clip.reason for clip in clips]
-    places_by_file: dict[str, list[int]] = {}
-    for place, clip in enumerate(clips):
-        if not clip.reason:
-            places_by_file.setdefault(clip.path, []).append(place)
+    reasons = [""] * len(clips)
 
-    def attempt(path: str) -> list[np.ndarray] | MediaError:
-        try:
-            return cut_faces(root / path, [clips[place] for place in places_by_file[path]], params)
-        except MediaError as error:
-            return error
+    def read(path: str, places: Sequence[int]) -> list[np.ndarray]:
+        return cut_faces(root / path, [clips[place] for place in places], params)
 
-    ahead = map_ahead(attempt, places_by_file, runtime.decode_threads())
-    for places, crops in zip(places_by_file.values(), ahead, strict=True):
-        if isinstance(crops, MediaError):
-            for place in places:
-                reasons[place] = str(crops)
-            continue
-        for place, faces in zip(places, crops, strict=True):
+    for place, faces in read_by_file(clips, read, runtime.decode_threads()):
+        if isinstance(faces, MediaError):
+            reasons[place] = str(faces)
+        else:
             # Batches never mix clips, so that a clip's vector does not depend on its neighbours.
             embeddings = encoder.embed(faces)
             features[place] = pool(embeddings, clips[place].frame_index, params.pooling)

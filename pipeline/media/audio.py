@@ -39,8 +39,8 @@ def read_audio(path: Path, sample_rate_hz: int, spans: Sequence[Span] = (WHOLE,)
 def iterate_audio(clips: Sequence[Clip], root: Path, sample_rate_hz: int) -> Iterator[Outcome[np.ndarray]]:
     """(place in ``clips``, its mono samples float32 [n] or why there are none), file by file."""
 
-    def read(path: str, spans: Sequence[Span]) -> list[np.ndarray]:
-        return read_audio(root / path, sample_rate_hz, spans)
+    def read(path: str, places: Sequence[int]) -> list[np.ndarray]:
+        return read_audio(root / path, sample_rate_hz, [clips[place].span for place in places])
 
     yield from read_by_file(clips, read)
 

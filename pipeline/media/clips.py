@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pipeline.manifest import Medium
 from pipeline.media.decoding import WHOLE, MediaError, Span
@@ -19,6 +19,20 @@ from pipeline.media.decoding import WHOLE, MediaError, Span
 Item = TypeVar("Item")
 Content = TypeVar("Content")
 Outcome = tuple[int, Content | MediaError]
+
+
+class InFile(Protocol):
+    """What lies in a file, if it can be used."""
+
+    @property
+    def path(self) -> str:
+        """Relative to the corpus root."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """Why it cannot be used; empty if it can."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -76,11 +90,11 @@ def map_ahead(function: Callable[[Item], Content], items: Iterable[Item], thread
 
 
 def read_by_file(
-    clips: Sequence[Clip], read: Callable[[str, Sequence[Span]], list[Content]], threads: int = 0
+    clips: Sequence[InFile], read: Callable[[str, Sequence[int]], list[Content]], threads: int = 0
 ) -> Iterator[Outcome[Content]]:
     """(place in ``clips``, what ``read`` gives of it or why there is nothing), file by file.
 
-    ``read`` gets a file's path and all spans of it; ``threads`` read that many files ahead.
+    ``read`` gets a file's path and the places of all clips in it; ``threads`` read that many files ahead.
     """
     yield from ((place, MediaError(clip.problem)) for place, clip in enumerate(clips) if clip.problem)
     places_by_path: dict[str, list[int]] = {}
@@ -90,7 +104,7 @@ def read_by_file(
 
     def attempt(path: str) -> list[Content] | MediaError:
         try:
-            return read(path, [clips[place].span for place in places_by_path[path]])
+            return read(path, places_by_path[path])
         except MediaError as error:
             return error
 

@@ -74,8 +74,8 @@ def iterate_frames(
     ``threads`` decode that many files ahead.
     """
 
-    def read(path: str, spans: Sequence[Span]) -> list[SampledFrames]:
-        return read_frames(root / path, wanted, spans)
+    def read(path: str, places: Sequence[int]) -> list[SampledFrames]:
+        return read_frames(root / path, wanted, [clips[place].span for place in places])
 
     for place, outcome in read_by_file(clips, read, threads):
         if isinstance(outcome, SampledFrames) and not outcome.images:

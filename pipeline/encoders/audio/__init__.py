@@ -11,32 +11,14 @@ from typing import Protocol
 
 import numpy as np
 
+from pipeline.encoders.encoder import Encoder
+
 # Of the mono sound that every encoder gets.
 SAMPLE_RATE_HZ = 16_000
 
 
-class AudioEncoder(Protocol):
-    """What turns the sound of an utterance into a vector; small enough to be sent to workers."""
-
-    @property
-    def dimension(self) -> int:
-        """D, of its vectors."""
-        ...
-
-    @property
-    def description(self) -> str:
-        """In plain words; begins with UNTRAINED where the weights are random."""
-        ...
-
-    @property
-    def settings(self) -> dict[str, object]:
-        """What defines its vectors, as JSON values: params (``encoder``), digests of files (``weights``)."""
-        ...
-
-    @property
-    def libraries(self) -> Sequence[str]:
-        """Distributions whose versions define its vectors."""
-        ...
+class AudioEncoder(Encoder, Protocol):
+    """What turns the sound of an utterance into a vector."""
 
     @property
     def feature_names(self) -> Sequence[str]:

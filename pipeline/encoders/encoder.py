@@ -1,0 +1,30 @@
+"""What encoders of faces and of sound have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Encoder(Protocol):
+    """What turns something into vectors; small enough to be sent to workers."""
+
+    @property
+    def dimension(self) -> int:
+        """D, of its vectors."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """In plain words; begins with UNTRAINED where the weights are random."""
+        ...
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What defines its vectors, as JSON values: params (``encoder``), digests of files (``weights``)."""
+        ...
+
+    @property
+    def libraries(self) -> Sequence[str]:
+        """Distributions whose versions define its vectors."""
+        ...
