@@ -4,7 +4,8 @@ A stage's file holds the digest of all code that the stage can reach, so that a 
 a changed constant the stages that can reach it.  This stage comes before all others, so that a mistake in
 params.yaml, in whatever entry, stops a run before any work.
 
-Beside them it writes data/params.schema.json, by which an editor completes and explains params.yaml.
+Beside them it writes models.json, the names of all models, and data/params.schema.json, by which an editor
+completes and explains params.yaml.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from pipeline.encoders.kinds import ENCODERS
 from pipeline.errors import UserError
-from pipeline.params import Params, Section, kinds_in, read_kind, read_params
+from pipeline.params import RESULTS, Params, Section, kinds_in, read_kind, read_params
 from pipeline.store.code import code_digest, modules_in
 
 DEMO_ROOT = "data/raw/demo"
@@ -33,6 +34,10 @@ def main() -> None:
         if stage != "code":
             digest = code_digest("stages.__main__", f"stages.{stage}")
             (folder / f"{stage}.txt").write_text(digest + "\n", encoding="utf-8")
+    # What the page of all models depends on, so that it forgets a model that is taken out; and their folder,
+    # which DVC wants to see even where there is no model.
+    (folder / "models.json").write_text(json.dumps(list(params.models)) + "\n", encoding="utf-8")
+    Path("data", "models", RESULTS).mkdir(parents=True, exist_ok=True)
     schema = json.dumps(make_schema(), indent=1)
     Path("data", "params.schema.json").write_text(schema + "\n", encoding="utf-8")
     entries = f"corpora: {_names(params.corpora)}; models: {_names(params.models)}"
