@@ -4,8 +4,8 @@ A stage's file holds the digest of all code that the stage can reach, so that a 
 a changed constant the stages that can reach it.  This stage comes before all others, so that a mistake in
 params.yaml, in whatever entry, stops a run before any work.
 
-Beside them it writes models.json, the names of all models, and data/params.schema.json, by which an editor
-completes and explains params.yaml.
+Beside them it writes the names of all models, data/models/results/models.txt, and data/params.schema.json,
+by which an editor completes and explains params.yaml.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ def main() -> None:
         if stage != "code":
             digest = code_digest("stages.__main__", f"stages.{stage}")
             (folder / f"{stage}.txt").write_text(digest + "\n", encoding="utf-8")
-    # What the page of all models depends on, so that it forgets a model that is taken out; and their folder,
-    # which DVC wants to see even where there is no model.
-    (folder / "models.json").write_text(json.dumps(list(params.models)) + "\n", encoding="utf-8")
-    Path("data", "models", RESULTS).mkdir(parents=True, exist_ok=True)
+    # Among the results, on which the page of all models depends: so it forgets a model that is taken out, and
+    # DVC sees the folder even where there is no model.
+    results = Path("data", "models", RESULTS)
+    results.mkdir(parents=True, exist_ok=True)
+    (results / "models.txt").write_text(f"{_names(params.models)}\n", encoding="utf-8")
     schema = json.dumps(make_schema(), indent=1)
     Path("data", "params.schema.json").write_text(schema + "\n", encoding="utf-8")
     entries = f"corpora: {_names(params.corpora)}; models: {_names(params.models)}"

@@ -98,6 +98,7 @@ def test_the_stage_writes_a_digest_for_every_stage_and_the_schema(
     assert all(len(digest) == 65 for digest in digests.values())
     assert len(set(digests.values())) == len(digests)
     assert json.loads((tmp_path / "data/params.schema.json").read_text()) == stages.code.make_schema()
+    assert (tmp_path / "data/models/results/models.txt").read_text() == "theirs\n"
     assert "params.yaml is sound; corpora: none; models: theirs" in capsys.readouterr().out
 
 
