@@ -9,12 +9,12 @@ IN_VENV := . .venv/bin/activate &&
 repro: .venv/installed
 	$(IN_VENV) dvc repro
 
-# Two files at a time: the tests that run DVC leave much of two cores idle.
+# Three files at a time: the tests that run DVC leave much of two cores idle.
 test: .venv/installed
-	$(IN_VENV) python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(IN_VENV) python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: .venv/installed
-	$(IN_VENV) python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not e2e"
+	$(IN_VENV) python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not e2e"
 
 lint: .venv/installed
 	$(IN_VENV) ruff check . && ruff format --check . && mypy

@@ -14,8 +14,7 @@ import torch
 from torch import nn
 
 from train.data import IGNORED_LABEL, Dialogues
-from train.losses import LossParams
-from train.networks.multiemo import Params
+from train.networks.multiemo import LossParams, Params
 
 PARTIES = 9  # MELD's most
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from pipeline.errors import UserError
 from train.data import Dialogues
 from train.fusion import Keys, MultiAttn
-from train.networks.multiemo import MultiEmo
+from train.multiemo import MultiEmo
 
 
 def attention_maps(network: object, dialogues: Dialogues, span: range) -> dict[tuple[str, str], Tensor]:

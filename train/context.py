@@ -7,25 +7,16 @@ Conversations", AAAI 2019, in both directions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.params import Section
 from train.packing import Packing
 
-
-class ContextParams(Section):
-    """How each modality sees the rest of the dialogue before fusion."""
-
-    text: Literal["none", "dialogue_rnn"] = "none"
-    """The text encoder has read the context already [3.3.1]."""
-    audio: Literal["none", "dialogue_rnn"] = "dialogue_rnn"
-    """[3.3.2]"""
-    visual: Literal["none", "dialogue_rnn"] = "dialogue_rnn"
-    """[3.3.3]"""
+if TYPE_CHECKING:
+    from train.networks.multiemo import ContextParams
 
 
 class Contexts(nn.Module):

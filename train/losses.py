@@ -9,39 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import permutations
-from typing import Annotated, Self
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, model_validator
 from torch import Tensor
 
-from pipeline.params import Fraction, Section
 from train.data import IGNORED_LABEL
 
-
-class LossParams(Section):
-    """Weights and constants of the training objective [3.6, 4.3]."""
-
-    swfc_weight: Fraction = 0.4
-    """mu_1 of Eq. 22."""
-    soft_hgr_weight: Fraction = 0.3
-    """mu_2 of Eq. 22; cross-entropy gets what the two leave."""
-    temperature: Annotated[float, Field(gt=0)] = 0.8
-    """tau of Eq. 18."""
-    sample_weight_exponent: Annotated[float, Field(ge=0)] = 0.8
-    """alpha of Eq. 19: how much more a rare class counts."""
-    focus: Annotated[float, Field(ge=0)] = 2.0
-    """gamma of Eq. 19: how much more a hard pair counts."""
-    normalise_z: bool = False
-    """Scale z of Eq. 14 to unit length before Eq. 18; the paper does not.  Where training stays at one class
-    for long, this helps (docs/results.md)."""
-
-    @model_validator(mode="after")
-    def _weights_leave_cross_entropy(self) -> Self:
-        if self.swfc_weight + self.soft_hgr_weight > 1:
-            raise ValueError("swfc_weight + soft_hgr_weight must not exceed 1 (Eq. 22)")
-        return self
+if TYPE_CHECKING:
+    from train.networks.multiemo import LossParams
 
 
 def training_losses(

@@ -196,7 +196,7 @@ def test_what_code_only_says_reruns_nothing_and_a_constant_what_can_reach_it(
         clone.edit("pipeline/params.py", '"""Seed of everything random', '"""The seed of all that is random')
         signature = "(frame_count: int, wanted: int) -> list[int]:"
         clone.edit("pipeline/media/frames.py", signature, "(frame_count, wanted) -> object:")
-        clone.edit("train/losses.py", '"""Weights and constants', '"""The weights and constants')
+        clone.edit("train/networks/multiemo.py", '"""Weights and constants', '"""The weights and constants')
         clone.edit("train/loop.py", "from typing import Any\n", "from typing import Any, Final\n")
         clone.edit("stages/audio.py", "media = read_media(", "media: list = read_media(")
         assert stages_run(clone.run("dvc", "repro")) == ["code"]

@@ -7,8 +7,9 @@ from typing import Any
 from pipeline.features.file import Features
 from pipeline.params import MODALITIES, Kind, ModelParams
 from train.data import Dialogues, fit_standardisation
+from train.multiemo import MultiEmo
 from train.networks import build_network
-from train.networks.multiemo import MultiEmo, Params
+from train.networks.multiemo import Params
 
 NETWORK = {
     "kind": "multiemo", "hidden_size": 16, "audio_size": 8, "feedforward_size": 24, "layers": 2, "heads": 2,

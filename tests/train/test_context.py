@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from train.context import ContextParams, Contexts, DialogueRNN
+from train.context import Contexts, DialogueRNN
+from train.networks.multiemo import ContextParams
 from train.packing import Packing
 
 CPU = torch.device("cpu")

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from train.data import IGNORED_LABEL
-from train.losses import LossParams, soft_hgr_loss, swfc_loss, training_losses
+from train.losses import soft_hgr_loss, swfc_loss, training_losses
+from train.networks.multiemo import LossParams
 
 TAU, ALPHA, GAMMA = 0.8, 0.8, 2.0
 

@@ -16,11 +16,11 @@ from safetensors.torch import load_file, save_file
 from pipeline.errors import UserError
 from pipeline.params import MODALITIES
 from tests.train.small import changed, dialogues_of, network_of
-from train.context import ContextParams
 from train.data import fit_standardisation
 from train.loop import predict
 from train.model import ModelCard, Selected, TrainedModel, load_model, save_model
 from train.networks import build_network
+from train.networks.multiemo import ContextParams
 
 DIMS = {"text": 12, "audio": 20, "visual": 16}
 SUBSETS = [list(names) for size in (1, 2, 3) for names in combinations(MODALITIES, size)]

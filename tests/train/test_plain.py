@@ -11,7 +11,7 @@ from benchmarks.plain_multiemo import PaddedBatch, PlainMultiEmo, plain_loss
 from pipeline.params import MODALITIES
 from tests.train.small import network_params
 from train.data import Dialogues, fit_standardisation
-from train.networks.multiemo import MultiEmo
+from train.multiemo import MultiEmo
 
 
 def give_weights(plain, network):

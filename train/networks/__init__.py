@@ -7,13 +7,14 @@ metrics know no more of it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.params import Kind, KindOf, read_kind
-from train.data import Batch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from train.data import Batch
 
 KINDS = "train.networks"
 
@@ -55,5 +56,7 @@ def build_network(network: Kind, dims: Mapping[str, int], classes: int) -> Any:
 
 def run_network(network: Network, batch: Batch, precision: str) -> Any:
     """The network's output for a batch, computed in ``precision``: float32 or bfloat16."""
+    import torch
+
     with torch.autocast(batch.label.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         return network(batch)

@@ -1,20 +1,54 @@
-"""MultiEMO's network [3.2] and objective [3.6]."""
+"""MultiEMO: its params, and the network that they make.
+
+What needs torch is imported where it is used, so that reading params.yaml stays quick.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
 
-from pipeline.params import MODALITIES, Section
-from train.context import ContextParams, Contexts
-from train.data import Batch
-from train.dropout import Dropout
-from train.fusion import Concat, MultiAttn
-from train.losses import LossParams, training_losses
+from pipeline.params import Fraction, Section
+
+if TYPE_CHECKING:
+    from train.multiemo import MultiEmo
+
+
+class ContextParams(Section):
+    """How each modality sees the rest of the dialogue before fusion."""
+
+    text: Literal["none", "dialogue_rnn"] = "none"
+    """The text encoder has read the context already [3.3.1]."""
+    audio: Literal["none", "dialogue_rnn"] = "dialogue_rnn"
+    """[3.3.2]"""
+    visual: Literal["none", "dialogue_rnn"] = "dialogue_rnn"
+    """[3.3.3]"""
+
+
+class LossParams(Section):
+    """Weights and constants of the training objective [3.6, 4.3]."""
+
+    swfc_weight: Fraction = 0.4
+    """mu_1 of Eq. 22."""
+    soft_hgr_weight: Fraction = 0.3
+    """mu_2 of Eq. 22; cross-entropy gets what the two leave."""
+    temperature: Annotated[float, Field(gt=0)] = 0.8
+    """tau of Eq. 18."""
+    sample_weight_exponent: Annotated[float, Field(ge=0)] = 0.8
+    """alpha of Eq. 19: how much more a rare class counts."""
+    focus: Annotated[float, Field(ge=0)] = 2.0
+    """gamma of Eq. 19: how much more a hard pair counts."""
+    normalise_z: bool = False
+    """Scale z of Eq. 14 to unit length before Eq. 18; the paper does not.  Where training stays at one class
+    for long, this helps (docs/results.md)."""
+
+    @model_validator(mode="after")
+    def _weights_leave_cross_entropy(self) -> Self:
+        if self.swfc_weight + self.soft_hgr_weight > 1:
+            raise ValueError("swfc_weight + soft_hgr_weight must not exceed 1 (Eq. 22)")
+        return self
 
 
 class Params(Section):
@@ -45,67 +79,8 @@ class Params(Section):
         return self
 
 
-class Output(NamedTuple):
-    """What the network says of each utterance of a batch."""
-
-    logits: Tensor
-    """[n, classes]: before the softmax of Eq. 16."""
-    z: Tensor
-    """[n, hidden_size]: Eq. 14, what the SWFC loss contrasts."""
-    fused: dict[str, Tensor]
-    """[n, hidden_size] per modality: what the Soft-HGR loss correlates."""
-
-
-class MultiEmo(nn.Module):
-    """Context modelling, fusion and classification of the modalities in ``dims`` (name to width D).
-
-    Fused features f^m become one vector (Eq. 13), a fully-connected layer makes z of it (Eq. 14), and an
-    MLP makes l of z (Eq. 15) and logits of l (Eq. 16, whose softmax the losses and ``predict`` take).
-
-    Dropout [4.3, which does not say where] is applied to the context vectors, to the output of each
-    stage of MultiAttn before its residual connection, and to l of Eq. 15.
-    """
-
-    def __init__(self, params: Params, dims: Mapping[str, int], classes: int) -> None:
-        super().__init__()
-        size = params.hidden_size
-        self.loss_params = params.loss
-        names = [name for name in MODALITIES if name in dims]
-        self.contexts = Contexts(
-            {name: dims[name] for name in names}, size, params.context, {"audio": params.audio_size}
-        )
-        self.fusion: nn.Module = (
-            MultiAttn(names, params.layers, size, params.heads, params.feedforward_size, params.dropout)
-            if params.fusion == "multiattn"
-            else Concat()
-        )
-        self.dropout = Dropout(params.dropout)
-        self.fc_z = nn.Linear(size * len(names), size)  # Eq. 14
-        self.fc_l = nn.Linear(size, size)  # Eq. 15
-        self.fc_p = nn.Linear(size, classes)  # Eq. 16
-
-    def forward(self, batch: Batch) -> Output:
-        """Logits, z and fused features of every utterance, in the precision of the weights."""
-        contexts = self.context_vectors(batch)
-        fused = self.fusion(contexts, batch.observed, batch.packing)
-        z = self.fc_z(torch.cat([fused[name] for name in contexts], dim=-1))  # Eq. 13-14
-        hidden = self.dropout(torch.relu(self.fc_l(z)))
-        logits = self.fc_p(hidden)
-        dtype = self.fc_p.weight.dtype
-        return Output(
-            logits.to(dtype), z.to(dtype), {name: features.to(dtype) for name, features in fused.items()}
-        )
-
-    def losses(self, output: Output, label: Tensor) -> dict[str, Tensor]:
-        """The training objective [3.6]: ``total``, swfc, soft_hgr and cross_entropy."""
-        return training_losses(output.logits, output.z, output.fused, label, self.loss_params)
-
-    def context_vectors(self, batch: Batch) -> dict[str, Tensor]:
-        """C^m, [n, hidden_size] per modality, as fusion gets them."""
-        contexts = self.contexts(batch.features, batch.observed, batch.speaker, batch.speakers, batch.packing)
-        return {name: self.dropout(context) for name, context in contexts.items()}
-
-
 def build(params: Params, dims: Mapping[str, int], classes: int) -> MultiEmo:
     """A new network for features of these widths, initialised by torch's random numbers."""
+    from train.multiemo import MultiEmo
+
     return MultiEmo(params, dims, classes)

@@ -1,0 +1,80 @@
+"""MultiEMO's network [3.2] and objective [3.6]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.params import MODALITIES
+from train.context import Contexts
+from train.data import Batch
+from train.dropout import Dropout
+from train.fusion import Concat, MultiAttn
+from train.losses import training_losses
+
+if TYPE_CHECKING:
+    from train.networks.multiemo import Params
+
+
+class Output(NamedTuple):
+    """What the network says of each utterance of a batch."""
+
+    logits: Tensor
+    """[n, classes]: before the softmax of Eq. 16."""
+    z: Tensor
+    """[n, hidden_size]: Eq. 14, what the SWFC loss contrasts."""
+    fused: dict[str, Tensor]
+    """[n, hidden_size] per modality: what the Soft-HGR loss correlates."""
+
+
+class MultiEmo(nn.Module):
+    """Context modelling, fusion and classification of the modalities in ``dims`` (name to width D).
+
+    Fused features f^m become one vector (Eq. 13), a fully-connected layer makes z of it (Eq. 14), and an
+    MLP makes l of z (Eq. 15) and logits of l (Eq. 16, whose softmax the losses and ``predict`` take).
+
+    Dropout [4.3, which does not say where] is applied to the context vectors, to the output of each
+    stage of MultiAttn before its residual connection, and to l of Eq. 15.
+    """
+
+    def __init__(self, params: Params, dims: Mapping[str, int], classes: int) -> None:
+        super().__init__()
+        size = params.hidden_size
+        self.loss_params = params.loss
+        names = [name for name in MODALITIES if name in dims]
+        self.contexts = Contexts(
+            {name: dims[name] for name in names}, size, params.context, {"audio": params.audio_size}
+        )
+        self.fusion: nn.Module = (
+            MultiAttn(names, params.layers, size, params.heads, params.feedforward_size, params.dropout)
+            if params.fusion == "multiattn"
+            else Concat()
+        )
+        self.dropout = Dropout(params.dropout)
+        self.fc_z = nn.Linear(size * len(names), size)  # Eq. 14
+        self.fc_l = nn.Linear(size, size)  # Eq. 15
+        self.fc_p = nn.Linear(size, classes)  # Eq. 16
+
+    def forward(self, batch: Batch) -> Output:
+        """Logits, z and fused features of every utterance, in the precision of the weights."""
+        contexts = self.context_vectors(batch)
+        fused = self.fusion(contexts, batch.observed, batch.packing)
+        z = self.fc_z(torch.cat([fused[name] for name in contexts], dim=-1))  # Eq. 13-14
+        hidden = self.dropout(torch.relu(self.fc_l(z)))
+        logits = self.fc_p(hidden)
+        dtype = self.fc_p.weight.dtype
+        return Output(
+            logits.to(dtype), z.to(dtype), {name: features.to(dtype) for name, features in fused.items()}
+        )
+
+    def losses(self, output: Output, label: Tensor) -> dict[str, Tensor]:
+        """The training objective [3.6]: ``total``, swfc, soft_hgr and cross_entropy."""
+        return training_losses(output.logits, output.z, output.fused, label, self.loss_params)
+
+    def context_vectors(self, batch: Batch) -> dict[str, Tensor]:
+        """C^m, [n, hidden_size] per modality, as fusion gets them."""
+        contexts = self.contexts(batch.features, batch.observed, batch.speaker, batch.speakers, batch.packing)
+        return {name: self.dropout(context) for name, context in contexts.items()}
