@@ -47,7 +47,7 @@ def main(dialogues: int) -> None:
         f"{dialogues} dialogues of {CLIPS} clips of {FRAMES} frames in 720p; {runtime.device()},"
         f" {workers} workers, in each {runtime.decode_threads()} threads that decode ahead; {machine()}"
     )
-    with tempfile.TemporaryDirectory() as temporary, open_engine(workers, __name__) as engine:
+    with tempfile.TemporaryDirectory() as temporary, open_engine(workers, [__name__]) as engine:
         root = Path(temporary)
         paths = [f"{number}.mp4" for number in range(CLIPS)]
         write_portrait(root / paths[0])

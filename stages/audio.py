@@ -37,7 +37,6 @@ def main(corpus: str) -> None:
         function=partial(
             describe_audio_of_dialogue, root=params.folder, encoder=encoder, silence_dbfs=silence_dbfs
         ),
-        kind=type(encoder).__module__,
         inputs=lambda dialogue, clips: [clip.key for clip in clips],
         settings={"params": params.audio.model_dump(mode="json", exclude={"encoder"}), **encoder.settings},
         libraries=(*encoder.libraries, "av", "numpy"),

@@ -107,7 +107,7 @@ def examine(root: Path, files: Sequence[str]) -> dict[str, Probed]:
             saved = time.monotonic()
             try:
                 for name, probed, death in run_all(
-                    examine_one, stale, workers=runtime.workers(), module="stages.manifest", on_death=say
+                    examine_one, stale, workers=runtime.workers(), modules=["stages.manifest"], on_death=say
                 ):
                     if death is None:
                         cache.put(name, probed)

@@ -39,7 +39,6 @@ def main(corpus: str) -> None:
         name="visual",
         modality="visual",
         function=partial(embed_dialogue, root=params.folder, encoder=encoder, params=params.visual),
-        kind=type(encoder).__module__,
         inputs=lambda dialogue, clips: face_keys[dialogue],
         settings={
             "params": params.visual.model_dump(mode="json", exclude={"encoder"}),

@@ -65,7 +65,7 @@ def find_pins(name: str, corpus: CorpusParams) -> Iterator[tuple[Keys, str]]:
         if is_local(params.weights):
             yield (*section, "sha256"), find_local(key, params.weights).sha256()
         elif is_commit(params.revision):
-            yield (*section, "revision"), str(params.revision)
+            yield (*section, "revision"), params.revision
         else:
             yield (*section, "revision"), find_hub_commit(key, params.weights, params.revision)
     yield from _outside_media(name, corpus)

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from pipeline import runtime
 from pipeline.errors import UserError
@@ -120,7 +120,7 @@ def is_local(name: str) -> bool:
     return path.exists() or path.suffix in _WEIGHTS_FILES or not _HUB_ID.fullmatch(name)
 
 
-def is_commit(revision: str | None) -> bool:
+def is_commit(revision: str | None) -> TypeGuard[str]:
     """Whether a revision is a whole commit, which never moves."""
     return revision is not None and _COMMIT.fullmatch(revision) is not None
 
@@ -154,7 +154,7 @@ def model_files(folder: Path) -> list[Path]:
 
 def _remembered_commit(key: str, params: WeightsParams) -> str:
     """The commit of a hub model, which is asked for once and then remembered beside the item store."""
-    if params.revision is not None and is_commit(params.revision):
+    if is_commit(params.revision):
         return params.revision
     asked = json.dumps([params.weights, params.revision])
     root = runtime.store_root()

@@ -61,16 +61,16 @@ def run_all(
     tasks: Sequence[Task],
     *,
     workers: int,
-    module: str,
+    modules: Sequence[str],
     on_death: Callable[[Task, WorkerDied], None],
 ) -> Iterator[Ended]:
     """Run the function on all tasks, and yield each as it ends; what the function raises is raised here.
 
     A task whose process dies is tried once more, after all others, alone; ``on_death`` is told, and the
-    second death stands in what is yielded.  ``workers`` and ``module`` are those of ``open_engine``.
+    second death stands in what is yielded.  ``workers`` and ``modules`` are those of ``open_engine``.
     """
     suspects = []
-    with open_engine(min(workers, len(tasks)), module) as engine:
+    with open_engine(min(workers, len(tasks)), modules) as engine:
         for ended in engine.run(function, tasks):
             if ended.death is None:
                 yield ended
@@ -78,7 +78,7 @@ def run_all(
                 suspects.append(ended.task)
                 on_death(ended.task, ended.death)
     for suspect in suspects:
-        with open_engine(1, module) as engine:
+        with open_engine(1, modules) as engine:
             yield from engine.run(function, [suspect])
 
 
@@ -104,14 +104,14 @@ class Engine(Protocol):
 
 
 @contextmanager
-def open_engine(workers: int, module: str) -> Iterator[Engine]:
+def open_engine(workers: int, modules: Sequence[str]) -> Iterator[Engine]:
     """The engine that the environment names; its work is stopped when the context is left.
 
-    ``module`` is the stage's, whose code a cluster's workers must share.  ``workers`` counts this
-    machine's processes; a cluster has as many as it has.
+    ``modules`` are those whose code, and all that it reaches, a cluster's workers must share.  ``workers``
+    counts this machine's processes; a cluster has as many as it has.
     """
     if runtime.engine() == "dask":
-        engine: _LocalProcesses | _DaskCluster = _DaskCluster(runtime.scheduler(), module)
+        engine: _LocalProcesses | _DaskCluster = _DaskCluster(runtime.scheduler(), tuple(modules))
     else:
         engine = _LocalProcesses(workers)
     try:
@@ -157,7 +157,7 @@ class _LocalProcesses:
 class _DaskCluster:
     """Workers of a Dask cluster, which see this project's folder under the same path."""
 
-    def __init__(self, address: str, module: str) -> None:
+    def __init__(self, address: str, modules: tuple[str, ...]) -> None:
         try:
             from distributed import Client
         except ImportError:
@@ -166,12 +166,13 @@ class _DaskCluster:
             self._client = Client(address)
         except (OSError, ValueError) as error:
             raise UserError(f"MULTIEMO_SCHEDULER={address}: no Dask scheduler answers ({error})") from error
-        self._address, self._module = address, module
+        self._address, self._modules = address, modules
 
     def run(self, function: Function, tasks: Iterable[Task]) -> Iterator[Ended]:
         from distributed import KilledWorker
 
-        place = {"folder": Path.cwd(), "module": self._module, "made_for": _code_and_versions(self._module)}
+        made_for = _code_and_versions(self._modules)
+        place = {"folder": Path.cwd(), "modules": self._modules, "made_for": made_for}
         task_of = {
             self._client.submit(_run_on_cluster, function, task, **place, pure=False, priority=-number): task
             for number, task in enumerate(tasks)
@@ -216,16 +217,21 @@ class _DaskCluster:
 
 
 @cache
-def _code_and_versions(module: str) -> tuple[str, dict[str, str]]:
+def _code_and_versions(modules: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     """What a process has loaded: kept from its first use, because code that is loaded stays."""
-    return code_digest(module), library_versions(*LIBRARIES)
+    return code_digest(*modules), library_versions(*LIBRARIES)
 
 
 _one_at_a_time = threading.Lock()
 
 
 def _run_on_cluster(
-    function: Function, task: Task, *, folder: Path, module: str, made_for: tuple[str, dict[str, str]]
+    function: Function,
+    task: Task,
+    *,
+    folder: Path,
+    modules: tuple[str, ...],
+    made_for: tuple[str, dict[str, str]],
 ) -> Any:
     """Run a function in a Dask worker, once it is sure that the result belongs under the item's key."""
     # A worker with several threads would run several items in one process.
@@ -234,6 +240,6 @@ def _run_on_cluster(
             os.chdir(folder)
         except OSError as error:
             raise UserError(f"{socket.gethostname()}: no folder {folder}; see docs/cluster.md") from error
-        if _code_and_versions(module) != made_for:
+        if _code_and_versions(modules) != made_for:
             raise UserError(f"{socket.gethostname()}: {OTHER_CODE}")
         return run_within_memory(function, task)

@@ -18,6 +18,7 @@ import numpy as np
 from pipeline import runtime
 from pipeline.errors import UserError
 from pipeline.store.arrays import stack
+from pipeline.store.code import PACKAGES
 from pipeline.store.h5 import Arrays
 from pipeline.store.items import ItemStore
 from pipeline.store.spool import Spool
@@ -108,7 +109,7 @@ def _compute(
 ) -> Iterator[tuple[Item, WorkerDied | None]]:
     """Compute and store all items; each as it ends, with its worker's second death."""
     task = partial(_compute_and_store, function=function, store=store)
-    module = (function.func if isinstance(function, partial) else function).__module__
+    modules = modules_of(function)
     # Longest first, so that no worker is left alone with a long dialogue at the end.
     queue = sorted(items, key=lambda item: item.utterances, reverse=True)
     utterances = sum(item.utterances for item in items)
@@ -117,9 +118,18 @@ def _compute(
         def say(item: Item, death: WorkerDied) -> None:
             progress.say(f"a worker died at {item.dialogue} ({death}); it will be tried again alone")
 
-        for item, _, death in run_all(task, queue, workers=workers, module=module, on_death=say):
+        for item, _, death in run_all(task, queue, workers=workers, modules=modules, on_death=say):
             progress.advance(dialogues=1, utterances=item.utterances)
             yield item, death
+
+
+def modules_of(function: Callable[[Any], Arrays]) -> list[str]:
+    """Modules of a function and of what is bound to it: its code and that of the kinds that it uses."""
+    if not isinstance(function, partial):
+        return [function.__module__]
+    bound = {type(each).__module__ for each in (*function.args, *function.keywords.values())}
+    ours = {name for name in bound if name.partition(".")[0] in PACKAGES}
+    return sorted({function.func.__module__} | ours)
 
 
 def _compute_and_store(item: Item, function: Callable[[Any], Arrays], store: ItemStore) -> None:

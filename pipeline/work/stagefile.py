@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -21,7 +20,7 @@ from pipeline.store.code import result_digest
 from pipeline.store.h5 import Arrays, DamagedFileError, read_h5, write_h5
 from pipeline.store.keys import library_versions, work_key
 from pipeline.store.spool import Spool
-from pipeline.work.extraction import Item, extract, stack_on_disk, summarise
+from pipeline.work.extraction import Item, extract, modules_of, stack_on_disk, summarise
 
 Row = TypeVar("Row")
 
@@ -35,7 +34,7 @@ class ExtractionStage(Generic[Row]):
     modality: str
     """What its utterances may lack."""
     function: Callable[[Sequence[Row]], Arrays]
-    """Rows of one dialogue to its arrays; runs in worker processes."""
+    """Rows of one dialogue to its arrays; runs in worker processes.  The encoder is bound to it."""
     inputs: Callable[[str, Sequence[Row]], Any]
     """(dialogue, rows) to the JSON values that define the result, beside ``settings``."""
     settings: Mapping[str, Any]
@@ -47,8 +46,6 @@ class ExtractionStage(Generic[Row]):
     about: Mapping[str, Any]
     """What else the provenance says; ``encoder`` in plain words for a modality's features."""
     workers: int
-    kind: str = ""
-    """Module of the chosen kind of encoder, where there are several."""
     per_utterance: Sequence[str] = ("features",)
     """The arrays, beside ``reason``, that have a row for each utterance; others have rows of their own."""
     arrange: Callable[[Iterable[Arrays]], Iterable[Arrays]] = iter
@@ -71,8 +68,7 @@ def run_extraction(
     UserError if a larger share of the utterances than ``limit`` was not observed.
     """
     versions = library_versions(*stage.libraries)
-    function = stage.function.func if isinstance(stage.function, partial) else stage.function
-    code = result_digest(function.__module__, *filter(None, [stage.kind]))
+    code = result_digest(*modules_of(stage.function))
     items = [
         Item(
             key=work_key(

@@ -19,13 +19,15 @@ import numpy as np
 import psutil
 import pytest
 
+from pipeline.encoders.audio import opensmile
+from pipeline.encoders.audio_vectors import describe_audio_of_dialogue
 from pipeline.errors import UserError
 from pipeline.store.code import PACKAGES, PROJECT
 from pipeline.store.h5 import Arrays
 from pipeline.store.items import ItemStore
 from pipeline.work import extraction, progress
 from pipeline.work.engine import deaths_error
-from pipeline.work.extraction import Item, _stored, extract, stack, summarise
+from pipeline.work.extraction import Item, _stored, extract, modules_of, stack, summarise
 from pipeline.work.lifetime import stopped_by_signals
 from pipeline.work.processes import WorkerDied
 
@@ -343,3 +345,10 @@ def test_one_module_alone_draws_bars() -> None:
     sources = [path for folder in PACKAGES for path in (PROJECT / folder).rglob("*.py")]
     drawing = [path.name for path in sources if "import tqdm" in path.read_text(encoding="utf-8")]
     assert drawing == ["progress.py"]
+
+
+def test_the_code_of_an_encoder_that_is_bound_to_a_function_counts_with_the_functions() -> None:
+    encoder = opensmile.find_encoder("encoder", opensmile.Params(feature_set="GeMAPSv01b"))
+    bound = partial(describe_audio_of_dialogue, root=Path("raw"), encoder=encoder, silence_dbfs=-70.0)
+    assert modules_of(bound) == ["pipeline.encoders.audio.opensmile", "pipeline.encoders.audio_vectors"]
+    assert modules_of(describe_audio_of_dialogue) == ["pipeline.encoders.audio_vectors"]

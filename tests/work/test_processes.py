@@ -56,7 +56,7 @@ def crash_at_two(number: int) -> int:
 @pytest.fixture(params=[1, 2])
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     monkeypatch.delenv("MULTIEMO_ENGINE", raising=False)
-    with open_engine(request.param, "stages.audio") as engine:
+    with open_engine(request.param, ["stages.audio"]) as engine:
         yield engine
 
 

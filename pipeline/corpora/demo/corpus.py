@@ -80,7 +80,7 @@ def build_demo_corpus(params: DemoParams, root: Path, *, workers: int = 1) -> De
             progress.say(f"a worker died at {utterance.clip_name} ({death}); it will be tried again alone")
 
         for utterance, duration_s, death in run_all(
-            make, script, workers=workers, module=__name__, on_death=say
+            make, script, workers=workers, modules=[__name__], on_death=say
         ):
             if death is not None:
                 raise UserError(f"{utterance.clip_name}: worker died twice: {death}; run dvc repro again")
