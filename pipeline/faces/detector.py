@@ -161,7 +161,11 @@ def _square(boxes: Tensor) -> Tensor:
 
 
 def _not_within_another(image: Tensor, boxes: Tensor, score: Tensor) -> Tensor:
-    """Places of the boxes that share no more than OVERLAP of the smaller one's area with a likelier one."""
+    """Places of the boxes that share no more than OVERLAP of the smaller one's area with a likelier one.
+
+    Close to a face the network is so sure that several boxes have the same float32 probability.  Which of
+    them stays is a matter of order: that of facenet-pytorch, numpy's own sort read from its end.
+    """
     size = boxes[:, 2:] - boxes[:, :2] + 1
     low = torch.maximum(boxes[:, None, :2], boxes[:, :2])
     high = torch.minimum(boxes[:, None, 2:], boxes[:, 2:])
@@ -170,7 +174,7 @@ def _not_within_another(image: Tensor, boxes: Tensor, score: Tensor) -> Tensor:
     too_near = (shared / torch.minimum(area[:, None], area) > OVERLAP) & (image[:, None] == image)
     near = too_near.cpu().numpy()
     kept: list[int] = []
-    for place in score.argsort(descending=True, stable=True).tolist():
+    for place in score.cpu().numpy().argsort()[::-1].tolist():
         if not near[place, kept].any():
             kept.append(place)
     return torch.tensor(kept, dtype=torch.long, device=boxes.device)

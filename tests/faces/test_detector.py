@@ -41,6 +41,12 @@ def astronaut(width: int = 512, height: int = 512) -> np.ndarray:
     return np.asarray(Image.fromarray(data.astronaut()).resize((width, height)))
 
 
+def close_up(left: int, top: int, side: int, shown_px: int) -> np.ndarray:
+    """A square of the astronaut's face, scaled up: it fills the picture."""
+    part = Image.fromarray(data.astronaut()[top : top + side, left : left + side])
+    return np.asarray(part.resize((shown_px, shown_px), Image.Resampling.BICUBIC))
+
+
 def crowd() -> np.ndarray:
     """A hundred small photographs of faces side by side, one of each size from 40 to 90 px a row."""
     rows = []
@@ -83,6 +89,27 @@ def assert_same_faces(found: Faces, expected: Faces) -> None:
 )
 def test_the_faces_are_those_of_facenet_pytorch(image: np.ndarray, params: FacesParams) -> None:
     assert_same_faces(detector(params).detect([image]), by_facenet_pytorch(image, params))
+
+
+@pytest.mark.parametrize(
+    ("left", "top", "side", "shown_px"),
+    [
+        (181, 83, 179, 388),
+        (187, 74, 148, 854),
+        (180, 79, 160, 436),
+        (176, 64, 117, 868),
+        (178, 68, 103, 883),
+        (178, 85, 166, 839),
+        (189, 74, 118, 278),
+        (160, 60, 130, 640),
+        (150, 60, 140, 214),
+    ],
+)
+def test_of_equally_likely_boxes_on_a_close_up_the_one_of_facenet_pytorch_stays(
+    left: int, top: int, side: int, shown_px: int
+) -> None:
+    image = close_up(left, top, side, shown_px)
+    assert_same_faces(detector(FacesParams()).detect([image]), by_facenet_pytorch(image, FacesParams()))
 
 
 def test_the_faces_of_the_demo_are_those_of_facenet_pytorch(demo_root: Path, sound_clip: Medium) -> None:
