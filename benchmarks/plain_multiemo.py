@@ -34,13 +34,13 @@ class PaddedBatch:
 
 
 class DialogueRNNCell(nn.Module):
-    def __init__(self, input_size: int, state: int) -> None:
+    def __init__(self, input_size: int, state: int, attention: str) -> None:
         super().__init__()
         self.state = state
         self.global_gru = nn.GRUCell(input_size + state, state)
         self.party_gru = nn.GRUCell(input_size + state, state)
         self.emotion_gru = nn.GRUCell(state, state)
-        self.attention = nn.Linear(state, input_size, bias=False)
+        self.attention = nn.Linear(state, input_size if attention == "general" else 1, bias=False)
 
     def forward(self, u, speaks, past, party, e):
         """u [B, D], speaks [B, parties], past g's [t, B, S], party [B, parties, S], e [B, S]."""
@@ -49,7 +49,8 @@ class DialogueRNNCell(nn.Module):
         g_last = past[-1] if len(past) else torch.zeros_like(e)
         g = self.global_gru(torch.cat([u, own], dim=1), g_last)
         if len(past):
-            scores = torch.einsum("bd,tbd->bt", u, self.attention(past)).softmax(dim=1)
+            scores = self.attention(past)  # of the utterance's size, or the scores themselves
+            scores = (u * scores if scores.shape[-1] > 1 else scores).sum(dim=-1).T.softmax(dim=1)
             c = torch.einsum("bt,tbs->bs", scores, past)
         else:
             c = torch.zeros_like(e)
@@ -61,12 +62,27 @@ class DialogueRNNCell(nn.Module):
 
 
 class DialogueRNN(nn.Module):
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(self, input_size: int, params: Params) -> None:
         super().__init__()
-        self.cells = nn.ModuleList(DialogueRNNCell(input_size, hidden_size // 2) for _ in range(2))
+        kind = params.dialogue_rnn
+        directions = 1 if kind.directions == "forward" else 2
+        state = kind.state_size or params.hidden_size // directions
+        self.cells = nn.ModuleList(
+            DialogueRNNCell(input_size, state, kind.attention) for _ in range(directions)
+        )
+        self.output = kind.output
+        self.project = nn.Linear(directions * state, params.hidden_size)
 
     def forward(self, features, parties, mask):
+        states = self.states(features, parties, mask)
+        if self.output == "linear_relu":
+            states = self.project(states)
+        return states if self.output == "states" else states.relu()
+
+    def states(self, features, parties, mask):
         forward = self.one_direction(self.cells[0], features, parties)
+        if len(self.cells) == 1:
+            return forward
         lengths = mask.sum(dim=1).tolist()
         backward = self.one_direction(
             self.cells[1], self.reverse(features, lengths), self.reverse(parties, lengths)
@@ -94,9 +110,9 @@ class DialogueRNN(nn.Module):
 class Head(nn.Module):
     """Eq. 2-3."""
 
-    def __init__(self, size: int, width: int) -> None:
+    def __init__(self, size: int, width: int, bias: bool) -> None:
         super().__init__()
-        self.query, self.key, self.value = (nn.Linear(size, width, bias=False) for _ in range(3))
+        self.query, self.key, self.value = (nn.Linear(size, width, bias=bias) for _ in range(3))
 
     def forward(self, query, context, mask):
         q, k, v = self.query(query), self.key(context), self.value(context)
@@ -107,10 +123,10 @@ class Head(nn.Module):
 class MultiHead(nn.Module):
     """Eq. 2-5."""
 
-    def __init__(self, size: int, heads: int, dropout: float) -> None:
+    def __init__(self, size: int, heads: int, dropout: float, bias: bool) -> None:
         super().__init__()
-        self.heads = nn.ModuleList(Head(size, size // heads) for _ in range(heads))
-        self.output = nn.Linear(size, size, bias=False)
+        self.heads = nn.ModuleList(Head(size, size // heads, bias) for _ in range(heads))
+        self.output = nn.Linear(size, size, bias=bias)
         self.dropout, self.norm = nn.Dropout(dropout), nn.LayerNorm(size)
 
     def forward(self, query, context, mask):
@@ -124,7 +140,9 @@ class Layer(nn.Module):
     def __init__(self, params: Params) -> None:
         super().__init__()
         size, inner = params.hidden_size, params.feedforward_size
-        self.first, self.second = (MultiHead(size, params.heads, params.dropout) for _ in range(2))
+        self.first, self.second = (
+            MultiHead(size, params.heads, params.dropout, params.attention_bias) for _ in range(2)
+        )
         self.ffn = nn.Sequential(nn.Linear(size, inner), nn.ReLU(), nn.Linear(inner, size))
         self.dropout, self.norm = nn.Dropout(params.dropout), nn.LayerNorm(size)
 
@@ -137,22 +155,32 @@ class PlainMultiEmo(nn.Module):
     def __init__(self, params: Params, dims: dict[str, int], classes: int) -> None:
         super().__init__()
         size = params.hidden_size
-        self.text = nn.Linear(dims["text"], size)
-        self.audio = nn.Linear(dims["audio"], params.audio_size)
-        self.audio_rnn = DialogueRNN(params.audio_size, size)
-        self.visual_rnn = DialogueRNN(dims["visual"], size)
+        self.reduce, self.context = nn.ModuleDict(), nn.ModuleDict()
+        for name, dim in dims.items():
+            if name in params.reduced_sizes:
+                self.reduce[name] = nn.Linear(dim, params.reduced_sizes[name])
+                dim = params.reduced_sizes[name]
+            recurrent = getattr(params.context, name) == "dialogue_rnn"
+            self.context[name] = DialogueRNN(dim, params) if recurrent else nn.Linear(dim, size)
         self.fusion = nn.ModuleList(
             nn.ModuleList(Layer(params) for _ in range(params.layers)) for _ in range(3)
         )
         self.dropout = nn.Dropout(params.dropout)
-        self.fc_z, self.fc_l = nn.Linear(3 * size, size), nn.Linear(size, size)
-        self.fc_p = nn.Linear(size, classes)
+        inner = params.mlp_size or size
+        self.fc_z, self.fc_l = nn.Linear(3 * size, size), nn.Linear(size, inner)
+        self.fc_p = nn.Linear(inner, classes)
 
     def forward(self, batch: PaddedBatch):
         """Logits, z and the three fused features, each [B, T, ...]."""
-        t = self.dropout(self.text(batch.features["text"]))
-        a = self.dropout(self.audio_rnn(self.audio(batch.features["audio"]), batch.parties, batch.mask))
-        v = self.dropout(self.visual_rnn(batch.features["visual"], batch.parties, batch.mask))
+        contexts = {}
+        for name, context in self.context.items():
+            features = batch.features[name]
+            if name in self.reduce:
+                features = self.reduce[name](features)
+            recurrent = isinstance(context, DialogueRNN)
+            features = context(features, batch.parties, batch.mask) if recurrent else context(features)
+            contexts[name] = self.dropout(features)
+        t, a, v = (contexts[name] for name in ("text", "audio", "visual"))
         fused = []
         for layers, (query, first, second) in zip(
             self.fusion, ((t, a, v), (a, t, v), (v, t, a)), strict=True
@@ -164,20 +192,29 @@ class PlainMultiEmo(nn.Module):
         return self.fc_p(self.dropout(torch.relu(self.fc_l(z)))), z, fused
 
 
-def plain_loss(logits, z, fused, label, params: LossParams):
-    """Eq. 18-22."""
+def plain_loss(logits, z, fused, label, params: LossParams, class_counts):
+    """Eq. 18-22; what the authors' code does otherwise, in its words."""
     sample = label != IGNORED_LABEL
     label, logits, z = label[sample], logits[sample], z[sample]
-    count = len(label)
-    swfc = plain_swfc(z, label, params.temperature, params.sample_weight_exponent, params.focus)
-    soft_hgr = plain_soft_hgr([features[sample] for features in fused])
-    cross_entropy = nn.functional.cross_entropy(logits, label, reduction="sum")
+    fused, count = [features[sample] for features in fused], len(label)
+    if params.normalise_z:
+        z = z / z.norm(dim=1, keepdim=True)
+    in_batch = torch.tensor([(label == each).sum() for each in range(len(class_counts))])
+    counts = torch.tensor(class_counts) if params.class_weights == "training" else in_batch
+    weight = (counts.sum() / counts.to(z.dtype)) ** params.sample_weight_exponent
+    if params.class_weights == "training":
+        weight = weight / weight.sum()
+    swfc = plain_swfc(z, label, weight.to(z.device), params.temperature, params.focus)
+    soft_hgr = plain_soft_hgr(fused) if params.soft_hgr == "paper" else plain_authors_soft_hgr(fused)
+    cross_entropy = nn.functional.cross_entropy(
+        logits, label, reduction="sum", label_smoothing=params.label_smoothing
+    )
     rest = 1 - params.swfc_weight - params.soft_hgr_weight
     total = params.swfc_weight * swfc + params.soft_hgr_weight * soft_hgr + rest * cross_entropy
     return total / count
 
 
-def plain_swfc(z, label, temperature, alpha, gamma):
+def plain_swfc(z, label, class_weight, temperature, gamma):
     """Eq. 18-19, one sample after the other."""
     total, count = z.new_zeros(()), len(z)
     for j in range(count):
@@ -187,8 +224,16 @@ def plain_swfc(z, label, temperature, alpha, gamma):
             continue
         similarity = z @ z[j] / temperature
         log_s = similarity[positive] - torch.logsumexp(similarity[others], dim=0)
-        weight = (count / (label == label[j]).sum().to(z.dtype)) ** alpha
-        total = total - weight * ((1 - log_s.exp()) ** gamma * log_s).mean()
+        total = total - class_weight[label[j]] * ((1 - log_s.exp()) ** gamma * log_s).mean()
+    return total
+
+
+def plain_authors_soft_hgr(fused):
+    """Not centred, each pair once, covariance of samples, the trace divided by their number."""
+    total = fused[0].new_zeros(())
+    for q, v in ((0, 1), (0, 2), (1, 2)):
+        trace = (torch.cov(fused[q]) @ torch.cov(fused[v])).trace() / len(fused[q])
+        total = total - ((fused[q] * fused[v]).sum(dim=1).mean() - trace / 2)
     return total
 
 

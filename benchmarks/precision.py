@@ -61,7 +61,7 @@ def f1_of_seed(dialogues: Dialogues, params: ModelParams, seed: int) -> tuple[fl
     """Weighted F1 on validation and test, from 0 to 1."""
     run = train_seed(dialogues, params, seed)
     dims = {name: table.shape[1] for name, table in dialogues.features.items()}
-    network = build_network(params.network, dims, len(LABELS)).to(dialogues.label.device)
+    network = build_network(params.network, dims, dialogues.class_counts).to(dialogues.label.device)
     network.load_state_dict(run.weights)
     predictions = predict(network, dialogues, dialogues.spans["test"], params)
     label = dialogues.label.cpu().numpy()[predictions.row]

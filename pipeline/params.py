@@ -275,14 +275,20 @@ class ModelParams(Section):
     """Which modalities the network sees (Table 3); all that the file holds, if none are named."""
     network: Kind = Kind(kind="multiemo")
     """What is trained; kinds are in train/networks."""
+    recipe: Name | None = None
+    """A set of values for this entry by name, of the network's kind: RECIPES of its module, the first of them
+    if none is named.  Keys that stand in the entry override it, those of neither have the defaults here."""
     epochs: Annotated[int, Field(ge=1)] = 100
     """Passes over the training split [4.3]."""
     batch_dialogues: Annotated[int, Field(ge=1)] = 100
     """Dialogues per step: 100 on MELD, 64 on IEMOCAP [4.3]."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     """Initial rate of Adam [4.3]."""
+    schedule: Literal["step", "plateau"] = "step"
+    """When the rate falls: after every ``decay_every_epochs`` [4.3], or once as many epochs have gone by
+    without a lower validation loss, as in the authors' code."""
     learning_rate_decay: Annotated[float, Field(gt=0, le=1)] = 0.95
-    """Factor on the rate after every ``decay_every_epochs`` [4.3]."""
+    """Factor on the rate when it falls [4.3]."""
     decay_every_epochs: Annotated[int, Field(ge=1)] = 10
     """[4.3]"""
     adam_betas: Annotated[tuple[Decay, Decay], Field(strict=False)] = (0.9, 0.99)
@@ -297,7 +303,7 @@ class ModelParams(Section):
 
     def training(self) -> dict[str, Any]:
         """What defines one training run beside features, modalities, network and seed, as JSON values."""
-        return self.model_dump(mode="json", exclude={"features", "modalities", "network", "seeds"})
+        return self.model_dump(mode="json", exclude={"features", "modalities", "network", "recipe", "seeds"})
 
 
 class Params(Section):

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import importlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.encoders.kinds import ENCODERS
 from pipeline.errors import UserError
-from pipeline.params import RESULTS, Params, Section, kinds_in, read_kind, read_params
+from pipeline.params import RESULTS, ModelParams, Params, Section, kinds_in, read_kind, read_params
 from pipeline.store.code import code_digest, modules_in
+from train.networks import find_network, with_recipe
 
 DEMO_ROOT = "data/raw/demo"
 FORMATS, NETWORKS = "pipeline.corpora", "train.networks"
@@ -59,15 +61,21 @@ def check_kinds(params: Params) -> None:
         for name, corpus in params.corpora.items()
         for modality in corpus.modalities
     ]
-    chosen += [(NETWORKS, model.network, f"models.{name}.network") for name, model in params.models.items()]
+    checks: list[partial[Any]] = [partial(read_kind, *choice) for choice in chosen]
+    checks += [partial(check_model, model, f"models.{name}") for name, model in params.models.items()]
     mistakes = []
-    for package, kind, key in chosen:
+    for check in checks:
         try:
-            read_kind(package, kind, key)
+            check()
         except UserError as error:
             mistakes.append(str(error))
     if mistakes:
         raise UserError("\n".join(mistakes))
+
+
+def check_model(model: ModelParams, key: str) -> None:
+    """UserError unless an entry's network and recipe exist and have right params."""
+    find_network(with_recipe(model, key).network, f"{key}.network")
 
 
 def make_schema() -> dict[str, Any]:

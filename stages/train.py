@@ -21,16 +21,16 @@ from pipeline.store.items import ItemStore
 from pipeline.store.keys import library_versions, work_key
 from pipeline.store.locks import only_run
 from pipeline.work.progress import Progress
-from train.data import Dialogues, Standardisation, fit_standardisation
+from train.data import Dialogues, Standardisation, count_classes, fit_standardisation
 from train.loop import TrainingRun, TrainingStoppedError, pack_run, train_seed, unpack_run
 from train.model import ModelCard, Selected, TrainedModel, save_model
-from train.networks import find_network
+from train.networks import find_network, with_recipe
 from train.trainer import Epoch
 
 
 def main(model: str) -> None:
     """Train every seed; write ``data/models/<model>/model/`` and ``plots/curves.csv``."""
-    params = read_params().model(model)
+    params = with_recipe(read_params().model(model), f"models.{model}")
     network = find_network(params.network, f"models.{model}.network")
     features = read_features(Path(params.features), params.modalities)
     params = with_defaults(params, network, features)
@@ -132,6 +132,7 @@ def describe_training(features: Features, params: ModelParams) -> ModelCard:
     return ModelCard(
         corpus=features.corpus,
         label_names=features.label_names,
+        class_counts=count_classes(features),
         dims={name: features.modalities[name].features.shape[1] for name in seen},
         params=params,
         selected={},

@@ -1,7 +1,7 @@
 """How each modality sees the rest of its dialogue before fusion [3.3.1-3.3.3].
 
 DialogueRNN is that of Majumder et al., "DialogueRNN: An Attentive RNN for Emotion Detection in
-Conversations", AAAI 2019, in both directions.
+Conversations", AAAI 2019.
 """
 
 from __future__ import annotations
@@ -16,34 +16,36 @@ from torch import Tensor, nn
 from train.packing import Packing
 
 if TYPE_CHECKING:
-    from train.networks.multiemo import ContextParams
+    from train.networks.multiemo import Params
 
 
 class Contexts(nn.Module):
     """Features [n, D] of each modality to context vectors C^m [n, hidden_size].
 
-    ``reduced_sizes`` puts a fully-connected layer first, as the paper does for audio.  Without a
+    ``params.reduced_sizes`` puts a fully-connected layer first, as the paper does for audio.  Without a
     DialogueRNN, a fully-connected layer makes the context vector from the utterance alone, zero
     where the modality was not observed.
     """
 
-    def __init__(
-        self,
-        dims: Mapping[str, int],
-        hidden_size: int,
-        kinds: ContextParams,
-        reduced_sizes: Mapping[str, int],
-    ) -> None:
+    def __init__(self, dims: Mapping[str, int], params: Params) -> None:
         super().__init__()
-        sizes = {name: reduced_sizes.get(name, dim) for name, dim in dims.items()}
-        alone = [name for name in dims if getattr(kinds, name) == "none"]
-        recurrent = {name: size for name, size in sizes.items() if name not in alone}
+        size, rnn = params.hidden_size, params.dialogue_rnn
+        reduced = {name: width for name, width in params.reduced_sizes.items() if name in dims}
+        sizes = {**dims, **reduced}
+        alone = [name for name in dims if getattr(params.context, name) == "none"]
+        recurrent = {name: width for name, width in sizes.items() if name not in alone}
         self.names = tuple(dims)
-        self.reduce = nn.ModuleDict(
-            {name: nn.Linear(dims[name], size) for name, size in reduced_sizes.items() if name in dims}
+        self.reduce = nn.ModuleDict({name: nn.Linear(dims[name], width) for name, width in reduced.items()})
+        self.fc = nn.ModuleDict({name: nn.Linear(sizes[name], size) for name in alone})
+        directions = 1 if rnn.directions == "forward" else 2
+        self.rnn = (
+            DialogueRNN(recurrent, params.states_size // directions, directions, rnn.attention)
+            if recurrent
+            else None
         )
-        self.fc = nn.ModuleDict({name: nn.Linear(sizes[name], hidden_size) for name in alone})
-        self.rnn = DialogueRNN(recurrent, hidden_size) if recurrent else None
+        projected = recurrent if rnn.output == "linear_relu" else ()
+        self.project = nn.ModuleDict({name: nn.Linear(params.states_size, size) for name in projected})
+        self.rectify = rnn.output != "states"
 
     def forward(
         self, features: Mapping[str, Tensor], observed: Mapping[str, Tensor], speaker: Tensor, speakers: int,
@@ -56,12 +58,14 @@ class Contexts(nn.Module):
         }
         contexts = {name: fc(inputs[name]) * observed[name].unsqueeze(-1) for name, fc in self.fc.items()}
         if self.rnn is not None:
-            contexts |= self.rnn(inputs, observed, speaker, speakers, packing)
+            for name, states in self.rnn(inputs, observed, speaker, speakers, packing).items():
+                context = self.project[name](states) if name in self.project else states
+                contexts[name] = context.relu() if self.rectify else context
         return {name: contexts[name] for name in self.names}
 
 
 class DialogueRNN(nn.Module):
-    """Bidirectional DialogueRNN of each modality: [n, D] to [n, hidden_size], half of it per direction.
+    """DialogueRNN of each modality, forward or in both directions: [n, D] to [n, directions * state_size].
 
     In each direction, for utterance u_t of speaker s (the paper's Eq. 1-6):
 
@@ -70,61 +74,69 @@ class DialogueRNN(nn.Module):
         q_s,t = GRU_P(q_{s,t-1}, u_t + c_t)               party state; listeners keep theirs
         e_t   = GRU_E(e_{t-1}, q_s,t)                     emotion state, the output
 
-    (here + is concatenation).  All states start at 0.  An utterance whose modality was not observed
-    changes no state, and its output is the emotion state that stands there.
+    (here + is concatenation).  Attention is ``general`` as above, with a matrix W, or ``simple``: its scores
+    are [g_1..g_{t-1}] w, with a vector w, whatever the utterance is.  All states start at 0.  An utterance
+    whose modality was not observed changes no state, and its output is the emotion state that stands there.
 
-    All modalities and both directions run in one loop over time.  They are its R readers (first
+    All modalities and directions run in one loop over time.  They are its R readers (first
     modality forward, backward, second modality forward, ...), whose weights and states are stacked
     along a leading axis.  Each reads only what is observed, packed to the front in its own order: so
     gaps stand behind everything that is read, and no step needs a mask.
     """
 
-    def __init__(self, input_sizes: Mapping[str, int], hidden_size: int) -> None:
+    def __init__(
+        self, input_sizes: Mapping[str, int], state_size: int, directions: int, attention: str
+    ) -> None:
         super().__init__()
-        state = hidden_size // 2
-        readers = 2 * len(input_sizes)
-        self.state_size = state
+        state = state_size
+        readers = directions * len(input_sizes)
+        self.state_size, self.directions = state, directions
         self.global_gru = _GRU(readers, state)
         self.party_gru = _GRU(readers, state)
         self.emotion_gru = _GRU(readers, state)
         # What of the gates and of attention depends on u_t alone; it is done for all steps at once.
+        query_size = state if attention == "general" else 0
         self.utterance = nn.ParameterDict(
             {
                 name: torch.cat(
                     [
-                        _uniform(size, 2, 6 * state, bound=state**-0.5),
-                        _uniform(size, 2, state, bound=size**-0.5),
+                        _uniform(size, directions, 6 * state, bound=state**-0.5),
+                        _uniform(size, directions, query_size, bound=size**-0.5),
                     ],
                     dim=-1,
                 )
                 for name, size in input_sizes.items()
             }
         )
-        """[D, 2, 7 * state] per modality: GRU_G's gates, GRU_P's gates, W."""
+        """[D, directions, 7 * state] per modality: GRU_G's gates, GRU_P's gates, W if attention has it."""
+        self.query = None if query_size else nn.Parameter(_uniform(readers, 1, state, bound=state**-0.5))
+        """w of each reader, where attention is simple."""
 
     def forward(
         self, features: Mapping[str, Tensor], observed: Mapping[str, Tensor], speaker: Tensor, speakers: int,
         packing: Packing,
     ) -> dict[str, Tensor]:  # fmt: skip
-        """Emotion states [n, hidden_size]: [:, :half] forward, [:, half:] backward.
+        """Emotion states [n, directions * state_size]: forward, then backward if there is such.
 
         features [n, D] and observed bool [n] per modality; speaker int64 [n] below ``speakers``.
         """
         seen = torch.stack([observed[name] for name in self.utterance])
-        order, read_before = _reading_order(seen, packing)
+        order, read_before = _reading_order(seen, packing, self.directions)
         projected = torch.cat(
             [
-                (features[name] @ weight.flatten(1)).unflatten(1, (2, -1))
+                (features[name] @ weight.flatten(1)).unflatten(1, (self.directions, -1))
                 for name, weight in self.utterance.items()
             ],
             dim=1,
-        )  # [n, R, 7 * state]
+        )  # [n, R, 7 * state], or 6 * state where no query depends on the utterance
         reader = torch.arange(len(order), device=order.device)[:, None]
         gates = 3 * self.state_size
         by_step = _take_rows(projected.flatten(0, 1), order * len(order) + reader).to(
             self.party_gru.weight_state.dtype
-        )  # [R, n, 7 * state]
-        for_global, for_party, query = by_step.split([gates, gates, self.state_size], dim=-1)
+        )  # [R, n, ...]
+        for_global, for_party, query = by_step.split([gates, gates, by_step.shape[-1] - 2 * gates], dim=-1)
+        if self.query is not None:
+            query = self.query.expand(-1, by_step.shape[1], -1)
         turns = speaker[order]
 
         # Many small steps one upon the other: little to gain from a lower precision, and much to lose.
@@ -135,7 +147,8 @@ class DialogueRNN(nn.Module):
         emitted = F.pad(emitted, (0, 0, 1, 0))
         states = _take_rows(emitted.flatten(0, 1), reader * emitted.shape[1] + read_before)
         return {
-            name: torch.cat([*states[2 * i : 2 * i + 2]], dim=-1) for i, name in enumerate(self.utterance)
+            name: torch.cat([*states[self.directions * i : self.directions * (i + 1)]], dim=-1)
+            for i, name in enumerate(self.utterance)
         }
 
     def _party_states(
@@ -220,8 +233,8 @@ def _take_rows(table: Tensor, index: Tensor) -> Tensor:
     return table.index_select(0, index.flatten()).unflatten(0, index.shape)
 
 
-def _reading_order(observed: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
-    """How the two readers of each modality go through the utterances; both int64 [2 * modalities, n].
+def _reading_order(observed: Tensor, packing: Packing, directions: int) -> tuple[Tensor, Tensor]:
+    """How the readers of each modality go through the utterances; both int64 [readers, n].
 
     First, which utterance is read at each place when sorted by step: a dialogue's observed ones from
     first to last (or last to first), then the rest.  Second, for each utterance, 1 + the place of the
@@ -229,16 +242,18 @@ def _reading_order(observed: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
     """
     batch, steps = packing.shape
     seen = packing.pad(observed.T).permute(2, 0, 1)  # [modalities, B, T]
-    seen = torch.stack([seen, seen.flip(-1)], dim=1).flatten(0, 1)  # each reader in its own direction
-    valid = torch.stack([packing.valid, packing.valid.flip(-1)]).repeat(len(observed), 1, 1)
+    # Each reader in its own direction.
+    seen = torch.stack([seen, seen.flip(-1)][:directions], dim=1).flatten(0, 1)
+    valid = torch.stack([packing.valid, packing.valid.flip(-1)][:directions]).repeat(len(observed), 1, 1)
+    backward = slice(1, None, 2) if directions == 2 else slice(0)
     rank = (~seen).to(torch.uint8) + (~valid).to(torch.uint8)  # observed, then unobserved, then padding
     step = rank.argsort(dim=-1, stable=True)
-    step[1::2] = steps - 1 - step[1::2]
+    step[backward] = steps - 1 - step[backward]
     utterance = packing.valid.flatten().cumsum(0).unflatten(0, packing.shape) - 1
     order = utterance.expand(len(step), -1, -1).gather(2, step).flatten(1)[:, packing.by_step]
 
     made = seen.cumsum(-1)
-    made[1::2] = made[1::2].flip(-1)
+    made[backward] = made[backward].flip(-1)
     first = torch.tensor([0, *packing.first_of_step], device=made.device)
     dialogue = torch.arange(batch, device=made.device)[:, None]
     place = torch.where(made > 0, first[made] + dialogue + 1, 0)

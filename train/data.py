@@ -10,13 +10,19 @@ import torch
 from torch import Tensor
 
 from pipeline.features.dialogues import find_dialogues, number_speakers
-from pipeline.features.file import Features
+from pipeline.features.file import UNLABELLED, Features
 from pipeline.features.standardisation import Standardisation as Standardisation
 from pipeline.features.standardisation import fit_standardisation as fit_standardisation
 from train.packing import Packing
 
 IGNORED_LABEL = -1
 """Label of unlabelled utterances: no loss and no metric counts them."""
+
+
+def count_classes(features: Features) -> tuple[int, ...]:
+    """Labelled utterances of the training split by class."""
+    label = features.label[(features.split == "train") & (features.label != UNLABELLED)]
+    return tuple(np.bincount(label, minlength=len(features.label_names)).tolist())
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ class Dialogues:
     spans: dict[str, list[range]]
     """Rows of each dialogue, by split."""
     label_names: tuple[str, ...]
+    class_counts: tuple[int, ...]
+    """Labelled utterances of the training split by class."""
 
     @classmethod
     def from_features(cls, features: Features, standardisation: Standardisation) -> Dialogues:
@@ -75,6 +83,7 @@ class Dialogues:
                 for split in ("train", "dev", "test")
             },
             label_names=features.label_names,
+            class_counts=count_classes(features),
         )
 
     def to(self, device: str) -> Dialogues:

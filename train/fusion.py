@@ -24,14 +24,21 @@ class MultiAttn(nn.Module):
     """
 
     def __init__(
-        self, modalities: Sequence[str], layers: int, size: int, heads: int, inner_size: int, dropout: float
+        self,
+        modalities: Sequence[str],
+        layers: int,
+        size: int,
+        heads: int,
+        inner_size: int,
+        dropout: float,
+        bias: bool,
     ) -> None:
         super().__init__()
         ordered = [name for name in MODALITIES if name in modalities]
         self.layers = nn.ModuleDict(
             {
                 name: nn.ModuleList(
-                    MultiAttnLayer([o for o in ordered if o != name], size, heads, inner_size, dropout)
+                    MultiAttnLayer([o for o in ordered if o != name], size, heads, inner_size, dropout, bias)
                     for _ in range(layers)
                 )
                 for name in ordered
@@ -57,31 +64,35 @@ class Keys(NamedTuple):
     """One modality as keys and values: an utterance is a key only where the modality was observed."""
 
     context: Tensor
-    """[L * T, size]: C^m in the lanes of the packing; 0 in dialogues that have no key at all."""
+    """[L * T, size]: C^m in the lanes of the packing."""
     mask: Tensor
     """[L, 1, T, T]: what is added to the scores of Eq. 3: 0 for the keys of a query, else -inf."""
+    any: Tensor
+    """bool [L, T, 1]: whether there is a key in the dialogue of each place."""
 
     @classmethod
     def of(cls, context: Tensor, observed: Tensor, packing: Packing) -> Keys:
         """From C^m in lanes [L * T, size], and observed, bool [n].
 
         A dialogue without any key attends to nothing.  Softmax needs something to normalise, so all its
-        utterances become keys, and values of 0: the projection of a context of 0, because it has no bias.
-        So do the empty places of a lane for each other.
+        utterances become keys, and what they give is replaced by 0.  So do the empty places of a lane for
+        each other.
         """
         key = packing.together & packing.to_lanes(observed).view(packing.lanes)[:, None, :]
-        keyless = ~key.any(dim=-1, keepdim=True)
-        allowed = key | (packing.together & keyless)
+        keyed = key.any(dim=-1, keepdim=True)
+        allowed = key | (packing.together & ~keyed)
         mask = torch.zeros(allowed.shape, dtype=context.dtype, device=context.device)
-        return cls(context * ~keyless.flatten(0, 1), mask.masked_fill_(~allowed, -torch.inf).unsqueeze(1))
+        return cls(context, mask.masked_fill_(~allowed, -torch.inf).unsqueeze(1), keyed)
 
 
 class MultiAttnLayer(nn.Module):
     """One layer of one component: cross-attention to each of ``others`` in turn, then the FFN."""
 
-    def __init__(self, others: Sequence[str], size: int, heads: int, inner_size: int, dropout: float) -> None:
+    def __init__(
+        self, others: Sequence[str], size: int, heads: int, inner_size: int, dropout: float, bias: bool
+    ) -> None:
         super().__init__()
-        self.attend = nn.ModuleDict({name: CrossAttention(size, heads, dropout) for name in others})
+        self.attend = nn.ModuleDict({name: CrossAttention(size, heads, dropout, bias) for name in others})
         self.feed_forward = FeedForward(size, inner_size, dropout)
 
     def forward(self, query: Tensor, keys: Mapping[str, Keys]) -> Tensor:
@@ -95,16 +106,16 @@ class CrossAttention(nn.Module):
     """Multi-head cross-attention, residual and layer norm: Eq. 2-5, and 6-9 alike.
 
     Keys and values come from the same modality.  Eq. 2 prints the values of the first stage as
-    projected from C^v; the text, and Eq. 6, say what is meant.  The projections have no bias.
+    projected from C^v; the text, and Eq. 6, say what is meant.  The equations show no bias.
     """
 
-    def __init__(self, size: int, heads: int, dropout: float) -> None:
+    def __init__(self, size: int, heads: int, dropout: float, bias: bool) -> None:
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(size, size, bias=False)
-        self.key = nn.Linear(size, size, bias=False)
-        self.value = nn.Linear(size, size, bias=False)
-        self.output = nn.Linear(size, size, bias=False)
+        self.query = nn.Linear(size, size, bias=bias)
+        self.key = nn.Linear(size, size, bias=bias)
+        self.value = nn.Linear(size, size, bias=bias)
+        self.output = nn.Linear(size, size, bias=bias)
         self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm(size)
 
@@ -117,7 +128,7 @@ class CrossAttention(nn.Module):
         q, k, v = (self._split_heads(each, keys) for each in (q, k, v))
         with torch.autocast(query.device.type, enabled=False):
             heads = F.scaled_dot_product_attention(q, k, v, attn_mask=keys.mask.to(q.dtype))  # Eq. 3
-        multi_head = self.output(heads.transpose(1, 2).reshape(query.shape))  # Eq. 4
+        multi_head = self.output((heads.transpose(1, 2).flatten(2) * keys.any).view(query.shape))  # Eq. 4
         return self.norm(_added(query, self.dropout(multi_head)))  # Eq. 5
 
     def weights(self, query: Tensor, keys: Keys) -> Tensor:

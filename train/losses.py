@@ -7,8 +7,8 @@ samples from one up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import permutations
+from collections.abc import Mapping, Sequence
+from itertools import combinations, permutations
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,12 +22,18 @@ if TYPE_CHECKING:
 
 
 def training_losses(
-    logits: Tensor, z: Tensor, fused: Mapping[str, Tensor], label: Tensor, params: LossParams
+    logits: Tensor,
+    z: Tensor,
+    fused: Mapping[str, Tensor],
+    label: Tensor,
+    params: LossParams,
+    class_weight: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Eq. 22 without its last term as ``total``, and its terms; each divided by the number of samples.
 
     logits [n, classes]; z [n, D] of Eq. 14; fused [n, D] per modality; label int64 [n],
-    IGNORED_LABEL where an utterance is no sample.  At least one must be.  Cross-entropy, Eq. 21, is torch's.
+    IGNORED_LABEL where an utterance is no sample.  At least one must be.  ``class_weight`` [classes] is
+    that of Eq. 19, computed from the batch where it is None.  Cross-entropy, Eq. 21, is torch's.
 
     The last term, lambda ||theta||^2 over all parameters, has the gradient 2 lambda theta: Adam with
     ``weight_decay = 2 lambda`` (not AdamW) applies exactly that.
@@ -36,18 +42,36 @@ def training_losses(
     label, z = label[sample], z[sample]
     if params.normalise_z:
         z = F.normalize(z, dim=-1)
-    swfc = swfc_loss(z, label, params.temperature, params.sample_weight_exponent, params.focus) / len(label)
-    soft_hgr = soft_hgr_loss([features[sample] for features in fused.values()]) / len(label)
-    cross_entropy = F.cross_entropy(logits[sample], label, reduction="sum") / len(label)  # Eq. 21
+    weight = (
+        batch_weight(label, params.sample_weight_exponent) if class_weight is None else class_weight[label]
+    ).to(z.dtype)
+    swfc = swfc_loss(z, label, weight, params.temperature, params.focus) / len(label)
+    features = [each[sample] for each in fused.values()]
+    soft_hgr = (soft_hgr_loss if params.soft_hgr == "paper" else authors_soft_hgr_loss)(features) / len(label)
+    cross_entropy = F.cross_entropy(logits[sample], label, label_smoothing=params.label_smoothing)  # Eq. 21
     rest = 1 - params.swfc_weight - params.soft_hgr_weight
     total = params.swfc_weight * swfc + params.soft_hgr_weight * soft_hgr + rest * cross_entropy
     return {"total": total, "swfc": swfc, "soft_hgr": soft_hgr, "cross_entropy": cross_entropy}
 
 
-def swfc_loss(
-    z: Tensor, label: Tensor, temperature: float, sample_weight_exponent: float, focus: float
-) -> Tensor:
-    """Sample-Weighted Focal Contrastive loss, Eq. 18-19: z [N, D], label int64 [N] to a scalar.
+def batch_weight(label: Tensor, exponent: float) -> Tensor:
+    """(N / n_y)^alpha of Eq. 19 for samples of these labels, int64 [N], counted among themselves; [N]."""
+    return (len(label) / (label[:, None] == label).sum(dim=1, dtype=torch.float64)) ** exponent
+
+
+def training_set_weight(class_counts: Sequence[int], exponent: float) -> Tensor:
+    """The same of each class [classes], from its count in the training set, scaled to the sum 1.
+
+    So does the code that the authors published; beside cross-entropy it makes the loss smaller by about
+    as many times as there are classes.  A class that training lacks has weight 0.
+    """
+    counts = torch.tensor(class_counts, dtype=torch.float64)
+    weight = torch.where(counts > 0, (counts.sum() / counts.clamp(min=1)) ** exponent, 0)
+    return weight / weight.sum()
+
+
+def swfc_loss(z: Tensor, label: Tensor, weight: Tensor, temperature: float, focus: float) -> Tensor:
+    """Sample-Weighted Focal Contrastive loss, Eq. 18-19: z [N, D], label int64 [N], weight [N] to a scalar.
 
     A_{i,j} is every other sample of the batch, whatever its dialogue.  A sample whose label no other
     sample has contributes 0: its sum over R_{i,j} is empty.
@@ -56,8 +80,7 @@ def swfc_loss(
     if count < 2:  # A is empty; a zero that still belongs to the graph
         return 0 * z.sum()
     itself = torch.eye(count, dtype=torch.bool, device=z.device)
-    same_label = label[:, None] == label[None, :]
-    positive = same_label & ~itself
+    positive = (label[:, None] == label[None, :]) & ~itself
     similarity = (z @ z.T).div_(temperature).masked_fill_(itself, -torch.inf)  # in place: N is large
     log_s = F.log_softmax(similarity, dim=1)
     # Masked before and not after the product below, where -inf on the diagonal would make NaN gradients.
@@ -66,7 +89,6 @@ def swfc_loss(
     one_minus_s = (-torch.expm1(log_s)).clamp_min(torch.finfo(z.dtype).tiny)
     summed = (one_minus_s.pow(focus) * log_s).sum(dim=1)
     positives = positive.sum(dim=1)  # |R|
-    weight = (count / same_label.sum(dim=1).to(z.dtype)) ** sample_weight_exponent
     return -(weight / positives.clamp_min(1) * summed).sum()
 
 
@@ -87,4 +109,21 @@ def soft_hgr_loss(fused: list[Tensor]) -> Tensor:
         expectation = (centred[q] * centred[v]).sum() / count
         # tr(A B) of symmetric matrices is the sum of their elementwise product.
         total = total - (expectation - 0.5 * (covariance[q] * covariance[v]).sum())
+    return total
+
+
+def authors_soft_hgr_loss(fused: list[Tensor]) -> Tensor:
+    """Soft-HGR as in the code that the authors published: features [N, D] of each modality to a scalar.
+
+    Features are not centred over samples, each pair of modalities counts once, and covariances, [N, N],
+    are those of samples over feature dimensions, the trace of their product divided by N.
+    """
+    count, size = fused[0].shape
+    total = fused[0].new_zeros(())
+    for q, v in combinations(fused, 2):
+        expectation = (q * v).sum() / count
+        # tr(cov(Q) cov(V)) is |Q^T V|^2, without ever an N x N matrix.
+        of_q, of_v = (each - each.mean(dim=1, keepdim=True) for each in (q, v))
+        trace = (of_q.T @ of_v).square().sum() / max(size - 1, 1) ** 2
+        total = total - (expectation - 0.5 * trace / count)
     return total

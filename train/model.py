@@ -49,6 +49,8 @@ class ModelCard(Section):
     schema_version: Literal[3] = 3
     corpus: str
     label_names: Annotated[tuple[str, ...], Field(strict=False)]
+    class_counts: Annotated[tuple[int, ...], Field(strict=False)]
+    """Labelled utterances of the training split by class, in the order of the label names."""
     dims: dict[str, int]
     """Width of the features of each modality."""
     params: ModelParams
@@ -85,7 +87,7 @@ class TrainedModel:
 
     def network(self, seed: int) -> Any:
         """The network of one seed, ready for inference, on the CPU."""
-        network = build_network(self.card.params.network, self.card.dims, len(self.card.label_names))
+        network = build_network(self.card.params.network, self.card.dims, self.card.class_counts)
         network.load_state_dict(self.weights[seed])
         return network.eval()
 
@@ -141,7 +143,7 @@ def load_model(folder: Path) -> TrainedModel:
         scale={name: statistics[f"{name}.scale"].numpy() for name in card.dims},
     )
     with torch.device("meta"):  # shapes without memory
-        expected = build_network(card.params.network, card.dims, len(card.label_names)).state_dict()
+        expected = build_network(card.params.network, card.dims, card.class_counts).state_dict()
     shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
     weights = {seed: _read_tensors(folder / _weights_file(seed), shapes) for seed in card.selected}
     return TrainedModel(card, standardisation, weights)

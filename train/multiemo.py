@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -13,7 +13,7 @@ from train.context import Contexts
 from train.data import Batch
 from train.dropout import Dropout
 from train.fusion import Concat, MultiAttn
-from train.losses import training_losses
+from train.losses import training_losses, training_set_weight
 
 if TYPE_CHECKING:
     from train.networks.multiemo import Params
@@ -40,23 +40,38 @@ class MultiEmo(nn.Module):
     stage of MultiAttn before its residual connection, and to l of Eq. 15.
     """
 
-    def __init__(self, params: Params, dims: Mapping[str, int], classes: int) -> None:
+    def __init__(self, params: Params, dims: Mapping[str, int], class_counts: Sequence[int]) -> None:
         super().__init__()
         size = params.hidden_size
         self.loss_params = params.loss
         names = [name for name in MODALITIES if name in dims]
-        self.contexts = Contexts(
-            {name: dims[name] for name in names}, size, params.context, {"audio": params.audio_size}
-        )
+        self.contexts = Contexts({name: dims[name] for name in names}, params)
         self.fusion: nn.Module = (
-            MultiAttn(names, params.layers, size, params.heads, params.feedforward_size, params.dropout)
+            MultiAttn(
+                names,
+                params.layers,
+                size,
+                params.heads,
+                params.feedforward_size,
+                params.dropout,
+                params.attention_bias,
+            )
             if params.fusion == "multiattn"
             else Concat()
         )
         self.dropout = Dropout(params.dropout)
         self.fc_z = nn.Linear(size * len(names), size)  # Eq. 14
-        self.fc_l = nn.Linear(size, size)  # Eq. 15
-        self.fc_p = nn.Linear(size, classes)  # Eq. 16
+        inner = params.mlp_size or size
+        self.fc_l = nn.Linear(size, inner)  # Eq. 15
+        self.fc_p = nn.Linear(inner, len(class_counts))  # Eq. 16
+        self.class_weight: Tensor | None
+        self.register_buffer(
+            "class_weight",
+            training_set_weight(class_counts, params.loss.sample_weight_exponent)
+            if params.loss.class_weights == "training"
+            else None,
+            persistent=False,
+        )
 
     def forward(self, batch: Batch) -> Output:
         """Logits, z and fused features of every utterance, in the precision of the weights."""
@@ -72,7 +87,9 @@ class MultiEmo(nn.Module):
 
     def losses(self, output: Output, label: Tensor) -> dict[str, Tensor]:
         """The training objective [3.6]: ``total``, swfc, soft_hgr and cross_entropy."""
-        return training_losses(output.logits, output.z, output.fused, label, self.loss_params)
+        return training_losses(
+            output.logits, output.z, output.fused, label, self.loss_params, self.class_weight
+        )
 
     def context_vectors(self, batch: Batch) -> dict[str, Tensor]:
         """C^m, [n, hidden_size] per modality, as fusion gets them."""

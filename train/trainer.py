@@ -48,17 +48,18 @@ class Trainer:
         self.seed = seed
         dims = {name: table.shape[1] for name, table in dialogues.features.items()}
         # Initialised on the CPU, so that every device starts from the same weights.
-        network = build_network(params.network, dims, len(dialogues.label_names))
+        network = build_network(params.network, dims, dialogues.class_counts)
         self.network = network.to(dialogues.label.device)
         self.optimiser = Adam(self.network.parameters(), params.learning_rate, params.adam_betas, params.l2)
         # Of its own, so that a change to the network does not change the order of dialogues.
         self.shuffle = torch.Generator().manual_seed(seed)
+        self.dev_losses: list[float] = []
+        """Of the epochs so far."""
 
     def run_epoch(self, number: int, train: Sequence[range], dev: Sequence[range]) -> Epoch:
         """One pass over the training dialogues in a new random order, and one over the validation's."""
         where = f"seed {self.seed}, epoch {number}"
-        decays = (number - 1) // self.params.decay_every_epochs
-        self.optimiser.learning_rate = self.params.learning_rate * self.params.learning_rate_decay**decays
+        self.optimiser.learning_rate = learning_rate(self.params, self.dev_losses)
         order = torch.randperm(len(train), generator=self.shuffle).tolist()
         self.network.train()
         sums: defaultdict[str, float] = defaultdict(float)
@@ -71,6 +72,7 @@ class Trainer:
                 sums[name] += value * count
             samples += count
         dev_loss, dev_weighted_f1 = self.score(dev, f"{where}, validation")
+        self.dev_losses.append(dev_loss)
         means = {name: value / samples for name, value in sums.items()}
         return Epoch(self.seed, number, means.pop("total"), means, dev_loss, dev_weighted_f1)
 
@@ -106,6 +108,7 @@ class Trainer:
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state(),
             "shuffle": self.shuffle.get_state(),
+            "dev_losses": list(self.dev_losses),
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
         }
@@ -115,6 +118,7 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         self.optimiser.restore(state["optimiser"])
         self.shuffle.set_state(state["shuffle"])
+        self.dev_losses = list(state["dev_losses"])
         torch.set_rng_state(state["random"])
         if state["random_cuda"] is not None:
             torch.cuda.set_rng_state(state["random_cuda"], self.dialogues.label.device)
@@ -122,6 +126,26 @@ class Trainer:
     def _run(self, batch: Batch) -> tuple[Any, dict[str, Tensor]]:
         output = run_network(self.network, batch, self.params.precision)
         return output, self.network.losses(output, batch.label)
+
+
+def learning_rate(params: ModelParams, dev_losses: Sequence[float]) -> float:
+    """Rate of the next epoch after epochs of these validation losses.
+
+    On a plateau it falls as with ``torch.optim.lr_scheduler.ReduceLROnPlateau``, for which a loss is lower
+    if it is by a millionth.
+    """
+    if params.schedule == "step":
+        falls = len(dev_losses) // params.decay_every_epochs
+    else:
+        falls, waited, lowest = 0, 0, math.inf
+        for loss in dev_losses:
+            if loss < lowest * (1 - 1e-6):
+                lowest, waited = loss, 0
+            else:
+                waited += 1
+            if waited > params.decay_every_epochs:
+                falls, waited = falls + 1, 0
+    return params.learning_rate * params.learning_rate_decay**falls
 
 
 def _finite_values(losses: Mapping[str, Tensor], where: str) -> dict[str, float]:

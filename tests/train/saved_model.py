@@ -10,7 +10,7 @@ import torch
 
 from pipeline.features.file import Features
 from pipeline.params import ModelParams
-from train.data import fit_standardisation
+from train.data import count_classes, fit_standardisation
 from train.model import ModelCard, Selected, TrainedModel, save_model
 from train.networks import build_network
 
@@ -38,6 +38,7 @@ def save_small_model(folder: Path, features: Features, params: ModelParams) -> N
     dims = {name: features.modalities[name].features.shape[1] for name in names}
     card = ModelCard(
         corpus="small",
+        class_counts=count_classes(features),
         label_names=features.label_names,
         dims=dims,
         params=params,
@@ -50,5 +51,5 @@ def save_small_model(folder: Path, features: Features, params: ModelParams) -> N
     weights = {}
     for seed in (0, 1):
         torch.manual_seed(seed)
-        weights[seed] = build_network(params.network, dims, len(features.label_names)).state_dict()
+        weights[seed] = build_network(params.network, dims, count_classes(features)).state_dict()
     save_model(folder, TrainedModel(card, standardisation, weights))

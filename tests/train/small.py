@@ -12,8 +12,8 @@ from train.networks import build_network
 from train.networks.multiemo import Params
 
 NETWORK = {
-    "kind": "multiemo", "hidden_size": 16, "audio_size": 8, "feedforward_size": 24, "layers": 2, "heads": 2,
-    "dropout": 0.0,
+    "kind": "multiemo", "hidden_size": 16, "reduced_sizes": {"audio": 8}, "feedforward_size": 24, "layers": 2,
+    "heads": 2, "dropout": 0.0,
 }  # fmt: skip
 
 
@@ -38,5 +38,5 @@ def dialogues_of(features: Features, params: ModelParams) -> Dialogues:
 def network_of(params: ModelParams, dialogues: Dialogues) -> MultiEmo:
     """A new network for these dialogues."""
     dims = {name: table.shape[1] for name, table in dialogues.features.items()}
-    network: MultiEmo = build_network(params.network, dims, len(dialogues.label_names))
+    network: MultiEmo = build_network(params.network, dims, dialogues.class_counts)
     return network

@@ -26,7 +26,7 @@ def dialogues(make_features):
 def network_of(params, **changes):
     torch.manual_seed(0)
     params = small.changed(params, **changes)
-    return build_network(params.network, {name: DIMS[name] for name in params.modalities}, 3).eval()
+    return build_network(params.network, {name: DIMS[name] for name in params.modalities}, [1, 1, 1]).eval()
 
 
 def test_every_component_and_layer_has_a_map_whose_rows_add_up_to_one(small_params, dialogues):
@@ -78,4 +78,4 @@ def test_keys_of_a_dialogue_without_any_are_zero_and_all_allowed(dialogues):
     lanes = batch.packing.to_lanes(torch.ones(len(nothing), 4))
     keys = Keys.of(lanes, nothing, batch.packing)
     assert torch.equal(keys.mask.squeeze(1) == 0, batch.packing.together)
-    assert not keys.context.any()
+    assert not keys.any.any()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from train.context import Contexts, DialogueRNN
-from train.networks.multiemo import ContextParams
+from train.networks.multiemo import ContextParams, Params
 from train.packing import Packing
 
 CPU = torch.device("cpu")
@@ -68,7 +68,7 @@ def dialogue_written_out(rnn, name, utterances, speakers, observed):
 @pytest.fixture
 def rnn():
     torch.manual_seed(0)
-    return DialogueRNN({"audio": 5, "visual": 4}, hidden_size=6).double()
+    return DialogueRNN({"audio": 5, "visual": 4}, 3, directions=2, attention="general").double()
 
 
 @pytest.fixture
@@ -128,10 +128,14 @@ def test_gradients_of_dialogue_rnn_are_exact(rnn, dialogues):
     assert torch.autograd.gradcheck(states, audio, fast_mode=True)
 
 
+def small_params(kinds):
+    return Params(context=kinds, hidden_size=6, heads=2, reduced_sizes={"audio": 3})
+
+
 def test_context_none_is_zero_where_not_observed(dialogues):
     features, observed, speaker, packing = dialogues
-    kinds = ContextParams(audio="none", visual="none")
-    contexts = Contexts({"audio": 5, "visual": 4}, 6, kinds, {"audio": 3}).double()
+    params = small_params(ContextParams(audio="none", visual="none"))
+    contexts = Contexts({"audio": 5, "visual": 4}, params).double()
     output = contexts(features, observed, speaker, 3, packing)
     assert list(output) == ["audio", "visual"]
     seen = observed["audio"]
@@ -145,7 +149,7 @@ def test_the_context_of_each_modality_can_be_chosen(dialogues, name):
     _, observed, speaker, packing = dialogues
     kinds = ContextParams(text="none", audio="none", visual="none").model_copy(update={name: "dialogue_rnn"})
     dims = {"text": 4, "audio": 5, "visual": 4}
-    contexts = Contexts(dims, 6, kinds, {"audio": 3}).double()
+    contexts = Contexts(dims, small_params(kinds)).double()
     features = {m: torch.randn(15, dim, dtype=torch.float64) for m, dim in dims.items()}
     seen = dict.fromkeys(dims, observed["audio"])
     before = contexts(features, seen, speaker, 3, packing)

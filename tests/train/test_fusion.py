@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from train.fusion import MultiAttn, MultiAttnLayer
+from train.fusion import MultiAttn
 from train.packing import Packing
 
 SIZE, HEADS, INNER = 6, 2, 10
@@ -25,10 +25,16 @@ def attend_written_out(stage, query, context, keys):
     heads = []
     for h in range(HEADS):
         block = slice(h * width, (h + 1) * width)
-        w_q, w_k, w_v = (linear.weight[block].T for linear in (stage.query, stage.key, stage.value))
-        q, k, v = query @ w_q, context[keys] @ w_k, context[keys] @ w_v
+        q, k, v = (
+            rows @ linear.weight[block].T + (linear.bias[block] if linear.bias is not None else 0)
+            for rows, linear in (
+                (query, stage.query), (context[keys], stage.key), (context[keys], stage.value)
+            )
+        )  # fmt: skip
         heads.append(torch.softmax(q @ k.T / math.sqrt(width), dim=-1) @ v if keys else torch.zeros_like(q))
     multi_head = torch.cat(heads, dim=-1) @ stage.output.weight.T
+    if stage.output.bias is not None:
+        multi_head = multi_head + stage.output.bias
     return layer_norm(query + multi_head, stage.norm)
 
 
@@ -53,10 +59,15 @@ def dialogues():
     return contexts, observed, Packing([5, 3, 1], torch.device("cpu"))
 
 
-def test_multiattn_is_eq_2_to_12(dialogues):
-    contexts, observed, packing = dialogues
+def multi_attn(names, layers, bias=False):
     torch.manual_seed(0)
-    fusion = MultiAttn(list(ORDER), layers=3, size=SIZE, heads=HEADS, inner_size=INNER, dropout=0.0).double()
+    return MultiAttn(names, layers, SIZE, HEADS, INNER, dropout=0.0, bias=bias).double()
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_multiattn_is_eq_2_to_12(dialogues, bias):
+    contexts, observed, packing = dialogues
+    fusion = multi_attn(list(ORDER), 3, bias)
     fused = fusion(contexts, observed, packing)
     for name, others in ORDER.items():
         for rows in torch.arange(9).split([5, 3, 1]):
@@ -68,16 +79,9 @@ def test_multiattn_is_eq_2_to_12(dialogues):
             torch.testing.assert_close(fused[name][rows], expected, rtol=1e-10, atol=1e-10)
 
 
-def test_attention_projections_have_no_bias():
-    names = [n for n, _ in MultiAttnLayer(["audio"], SIZE, HEADS, INNER, 0.0).attend.named_parameters()]
-    assert sorted(names) == [f"audio.{n}" for n in (
-        "key.weight", "norm.bias", "norm.weight", "output.weight", "query.weight", "value.weight"
-    )]  # fmt: skip
-
-
 def test_what_is_no_key_does_not_matter(dialogues):
     contexts, observed, packing = dialogues
-    fusion = MultiAttn(list(ORDER), layers=1, size=SIZE, heads=HEADS, inner_size=INNER, dropout=0.0).double()
+    fusion = multi_attn(list(ORDER), 1)
     keys_only = {m: torch.where(observed[m][:, None], c, 1e6) for m, c in contexts.items()}
     before = fusion(contexts, observed, packing)["text"]
     after = fusion(keys_only | {"text": contexts["text"]}, observed, packing)["text"]
@@ -88,7 +92,7 @@ def test_a_dialogue_without_keys_has_finite_gradients(dialogues):
     contexts, observed, packing = dialogues
     nothing = {m: torch.zeros_like(o) for m, o in observed.items()}
     leaves = {m: c.clone().requires_grad_() for m, c in contexts.items()}
-    fusion = MultiAttn(list(ORDER), layers=2, size=SIZE, heads=HEADS, inner_size=INNER, dropout=0.0).double()
+    fusion = multi_attn(list(ORDER), 2)
     fused = fusion(leaves, nothing, packing)
     sum((f**2).sum() for f in fused.values()).backward()
     assert all(torch.isfinite(leaf.grad).all() for leaf in leaves.values())
@@ -97,7 +101,7 @@ def test_a_dialogue_without_keys_has_finite_gradients(dialogues):
 @pytest.mark.parametrize("names", [["text"], ["visual", "audio"], ["text", "visual"]])
 def test_fewer_modalities_have_fewer_cross_attentions(dialogues, names):
     contexts, observed, packing = dialogues
-    fusion = MultiAttn(names, layers=2, size=SIZE, heads=HEADS, inner_size=INNER, dropout=0.0).double()
+    fusion = multi_attn(names, 2)
     fused = fusion({m: contexts[m] for m in names}, {m: observed[m] for m in names}, packing)
     assert sorted(fused) == sorted(names)
     for name in names:

@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from train.data import IGNORED_LABEL
-from train.losses import soft_hgr_loss, swfc_loss, training_losses
+from train.losses import (
+    authors_soft_hgr_loss,
+    batch_weight,
+    soft_hgr_loss,
+    swfc_loss,
+    training_losses,
+    training_set_weight,
+)
 from train.networks.multiemo import LossParams
 
 TAU, ALPHA, GAMMA = 0.8, 0.8, 2.0
@@ -69,19 +76,47 @@ def samples():
 def test_swfc_is_eq_18_and_19(samples, alpha, gamma, tau):
     z, label = samples
     expected = swfc_written_out(z, label, tau, alpha, gamma)
-    assert swfc_loss(z, label, tau, alpha, gamma).item() == pytest.approx(expected, rel=1e-12)
+    found = swfc_loss(z, label, batch_weight(label, alpha), tau, gamma)
+    assert found.item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_swfc_gradient_is_that_of_eq_18_and_19(samples):
     z, label = samples
     z = z[:6].clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda z: swfc_loss(z, label[:6], TAU, ALPHA, GAMMA), z)
+    weight = batch_weight(label[:6], ALPHA)
+    assert torch.autograd.gradcheck(lambda z: swfc_loss(z, label[:6], weight, TAU, GAMMA), z)
+
+
+def test_the_weights_of_the_authors_are_of_the_whole_training_set_and_add_up_to_one():
+    counts = [471, 0, 27, 110]
+    expected = [(608 / n) ** 1.2 if n else 0 for n in counts]
+    found = training_set_weight(counts, 1.2)
+    assert found.tolist() == pytest.approx([weight / sum(expected) for weight in expected], rel=1e-12)
 
 
 def test_soft_hgr_is_eq_20():
     generator = torch.Generator().manual_seed(4)
     features = [torch.randn(9, 4, generator=generator, dtype=torch.float64) + m for m in range(3)]
     assert soft_hgr_loss(features).item() == pytest.approx(soft_hgr_written_out(features), rel=1e-12)
+
+
+def test_soft_hgr_of_the_authors_takes_samples_for_variables():
+    generator = torch.Generator().manual_seed(4)
+    features = [torch.randn(5, 4, generator=generator, dtype=torch.float64) + m for m in range(3)]
+
+    def covariance(rows):
+        centred = [[x - sum(row) / len(row) for x in row] for row in rows]
+        return [
+            [sum(x * y for x, y in zip(a, b, strict=True)) / (len(a) - 1) for b in centred] for a in centred
+        ]
+
+    expected = 0.0
+    for q, v in itertools.combinations([f.tolist() for f in features], 2):
+        products = [x * y for a, b in zip(q, v, strict=True) for x, y in zip(a, b, strict=True)]
+        cov_q, cov_v = covariance(q), covariance(v)
+        trace = sum(cov_q[i][j] * cov_v[j][i] for i in range(5) for j in range(5))
+        expected -= sum(products) / 5 - 0.5 * trace / 5
+    assert authors_soft_hgr_loss(features).item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_soft_hgr_rewards_features_that_go_together():
@@ -117,12 +152,15 @@ def test_total_is_eq_22_and_ignores_what_is_no_sample():
 @pytest.mark.parametrize("label", [[0], [0, 0], [0, 1], [0, 1, 1], [0, 0, 0, 2]])
 @pytest.mark.parametrize("scale", [0.0, 1.0, 100.0])
 @pytest.mark.parametrize("focus", [0.0, 0.5, 2.0])
-def test_losses_and_gradients_are_finite_for_few_samples_and_extreme_values(label, scale, focus):
+@pytest.mark.parametrize("soft_hgr", ["paper", "authors"])
+def test_losses_and_gradients_are_finite_for_few_samples_and_extreme_values(label, scale, focus, soft_hgr):
     generator = torch.Generator().manual_seed(8)
     logits, z, *fused = (scale * torch.randn(len(label), 6, generator=generator) for _ in range(5))
     leaves = [tensor.requires_grad_() for tensor in (logits, z, *fused)]
     modalities = dict(zip("tav", fused, strict=True))
-    losses = training_losses(logits, z, modalities, torch.tensor(label), LossParams(focus=focus))
+    losses = training_losses(
+        logits, z, modalities, torch.tensor(label), LossParams(focus=focus, soft_hgr=soft_hgr)
+    )
     losses["total"].backward()
     assert all(torch.isfinite(loss) for loss in losses.values())
     assert all(torch.isfinite(leaf.grad).all() for leaf in leaves)
@@ -130,9 +168,10 @@ def test_losses_and_gradients_are_finite_for_few_samples_and_extreme_values(labe
 
 def test_a_label_of_one_sample_adds_nothing_to_swfc_but_repels():
     z = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]], dtype=torch.float64)
-    alone = swfc_loss(z[:2], torch.tensor([0, 0]), TAU, 0.0, GAMMA)
+    weight = torch.ones(3, dtype=torch.float64)
+    alone = swfc_loss(z[:2], torch.tensor([0, 0]), weight[:2], TAU, GAMMA)
     assert alone.item() == pytest.approx(0, abs=1e-12)  # s is 1: the pair has no rival
-    with_rival = swfc_loss(z, torch.tensor([0, 0, 1]), TAU, 0.0, GAMMA)
+    with_rival = swfc_loss(z, torch.tensor([0, 0, 1]), weight, TAU, GAMMA)
     assert with_rival > alone
 
 

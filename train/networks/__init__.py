@@ -1,15 +1,18 @@
-"""Networks: one module per kind, with its ``Params`` and ``build(params, dims, classes)``; nothing else.
+"""Networks: one module per kind, with its ``Params``, ``build(params, dims, class_counts)`` and ``RECIPES``.
 
-What ``build`` returns is a torch module with the two methods of ``Network``.  Loop, checkpoints, curves and
-metrics know no more of it.
+A recipe is a set of values for an entry of ``models``, by its name; the first is that of an entry which names
+none.  What ``build`` returns is a torch module with the two methods of ``Network``: loop, checkpoints,
+curves and metrics know no more of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline.params import Kind, KindOf, read_kind
+from pipeline.errors import UserError
+from pipeline.params import PARAMS_FILE, Kind, KindOf, ModelParams, read_kind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,10 +51,38 @@ def find_network(network: Kind, key: str) -> KindOf:
     return read_kind(KINDS, network, key)
 
 
-def build_network(network: Kind, dims: Mapping[str, int], classes: int) -> Any:
-    """A new network of a kind for features of these widths, on the device that torch builds on."""
+def with_recipe(model: ModelParams, key: str) -> ModelParams:
+    """An entry of ``models`` with the values of its recipe, where it has none of its own.
+
+    UserError, naming ``key``, if the network has no such recipe, or its params are wrong.
+    """
+    recipes: dict[str, Any] = find_network(model.network, f"{key}.network").module.RECIPES
+    name = model.recipe or next(iter(recipes))
+    if name not in recipes:
+        close = difflib.get_close_matches(name, recipes, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise UserError(f"{PARAMS_FILE}: {key}.recipe: {name!r} is none of {', '.join(recipes)}{hint}")
+    given = model.model_dump(mode="json", exclude_unset=True)
+    return ModelParams.model_validate(merge(recipes[name], given | {"recipe": name}))
+
+
+def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` with ``changes``, mapping by mapping."""
+    merged = dict(values)
+    for name, change in changes.items():
+        both = isinstance(change, Mapping) and isinstance(values.get(name), Mapping)
+        merged[name] = merge(values[name], change) if both else change
+    return merged
+
+
+def build_network(network: Kind, dims: Mapping[str, int], class_counts: Sequence[int]) -> Any:
+    """A new network of a kind, on the device that torch builds on.
+
+    It is for features of these widths by modality, and as many classes as there are ``class_counts``, each of
+    so many labelled utterances of the training split.
+    """
     kind = find_network(network, "network")
-    return kind.module.build(kind.params, dims, classes)
+    return kind.module.build(kind.params, dims, class_counts)
 
 
 def run_network(network: Network, batch: Batch, precision: str) -> Any:

@@ -5,12 +5,13 @@ What needs torch is imported where it is used, so that reading params.yaml stays
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pipeline.params import Fraction, Section
+from train.networks import merge
 
 if TYPE_CHECKING:
     from train.multiemo import MultiEmo
@@ -25,6 +26,18 @@ class ContextParams(Section):
     """[3.3.2]"""
     visual: Literal["none", "dialogue_rnn"] = "dialogue_rnn"
     """[3.3.3]"""
+
+
+class DialogueRnnParams(Section):
+    """DialogueRNN, of each modality whose context is read by one."""
+
+    state_size: Annotated[int, Field(ge=1)] | None = None
+    """Width of its states per direction; if none is given, what makes the output as wide as hidden_size."""
+    directions: Literal["forward", "both"] = "both"
+    attention: Literal["general", "simple"] = "general"
+    """To past global states: by what the utterance is (Majumder et al. 2019, Eq. 3), or whatever it is."""
+    output: Literal["states", "relu", "linear_relu"] = "states"
+    """The context vector: the emotion states, those rectified, or a linear layer of them, rectified."""
 
 
 class LossParams(Section):
@@ -43,6 +56,14 @@ class LossParams(Section):
     normalise_z: bool = False
     """Scale z of Eq. 14 to unit length before Eq. 18; the paper does not.  Where training stays at one class
     for long, this helps (docs/results.md)."""
+
+    class_weights: Literal["batch", "training"] = "batch"
+    """Eq. 19's (N / n_y)^alpha: by the counts of each batch, as printed, or by those of the training split
+    and scaled to the sum 1 over classes, as in the authors' code."""
+    soft_hgr: Literal["paper", "authors"] = "paper"
+    """Eq. 20, or the form in the authors' code (train.losses)."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Of cross-entropy (Szegedy et al. 2016)."""
 
     @model_validator(mode="after")
     def _weights_leave_cross_entropy(self) -> Self:
@@ -64,10 +85,15 @@ class Params(Section):
     """Attention heads; the paper does not say how many."""
     hidden_size: Annotated[int, Field(ge=2, multiple_of=2)] = 256
     """Width of each modality's context vector and of fusion [3.3]."""
-    audio_size: Annotated[int, Field(ge=1)] = 512
-    """Width that the audio features are brought to before their context [3.3.2]."""
+    dialogue_rnn: DialogueRnnParams = DialogueRnnParams()
+    reduced_sizes: dict[str, Annotated[int, Field(ge=1)]] = Field({"audio": 512})
+    """Width that a modality's features are brought to before their context [3.3.2]."""
     feedforward_size: Annotated[int, Field(ge=1)] = 1024
     """Inner width of Eq. 10; the paper does not say."""
+    attention_bias: bool = False
+    """Whether the projections of attention have a bias; Eq. 2-4 show none."""
+    mlp_size: Annotated[int, Field(ge=1)] | None = None
+    """Width of l of Eq. 15; that of hidden_size if none is given."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Dropout rate [4.3]."""
     loss: LossParams = LossParams()
@@ -78,9 +104,81 @@ class Params(Section):
             raise ValueError(f"heads: {self.heads} does not divide hidden_size: {self.hidden_size}")
         return self
 
+    @model_validator(mode="after")
+    def _states_fill_the_context(self) -> Self:
+        rnn = self.dialogue_rnn
+        if rnn.output != "linear_relu" and self.states_size != self.hidden_size:
+            raise ValueError(
+                f"dialogue_rnn.state_size: {self.states_size} in all directions is not hidden_size:"
+                f" {self.hidden_size}; leave it out, or set dialogue_rnn.output: linear_relu"
+            )
+        return self
 
-def build(params: Params, dims: Mapping[str, int], classes: int) -> MultiEmo:
+    @property
+    def states_size(self) -> int:
+        """Width of DialogueRNN's states of all directions."""
+        directions = 1 if self.dialogue_rnn.directions == "forward" else 2
+        return directions * (self.dialogue_rnn.state_size or self.hidden_size // directions)
+
+
+# The values of the scripts with which the authors trained the figures that they published; Adam's weight
+# decay of 1e-5 is an l2 of 5e-6.  What differs from the paper's text beside values is named in the params.
+_AUTHORS = {
+    "adam_betas": (0.9, 0.999),
+    "l2": 5e-6,
+    "schedule": "plateau",
+    "scaling": "none",
+    "network": {
+        "dropout": 0.0,
+        "attention_bias": True,
+        "reduced_sizes": {"text": 256, "audio": 256, "visual": 256},
+        "dialogue_rnn": {"attention": "simple", "output": "linear_relu"},
+        "loss": {"normalise_z": True, "class_weights": "training", "soft_hgr": "authors"},
+    },
+}
+RECIPES: dict[str, Any] = {
+    "paper": {},
+    "authors-meld": merge(
+        _AUTHORS,
+        {
+            "epochs": 15,
+            "batch_dialogues": 100,
+            "network": {
+                "layers": 2,
+                "mlp_size": 512,
+                "reduced_sizes": {"audio": 256, "visual": 256},
+                "dialogue_rnn": {"directions": "forward", "output": "relu"},
+                "loss": {
+                    "swfc_weight": 0.3,
+                    "soft_hgr_weight": 0.3,
+                    "temperature": 1.4,
+                    "sample_weight_exponent": 1.2,
+                },
+            },
+        },
+    ),
+    "authors-iemocap": merge(
+        _AUTHORS,
+        {
+            "batch_dialogues": 64,
+            "network": {
+                "context": {"text": "dialogue_rnn"},
+                "dialogue_rnn": {"state_size": 256},
+                "loss": {
+                    "swfc_weight": 0.4,
+                    "soft_hgr_weight": 0.4,
+                    "sample_weight_exponent": 1.1,
+                    "focus": 2.4,
+                },
+            },
+        },
+    ),
+}
+"""Values of a model's entry by name; what a recipe leaves out has the default, which is the paper's."""
+
+
+def build(params: Params, dims: Mapping[str, int], class_counts: Sequence[int]) -> MultiEmo:
     """A new network for features of these widths, initialised by torch's random numbers."""
     from train.multiemo import MultiEmo
 
-    return MultiEmo(params, dims, classes)
+    return MultiEmo(params, dims, class_counts)
