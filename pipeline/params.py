@@ -298,6 +298,9 @@ class ModelParams(Section):
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of matrix products and attention; ``bfloat16`` is faster on GPUs and on CPUs with AMX or
     AVX512-BF16, far slower on other CPUs.  Weights, recurrences and losses stay float32."""
+    refit: bool = False
+    """Once the epoch is chosen on validation, train anew on train and dev together, for as many epochs; there
+    is no score on dev then.  (The authors' code trains on 95 % of both, and chooses the epoch on test.)"""
     seeds: Seeds = (0,)
     """One training run per seed; metrics give their mean and standard deviation."""
 

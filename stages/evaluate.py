@@ -62,9 +62,10 @@ def main(model: str) -> None:
     seeds = ", ".join(map(str, trained.weights))
     network = trained.card.params.network.kind
     print(f"\n{model}: {network} on {' + '.join(trained.card.dims)} of {features_path}, seeds {seeds}")
-    for split in reversed(SPLITS):
-        print()
-        print(describe(split, getattr(results, split)))
+    print()
+    print(describe("test", results.test))
+    print()
+    print(refitted(results) if results.params.refit else describe("dev", results.dev))
     print()
     for seed, found in predictions["dev"].items():
         only, *others = np.unique(found.label)
@@ -121,6 +122,7 @@ def collect(
             for seed, columns in curves.items()
         },
         selected_epochs={seed: selected.epoch for seed, selected in card.selected.items()},
+        selected_weighted_f1=_mean([selected.dev_weighted_f1 for selected in card.selected.values()]),
         test_best_epoch={
             seed: BestTestEpoch(
                 epoch=selected.best_test_epoch, weighted_f1=_percent(selected.best_test_weighted_f1)
@@ -128,7 +130,7 @@ def collect(
             for seed, selected in card.selected.items()
             if selected.best_test_epoch is not None and selected.best_test_weighted_f1 is not None
         },
-        dev=score(features, predictions["dev"]),
+        dev=None if card.params.refit else score(features, predictions["dev"]),
         test=score(features, predictions["test"]),
     )
 
@@ -141,6 +143,8 @@ def score(features: Features, runs: dict[int, Predictions]) -> SplitScores | Non
         return None
     label, dialogue = features.label[rows][labelled], features.dialogue[rows][labelled]
     predicted = {seed: run.label[labelled] for seed, run in runs.items()}
+    together = np.mean([run.probability[labelled] for run in runs.values()], axis=0).argmax(axis=1)
+    ensemble = compute_metrics(label, together, features.label_names)
     metrics = [compute_metrics(label, found, features.label_names) for found in predicted.values()]
     interval = bootstrap_interval(label, list(predicted.values()), dialogue, len(features.label_names))
     confusion = np.sum([run.confusion for run in metrics], axis=0)
@@ -154,6 +158,7 @@ def score(features: Features, runs: dict[int, Predictions]) -> SplitScores | Non
         weighted_f1_interval=(
             BootstrapInterval(low=_percent(interval.low), high=_percent(interval.high)) if interval else None
         ),
+        ensemble_weighted_f1=_percent(ensemble.weighted_f1) if len(metrics) > 1 else None,
         macro_f1=_mean([run.macro_f1 for run in metrics]),
         accuracy=_mean([run.accuracy for run in metrics]),
         f1={name: _mean([run.f1[name] for run in metrics]) for name in features.label_names},
@@ -183,6 +188,10 @@ def headline(results: Results) -> dict[str, Any]:
         shown[split] |= {"macro_f1": scores.macro_f1, "accuracy": scores.accuracy}
         if split == "test":
             shown[split] |= {"f1": scores.f1}
+            if scores.ensemble_weighted_f1 is not None:
+                shown["ensemble"] = {"weighted_f1": scores.ensemble_weighted_f1}
+    if results.params.refit:  # before the network was trained on dev, too
+        shown["dev"] = {"weighted_f1": results.selected_weighted_f1}
     if results.test_best_epoch:
         shown["test_best_epoch"] = {"weighted_f1": results.test_best_epoch_weighted_f1}
     return shown
@@ -233,6 +242,15 @@ def draw(folder: Path, results: Results) -> None:
     save_png(draw_confusion(scores.confusion, results.label_names, split), folder / "confusion.png")
 
 
+def refitted(results: Results) -> str:
+    """What is said of dev where the networks were trained on it in the end."""
+    epochs = ", ".join(map(str, results.selected_epochs.values()))
+    return (
+        f"dev: trained on, together with train, for {epochs} epochs, which were chosen on dev alone;"
+        f" weighted F1 {results.selected_weighted_f1:.2f} there"
+    )
+
+
 def describe(split: str, scores: SplitScores | None) -> str:
     """The scores of a split as lines of text."""
     if scores is None:
@@ -246,6 +264,10 @@ def describe(split: str, scores: SplitScores | None) -> str:
         f"{'macro F1':<{width}}  {scores.macro_f1:6.2f}",
         f"{'accuracy':<{width}}  {scores.accuracy:6.2f}",
     ]
+    if scores.ensemble_weighted_f1 is not None:
+        lines.append(
+            f"{'ensemble':<{width}}  {scores.ensemble_weighted_f1:6.2f}  (weighted F1 of all seeds as one)"
+        )
     if scores.weighted_f1_interval is not None:
         low, high = scores.weighted_f1_interval.low, scores.weighted_f1_interval.high
         dialogues = f"bootstrap over {scores.dialogues} dialogues"

@@ -93,8 +93,11 @@ class Training:
             self.progress.say(f"seed {seed}: goes on after epoch {len(done)} of {self.params.epochs}")
             self.progress.resume(epochs=len(done))
 
+        def start_anew(selected: Epoch) -> None:
+            self.progress.say(f"seed {seed}: epoch {selected.epoch} it is; now on train and dev together")
+
         try:
-            return train_seed(self.dialogues, self.params, seed, show, folder / "state.pt", go_on)
+            return train_seed(self.dialogues, self.params, seed, show, folder / "state.pt", go_on, start_anew)
         except TrainingStoppedError as error:
             if error.run is None:
                 raise

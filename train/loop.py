@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class TrainingRun:
     """What training with one seed has given so far; all of it when ``train_seed`` returns it."""
 
     selected: Epoch
-    """The epoch that the weights are of."""
+    """The best epoch.  The weights are those after it, or after as many epochs on train and dev."""
     weights: dict[str, Tensor]
     """State dict, on the CPU."""
     epochs: list[Epoch]
@@ -77,12 +77,14 @@ def train_seed(
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     checkpoint: Path | None = None,
     on_resume: Callable[[Sequence[Epoch]], None] = lambda epochs: None,
+    on_refit: Callable[[Epoch], None] = lambda selected: None,
 ) -> TrainingRun:
     """Train on the device where the dialogues are, and keep the weights of the best epoch.
 
     Best is the highest weighted F1 on the validation split; among equals the lowest validation
     loss, then the earliest.  The test split has no say in it: only which epoch it would have chosen
-    is noted.  ``on_epoch`` gets every epoch as it ends.
+    is noted.  ``on_epoch`` gets every epoch as it ends, ``on_refit`` the best one before training starts
+    anew on train and dev, if ``params.refit`` says so.
 
     ``checkpoint`` names a file in which a run that is stopped leaves where it was; it must be that of
     these dialogues and params, this seed, code and device.  ``on_resume`` gets the epochs that an
@@ -99,25 +101,48 @@ def train_seed(
             "the dev split has no labelled utterance, and the epoch is chosen on it: "
             "give the corpus a labelled dev split"
         )
+    if params.refit and not test:
+        raise UserError(
+            "refit: the test split has no labelled utterance, and dev would be trained on: nothing would be"
+            " left to score the model on; leave refit out"
+        )
+    checkpoints = Checkpoints(checkpoint)
+    state = checkpoints.load()
+    run = _run_from_state(state["run"]) if state else None
+    if run:
+        on_resume(run.epochs)
     with deterministic(seed, dialogues.label.device):
         trainer = Trainer(dialogues, params, seed)
-        checkpoints = Checkpoints(checkpoint)
-        run = None
-        if (state := checkpoints.load()) is not None:
-            run = _run_from_state(state["run"])
+        if state and not state["refitted"]:
             trainer.restore(state["trainer"])
-            on_resume(run.epochs)
         for number in range(len(run.epochs) + 1 if run else 1, params.epochs + 1):
             try:
                 epoch = trainer.run_epoch(number, train, dev)
             except LossNotFiniteError as error:
                 raise TrainingStoppedError(str(error), run) from None
             run = _with_epoch(run, epoch, trainer, test)
-            state = {"run": _state_of_run(run), "trainer": trainer.state()}
+            state = {"run": _state_of_run(run), "trainer": trainer.state(), "refitted": 0}
             checkpoints.save(state, last=number == params.epochs)
             on_epoch(epoch)
     assert run is not None  # params.epochs is at least 1
-    return run
+    if not params.refit:
+        return run
+    on_refit(run.selected)
+    with deterministic(seed, dialogues.label.device):
+        trainer = Trainer(dialogues, params, seed)
+        refitted = state["refitted"] if state else 0
+        if state and refitted:
+            trainer.restore(state["trainer"])
+        for number in range(refitted + 1, run.selected.epoch + 1):
+            # The rates that the first training had, which may have followed its validation loss.
+            trainer.dev_losses = [epoch.dev_loss for epoch in run.epochs[: number - 1]]
+            try:
+                trainer.fit_epoch([*train, *dev], f"seed {seed}, epoch {number} on train and dev")
+            except LossNotFiniteError as error:
+                raise TrainingStoppedError(str(error), run) from None
+            state = {"run": _state_of_run(run), "trainer": trainer.state(), "refitted": number}
+            checkpoints.save(state, last=number == run.selected.epoch)
+    return replace(run, weights=trainer.weights())
 
 
 def pack_run(run: TrainingRun) -> Arrays:
@@ -164,9 +189,7 @@ def _with_epoch(
             test_best = BestTestEpoch(epoch.epoch, weighted_f1)
     if run and not _is_better(epoch, run.selected):
         return TrainingRun(run.selected, run.weights, [*run.epochs, epoch], test_best)
-    # A copy, because the trainer goes on to change its own.
-    weights = {name: tensor.cpu().clone() for name, tensor in trainer.network.state_dict().items()}
-    return TrainingRun(epoch, weights, [*(run.epochs if run else []), epoch], test_best)
+    return TrainingRun(epoch, trainer.weights(), [*(run.epochs if run else []), epoch], test_best)
 
 
 def _weighted_f1(trainer: Trainer, spans: Sequence[range]) -> float:

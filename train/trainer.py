@@ -59,6 +59,13 @@ class Trainer:
     def run_epoch(self, number: int, train: Sequence[range], dev: Sequence[range]) -> Epoch:
         """One pass over the training dialogues in a new random order, and one over the validation's."""
         where = f"seed {self.seed}, epoch {number}"
+        means = self.fit_epoch(train, where)
+        dev_loss, dev_weighted_f1 = self.score(dev, f"{where}, validation")
+        self.dev_losses.append(dev_loss)
+        return Epoch(self.seed, number, means.pop("total"), means, dev_loss, dev_weighted_f1)
+
+    def fit_epoch(self, train: Sequence[range], where: str) -> dict[str, float]:
+        """One pass over some dialogues in a new random order; mean over samples of each loss."""
         self.optimiser.learning_rate = learning_rate(self.params, self.dev_losses)
         order = torch.randperm(len(train), generator=self.shuffle).tolist()
         self.network.train()
@@ -71,10 +78,7 @@ class Trainer:
             for name, value in values.items():
                 sums[name] += value * count
             samples += count
-        dev_loss, dev_weighted_f1 = self.score(dev, f"{where}, validation")
-        self.dev_losses.append(dev_loss)
-        means = {name: value / samples for name, value in sums.items()}
-        return Epoch(self.seed, number, means.pop("total"), means, dev_loss, dev_weighted_f1)
+        return {name: value / samples for name, value in sums.items()}
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Forward, backward, and one step of the optimiser."""
@@ -100,6 +104,10 @@ class Trainer:
         label, prediction = torch.cat(labels).numpy(), torch.cat(predictions).numpy()
         metrics = compute_metrics(label, prediction, self.dialogues.label_names)
         return loss / len(label), metrics.weighted_f1
+
+    def weights(self) -> dict[str, Tensor]:
+        """The network's state dict on the CPU: a copy, because training goes on to change its own."""
+        return {name: tensor.cpu().clone() for name, tensor in self.network.state_dict().items()}
 
     def state(self) -> dict[str, Any]:
         """All that the next epochs depend on, torch's random numbers included."""

@@ -44,6 +44,8 @@ class SplitScores(Section):
     """Sample standard deviation over seeds; None where there is one seed."""
     weighted_f1_interval: BootstrapInterval | None
     """None where there is one dialogue."""
+    ensemble_weighted_f1: float | None
+    """Of all seeds as one: their probabilities are averaged; None where there is one seed."""
     macro_f1: float
     accuracy: float
     f1: dict[str, float]
@@ -82,10 +84,12 @@ class Results(Section):
     """By seed, the columns of curves.csv."""
     selected_epochs: dict[int, int]
     """By seed: the epoch chosen on validation."""
+    selected_weighted_f1: float
+    """Mean over seeds on validation at that epoch."""
     test_best_epoch: dict[int, BestTestEpoch]
     """By seed; empty where the test split has no labels.  Nothing else is computed at that epoch."""
     dev: SplitScores | None
-    """None where the split has no labelled utterance."""
+    """None where the split has no labelled utterance, or was trained on in the end (``refit``)."""
     test: SplitScores | None
     """None where the split has no labelled utterance."""
 

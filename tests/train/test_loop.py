@@ -10,8 +10,10 @@ import torch
 
 from pipeline.errors import UserError
 from tests.train.small import changed, dialogues_of, network_of
+from train.determinism import deterministic
 from train.loop import BestTestEpoch, predict, train_seed
 from train.metrics import compute_metrics
+from train.trainer import Trainer
 
 
 def test_training_learns_what_can_be_learnt(make_features, small_params):
@@ -136,6 +138,32 @@ def test_the_best_test_epoch_is_noted_and_changes_nothing(make_features, small_p
     best = max(by_test.epochs, key=lambda epoch: (epoch.dev_weighted_f1, -epoch.epoch))
     assert run.test_best == BestTestEpoch(best.epoch, best.dev_weighted_f1)
     assert train_seed(dialogues_of(without_labels(features, "test"), params), params, 0).test_best is None
+
+
+def test_refit_trains_anew_on_train_and_dev_for_the_chosen_number_of_epochs(make_features, small_params):
+    params = changed(small_params, epochs=4, learning_rate=1e-2, dropout=0.1, decay_every_epochs=2)
+    features = make_features(noise=2.0)
+    chosen = train_seed(dialogues_of(features, params), params, seed=0)
+    refitted = train_seed(dialogues_of(features, params), changed(params, refit=True), seed=0)
+    assert (refitted.selected, refitted.epochs) == (chosen.selected, chosen.epochs)
+    # The same by hand: a corpus whose dev is part of train, as many epochs.
+    dialogues = dialogues_of(features, params)
+    together = replace(
+        dialogues, spans=dialogues.spans | {"train": dialogues.spans["train"] + dialogues.spans["dev"]}
+    )
+    by_hand = changed(params, epochs=chosen.selected.epoch)
+    with deterministic(0, dialogues.label.device):
+        trainer = Trainer(together, by_hand, 0)
+        for number in range(1, by_hand.epochs + 1):
+            trainer.run_epoch(number, together.spans["train"], dialogues.spans["dev"])
+    expected = trainer.weights()
+    assert all(torch.equal(refitted.weights[name], expected[name]) for name in expected)
+
+
+def test_refit_needs_labels_to_be_scored_on(make_features, small_params, without_labels):
+    dialogues = dialogues_of(without_labels(make_features(), "test"), small_params)
+    with pytest.raises(UserError, match="refit: the test split has no labelled utterance"):
+        train_seed(dialogues, changed(small_params, refit=True), seed=0)
 
 
 @pytest.mark.parametrize("split", ["train", "dev"])

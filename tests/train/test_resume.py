@@ -46,6 +46,24 @@ def test_a_resumed_run_ends_with_the_bits_of_an_undisturbed_one(
     assert done + new == undisturbed.epochs
 
 
+def test_a_run_that_is_stopped_before_it_trains_on_dev_ends_with_the_same_bits(
+    make_features, small_params, tmp_path
+):
+    params = changed(small_params, epochs=3, dropout=0.2, refit=True)
+    dialogues = dialogues_of(make_features(), params)
+
+    def stop(selected):
+        raise StopError
+
+    path = tmp_path / "state.pt"
+    with pytest.raises(StopError):
+        train_seed(dialogues, params, 3, checkpoint=path, on_refit=stop)
+    resumed = train_seed(dialogues, params, 3, checkpoint=path)
+    assert_same_run(resumed, train_seed(dialogues, params, 3))
+    # Once more: the state is now that of the last epoch on train and dev.
+    assert_same_run(train_seed(dialogues, params, 3, checkpoint=path), resumed)
+
+
 def test_a_resumed_run_does_not_repeat_what_is_done(make_features, small_params, tmp_path, monkeypatch):
     monkeypatch.setattr("train.checkpoint.SHARE_OF_TIME", 1e9)
     params = changed(small_params, epochs=3)

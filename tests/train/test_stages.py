@@ -31,11 +31,13 @@ from pipeline.runtime import checkpoint_root, store_root
 from pipeline.store.code import PROJECT
 from tests.train.small import NETWORK
 from train.loop import train_seed
+from train.metrics import compute_metrics
 from train.model import load_model
 from train.networks.multiemo import Params
 
 SMALL = {
     "features": "data/small/features.h5",
+    "recipe": "paper",
     "network": NETWORK | {"layers": 1, "dropout": 0.1},
     "epochs": 3,
     "batch_dialogues": 4,
@@ -101,7 +103,7 @@ def test_train_then_evaluate_writes_every_output(project, capsys):
         assert row["prediction"] == max(probability, key=probability.__getitem__)
 
     metrics = json.loads((project.model / "metrics.json").read_text())
-    assert list(metrics) == ["untrained", "test", "dev", "test_best_epoch"]
+    assert list(metrics) == ["untrained", "test", "ensemble", "dev", "test_best_epoch"]
     assert metrics["untrained"] == "visual"
     test = [row for row in table if row["split"] == "test"]
     correct = sum(row["label"] == row["prediction"] for row in test)  # both seeds have as many rows
@@ -129,6 +131,53 @@ def test_train_then_evaluate_writes_every_output(project, capsys):
     assert "weighted F1" in printed
     assert "These figures say nothing about the method: visual: UNTRAINED" in printed
     assert printed.strip().splitlines()[-1] == "feature file: data/small/features.h5"
+
+
+def test_the_ensemble_is_the_seeds_probabilities_averaged(project):
+    stages.train.main("small")
+    stages.evaluate.main("small")
+    metrics = json.loads((project.model / "metrics.json").read_text())
+    names = read_features(project.features).label_names
+    table = [row for row in read_csv(project.model / "predictions.csv") if row["split"] == "test"]
+    by_id: dict[str, list] = {}
+    for row in table:
+        by_id.setdefault(row["id"], []).append(row)
+    label = np.array([names.index(rows[0]["label"]) for rows in by_id.values()])
+    mean = np.array([[sum(float(r[f"p_{n}"]) for r in rows) for n in names] for rows in by_id.values()])
+    expected = 100 * compute_metrics(label, mean.argmax(axis=1), names).weighted_f1
+    assert metrics["ensemble"]["weighted_f1"] == pytest.approx(expected, abs=0.01)
+
+
+def test_a_model_that_was_trained_on_dev_too_is_not_scored_there(project, capsys):
+    project.describe(small=SMALL | {"refit": True, "seeds": [0]})
+    stages.train.main("small")
+    assert "it is; now on train and dev together" in capsys.readouterr().out
+    stages.evaluate.main("small")
+    selected = load_model(project.model / "model").card.selected[0]
+    assert read_results(project.root / "data/models/results/small.json").dev is None
+    metrics = json.loads((project.model / "metrics.json").read_text())
+    assert metrics["dev"] == {"weighted_f1": pytest.approx(100 * selected.dev_weighted_f1, abs=0.01)}
+    assert f"trained on, together with train, for {selected.epoch} epochs" in capsys.readouterr().out
+
+
+def test_a_recipe_gives_what_the_entry_leaves_open_and_stands_in_the_card(project):
+    network = NETWORK | {"layers": 1}
+    entry = {"features": SMALL["features"], "recipe": "authors-meld", "epochs": 1, "network": network}
+    project.describe(small=entry)
+    stages.train.main("small")
+    params = load_model(project.model / "model").card.params
+    assert (params.recipe, params.epochs, params.adam_betas) == ("authors-meld", 1, (0.9, 0.999))
+    network = params.network.model_dump()
+    assert (network["layers"], network["hidden_size"], network["attention_bias"]) == (1, 16, True)
+    assert network["loss"]["temperature"] == 1.4
+
+
+def test_a_recipe_that_does_not_exist_is_named_with_what_may_be_meant(project):
+    project.describe(small=SMALL | {"recipe": "author-meld"})
+    with pytest.raises(
+        UserError, match=r"models\.small\.recipe: 'author-meld' is none of .*'authors-meld'\?"
+    ):
+        stages.train.main("small")
 
 
 def test_a_network_that_predicts_one_class_only_is_said_to_have_learned_nothing(project, capsys):
