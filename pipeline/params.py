@@ -295,6 +295,9 @@ class ModelParams(Section):
     """[4.3]"""
     l2: Annotated[float, Field(ge=0)] = 1e-5
     """lambda of Eq. 22 [4.3]."""
+    unscaled: Annotated[tuple[Modality, ...], Field(strict=False)] = ()
+    """Modalities whose features go into the network as they are; the others in standard deviations from their
+    mean over the training split, cut off at ten.  openSMILE's functionals, which reach 1e13, need that."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of matrix products and attention; ``bfloat16`` is faster on GPUs and on CPUs with AMX or
     AVX512-BF16, far slower on other CPUs.  Weights, recurrences and losses stay float32."""

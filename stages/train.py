@@ -34,7 +34,7 @@ def main(model: str) -> None:
     network = find_network(params.network, f"models.{model}.network")
     features = read_features(Path(params.features), params.modalities)
     params = with_defaults(params, network, features)
-    standardisation = fit_standardisation(features, params.modalities or ())
+    standardisation = fit_standardisation(features, params.modalities or (), params.unscaled)
     card = describe_training(features, params)
     keys = {seed: run_key(features, params, network, seed) for seed in params.seeds}
     store = ItemStore(store_root(), "train")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations, permutations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -28,12 +28,14 @@ def training_losses(
     label: Tensor,
     params: LossParams,
     class_weight: Tensor | None = None,
+    memory: Memory | None = None,
 ) -> dict[str, Tensor]:
     """Eq. 22 without its last term as ``total``, and its terms; each divided by the number of samples.
 
     logits [n, classes]; z [n, D] of Eq. 14; fused [n, D] per modality; label int64 [n],
     IGNORED_LABEL where an utterance is no sample.  At least one must be.  ``class_weight`` [classes] is
-    that of Eq. 19, computed from the batch where it is None.  Cross-entropy, Eq. 21, is torch's.
+    that of Eq. 19, computed from the batch where it is None; ``memory`` has z of earlier samples.
+    Cross-entropy, Eq. 21, is torch's.
 
     The last term, lambda ||theta||^2 over all parameters, has the gradient 2 lambda theta: Adam with
     ``weight_decay = 2 lambda`` (not AdamW) applies exactly that.
@@ -42,10 +44,11 @@ def training_losses(
     label, z = label[sample], z[sample]
     if params.normalise_z:
         z = F.normalize(z, dim=-1)
+        memory = memory and Memory(F.normalize(memory.z, dim=-1), memory.label)
     weight = (
         batch_weight(label, params.sample_weight_exponent) if class_weight is None else class_weight[label]
     ).to(z.dtype)
-    swfc = swfc_loss(z, label, weight, params.temperature, params.focus) / len(label)
+    swfc = swfc_loss(z, label, weight, params.temperature, params.focus, memory) / len(label)
     features = [each[sample] for each in fused.values()]
     soft_hgr = (soft_hgr_loss if params.soft_hgr == "paper" else authors_soft_hgr_loss)(features) / len(label)
     cross_entropy = F.cross_entropy(logits[sample], label, label_smoothing=params.label_smoothing)  # Eq. 21
@@ -70,18 +73,32 @@ def training_set_weight(class_counts: Sequence[int], exponent: float) -> Tensor:
     return weight / weight.sum()
 
 
-def swfc_loss(z: Tensor, label: Tensor, weight: Tensor, temperature: float, focus: float) -> Tensor:
+class Memory(NamedTuple):
+    """Samples of earlier batches, which SWFC sets beside those of this one; no gradient goes to them."""
+
+    z: Tensor
+    """[M, D]"""
+    label: Tensor
+    """int64 [M]"""
+
+
+def swfc_loss(
+    z: Tensor, label: Tensor, weight: Tensor, temperature: float, focus: float, memory: Memory | None = None
+) -> Tensor:
     """Sample-Weighted Focal Contrastive loss, Eq. 18-19: z [N, D], label int64 [N], weight [N] to a scalar.
 
-    A_{i,j} is every other sample of the batch, whatever its dialogue.  A sample whose label no other
-    sample has contributes 0: its sum over R_{i,j} is empty.
+    A_{i,j} is every other sample of the batch, whatever its dialogue, and all of the memory.  A sample whose
+    label no other has contributes 0: its sum over R_{i,j} is empty.
     """
     count = len(z)
-    if count < 2:  # A is empty; a zero that still belongs to the graph
+    others_z, others_label = z, label
+    if memory is not None:
+        others_z, others_label = torch.cat([z, memory.z]), torch.cat([label, memory.label])
+    if len(others_z) < 2:  # A is empty; a zero that still belongs to the graph
         return 0 * z.sum()
-    itself = torch.eye(count, dtype=torch.bool, device=z.device)
-    positive = (label[:, None] == label[None, :]) & ~itself
-    similarity = (z @ z.T).div_(temperature).masked_fill_(itself, -torch.inf)  # in place: N is large
+    itself = torch.eye(count, len(others_z), dtype=torch.bool, device=z.device)
+    positive = (label[:, None] == others_label[None, :]) & ~itself
+    similarity = (z @ others_z.T).div_(temperature).masked_fill_(itself, -torch.inf)  # in place: N is large
     log_s = F.log_softmax(similarity, dim=1)
     # Masked before and not after the product below, where -inf on the diagonal would make NaN gradients.
     log_s = log_s.masked_fill(~positive, 0)

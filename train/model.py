@@ -1,7 +1,7 @@
 """Trained models as a folder.
 
 model/model.json                    how it was trained and on what (ModelCard)
-model/standardisation.safetensors   <modality>.mean, <modality>.scale: float64 [D]
+model/standardisation.safetensors   <modality>.mean, <modality>.scale: float64 [D]; <modality>.limit: [1]
 model/seed_<seed>.safetensors       the weights of each training run
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 import torch
 from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
@@ -113,9 +114,10 @@ def save_model(folder: Path, model: TrainedModel) -> None:
     """Write the folder, which takes the place of an older one whole."""
     with replace_folder(folder) as new:
         (new / CARD).write_text(model.card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        scaling = model.standardisation
         statistics = {
-            f"{name}.{kind}": torch.from_numpy(values[name])
-            for kind, values in (("mean", model.standardisation.mean), ("scale", model.standardisation.scale))
+            f"{name}.{kind}": torch.from_numpy(np.atleast_1d(values[name]))
+            for kind, values in (("mean", scaling.mean), ("scale", scaling.scale), ("limit", scaling.limit))
             for name in values
         }
         save_file(statistics, new / STANDARDISATION)
@@ -136,11 +138,14 @@ def load_model(folder: Path) -> TrainedModel:
         mistakes = "; ".join(f"{'.'.join(map(str, m['loc']))}: {m['msg']}" for m in error.errors())
         raise UserError(f"{path}: not a model of this version: {mistakes}; train it again") from None
     statistics = _read_tensors(folder / STANDARDISATION, {
-        f"{name}.{kind}": (dim,) for name, dim in card.dims.items() for kind in ("mean", "scale")
+        f"{name}.{kind}": (1 if kind == "limit" else dim,)
+        for name, dim in card.dims.items()
+        for kind in ("mean", "scale", "limit")
     })  # fmt: skip
     standardisation = Standardisation(
         mean={name: statistics[f"{name}.mean"].numpy() for name in card.dims},
         scale={name: statistics[f"{name}.scale"].numpy() for name in card.dims},
+        limit={name: float(statistics[f"{name}.limit"]) for name in card.dims},
     )
     with torch.device("meta"):  # shapes without memory
         expected = build_network(card.params.network, card.dims, card.class_counts).state_dict()

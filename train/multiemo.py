@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from pipeline.params import MODALITIES
 from train.context import Contexts
-from train.data import Batch
+from train.data import IGNORED_LABEL, Batch
 from train.dropout import Dropout
 from train.fusion import Concat, MultiAttn
-from train.losses import training_losses, training_set_weight
+from train.losses import Memory, training_losses, training_set_weight
 
 if TYPE_CHECKING:
     from train.networks.multiemo import Params
@@ -72,6 +72,11 @@ class MultiEmo(nn.Module):
             else None,
             persistent=False,
         )
+        remembered = params.loss.memory_utterances
+        self.memory_z: Tensor
+        self.memory_label: Tensor
+        self.register_buffer("memory_z", torch.zeros(remembered, size), persistent=False)
+        self.register_buffer("memory_label", torch.full((remembered,), IGNORED_LABEL), persistent=False)
 
     def forward(self, batch: Batch) -> Output:
         """Logits, z and fused features of every utterance, in the precision of the weights."""
@@ -87,9 +92,17 @@ class MultiEmo(nn.Module):
 
     def losses(self, output: Output, label: Tensor) -> dict[str, Tensor]:
         """The training objective [3.6]: ``total``, swfc, soft_hgr and cross_entropy."""
-        return training_losses(
-            output.logits, output.z, output.fused, label, self.loss_params, self.class_weight
+        filled = self.memory_label != IGNORED_LABEL
+        memory = Memory(self.memory_z[filled], self.memory_label[filled]) if len(filled) else None
+        losses = training_losses(
+            output.logits, output.z, output.fused, label, self.loss_params, self.class_weight, memory
         )
+        if self.training and len(filled):
+            sample = label != IGNORED_LABEL
+            kept = slice(-len(filled), None)  # the newest
+            self.memory_z = torch.cat([self.memory_z, output.z[sample].detach()])[kept]
+            self.memory_label = torch.cat([self.memory_label, label[sample]])[kept]
+        return losses
 
     def context_vectors(self, batch: Batch) -> dict[str, Tensor]:
         """C^m, [n, hidden_size] per modality, as fusion gets them."""

@@ -114,6 +114,7 @@ class Trainer:
         device = self.dialogues.label.device
         return {
             "network": self.network.state_dict(),
+            "buffers": dict(self.network.named_buffers()),  # also those that are no part of the weights
             "optimiser": self.optimiser.state(),
             "shuffle": self.shuffle.get_state(),
             "dev_losses": list(self.dev_losses),
@@ -124,6 +125,8 @@ class Trainer:
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to where ``state`` was taken; its tensors are on the CPU."""
         self.network.load_state_dict(state["network"])
+        for name, buffer in self.network.named_buffers():
+            buffer.copy_(state["buffers"][name])
         self.optimiser.restore(state["optimiser"])
         self.shuffle.set_state(state["shuffle"])
         self.dev_losses = list(state["dev_losses"])

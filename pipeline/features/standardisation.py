@@ -1,8 +1,8 @@
-"""Features in standard deviations from their mean, by the observed utterances of the training split."""
+"""Features as networks get them: in standard deviations from their mean in training, or as they are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,34 +20,38 @@ ROWS_AT_ONCE = 1024
 
 @dataclass(frozen=True)
 class Standardisation:
-    """Mean and scale of each feature over the observed training utterances; float64 [D] each."""
+    """By modality, mean and scale of each feature over the observed training utterances; float64 [D] each."""
 
     mean: dict[str, np.ndarray]
     scale: dict[str, np.ndarray]
     """1 / standard deviation; 0 for a feature that is constant in training, which so becomes 0."""
+    limit: dict[str, float]
+    """Where scaled features are cut off; infinite for a modality that is left as it is (mean 0, scale 1)."""
 
     def apply(self, modality: str, features: np.ndarray, observed: np.ndarray) -> np.ndarray:
         """float32 [N, D] of features [N, D]: standardised, and 0 where not observed."""
         standardised = np.zeros(features.shape, np.float32)
         for start in range(0, len(features), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
-            z = standardise(features[rows], self.mean[modality], self.scale[modality])
+            z = standardise(features[rows], self.mean[modality], self.scale[modality], self.limit[modality])
             standardised[rows] = np.where(observed[rows, None], z, 0)
         return standardised
 
 
-def standardise(rows: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """float64 [N, D]: rows float32 [N, D] in standard deviations from the mean, within CLIP_STD."""
-    return ((rows.astype(np.float64) - mean) * scale).clip(-CLIP_STD, CLIP_STD)
+def standardise(rows: np.ndarray, mean: np.ndarray, scale: np.ndarray, limit: float = CLIP_STD) -> np.ndarray:
+    """float64 [N, D]: rows float32 [N, D] in standard deviations from the mean, cut off at ``limit``."""
+    return ((rows.astype(np.float64) - mean) * scale).clip(-limit, limit)
 
 
-def fit_standardisation(features: Features, modalities: Sequence[str]) -> Standardisation:
-    """Statistics of the observed utterances of the training split.
+def fit_standardisation(
+    features: Features, modalities: Sequence[str], unscaled: Collection[str] = ()
+) -> Standardisation:
+    """Statistics of the observed utterances of the training split; ``unscaled`` modalities stay as they are.
 
     Computed in two passes in float64, because openSMILE's functionals reach 1e13.  UserError if a
     modality was observed in no training utterance.
     """
-    statistics = Standardisation({}, {})
+    statistics = Standardisation({}, {}, {})
     for name in modalities:
         rows = training_rows(features, name)
         if not len(rows):
@@ -55,6 +59,11 @@ def fit_standardisation(features: Features, modalities: Sequence[str]) -> Standa
                 f"{features.corpus}: no training utterance has {name} features; quarantine.csv says why; "
                 f"mend it, or leave {name} out of the model's modalities"
             )
+        if name in unscaled:
+            width = rows.shape[1]
+            statistics.mean[name], statistics.scale[name] = np.zeros(width), np.ones(width)
+            statistics.limit[name] = np.inf
+            continue
         mean = rows.mean(axis=0, dtype=np.float64)
         squares, largest = np.zeros_like(mean), np.zeros_like(mean)
         for start in range(0, len(rows), ROWS_AT_ONCE):
@@ -64,7 +73,7 @@ def fit_standardisation(features: Features, modalities: Sequence[str]) -> Standa
         std = np.sqrt(squares / len(rows))
         # A spread below the resolution of float32 is rounding, not information.
         varies = std > np.finfo(np.float32).eps * largest
-        statistics.mean[name] = mean
+        statistics.mean[name], statistics.limit[name] = mean, CLIP_STD
         statistics.scale[name] = np.divide(1.0, std, out=np.zeros_like(std), where=varies)
     return statistics
 

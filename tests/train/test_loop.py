@@ -140,6 +140,24 @@ def test_the_best_test_epoch_is_noted_and_changes_nothing(make_features, small_p
     assert train_seed(dialogues_of(without_labels(features, "test"), params), params, 0).test_best is None
 
 
+def test_the_memory_holds_the_newest_samples_of_the_steps_before(make_features, small_params):
+    network = small_params.network.model_dump() | {"loss": {"memory_utterances": 10}}
+    params = changed(small_params, batch_dialogues=2, **network)
+    dialogues = dialogues_of(make_features(), params)
+    with deterministic(0, dialogues.label.device):
+        trainer = Trainer(dialogues, params, 0)
+        batches = [*dialogues.batches(dialogues.spans["train"], 2)]
+        for batch in batches:
+            trainer.step(batch)
+        trainer.score(dialogues.spans["dev"], "dev")  # leaves it alone
+    labels = torch.cat([batch.label for batch in batches])
+    assert trainer.network.memory_label.tolist() == labels[-10:].tolist()
+    assert "memory_z" not in trainer.weights()
+    resumed = Trainer(dialogues, params, 1)
+    resumed.restore(trainer.state())
+    assert torch.equal(resumed.network.memory_z, trainer.network.memory_z)
+
+
 def test_refit_trains_anew_on_train_and_dev_for_the_chosen_number_of_epochs(make_features, small_params):
     params = changed(small_params, epochs=4, learning_rate=1e-2, dropout=0.1, decay_every_epochs=2)
     features = make_features(noise=2.0)

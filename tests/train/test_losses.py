@@ -10,6 +10,7 @@ import torch
 
 from train.data import IGNORED_LABEL
 from train.losses import (
+    Memory,
     authors_soft_hgr_loss,
     batch_weight,
     soft_hgr_loss,
@@ -182,3 +183,24 @@ def test_normalised_z_makes_swfc_blind_to_length():
     params = LossParams(normalise_z=True)
     short, long = (training_losses(logits, k * z, {"text": fused}, label, params)["swfc"] for k in (0.1, 10))
     torch.testing.assert_close(short, long)
+
+
+def test_samples_in_memory_are_rivals_and_positives_but_no_anchors(samples):
+    z, label = samples
+    new, old = slice(0, 6), slice(6, None)
+    weight = torch.linspace(0.5, 1, 17, dtype=torch.float64)
+    # Without a weight a sample is no anchor, and all else is the same.
+    expected = swfc_loss(z, label, torch.where(torch.arange(17) < 6, weight, 0), TAU, GAMMA)
+    found = swfc_loss(z[new], label[new], weight[new], TAU, GAMMA, Memory(z[old], label[old]))
+    torch.testing.assert_close(found, expected)
+    one = swfc_loss(z[:1], label[:1], weight[:1], TAU, GAMMA, Memory(z[old], label[old]))
+    assert one > 0  # a batch of one has positives, too
+
+
+def test_normalised_z_is_normalised_in_memory_too(samples):
+    z, label = samples
+    fused, logits = {"text": z}, torch.randn(17, 4, dtype=torch.float64)
+    params = LossParams(normalise_z=True)
+    memory = [Memory(k * z[:4], label[:4]) for k in (1, 50)]
+    first, second = (training_losses(logits, z, fused, label, params, memory=m)["swfc"] for m in memory)
+    torch.testing.assert_close(first, second)

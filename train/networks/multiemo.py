@@ -60,6 +60,9 @@ class LossParams(Section):
     class_weights: Literal["batch", "training"] = "batch"
     """Eq. 19's (N / n_y)^alpha: by the counts of each batch, as printed, or by those of the training split
     and scaled to the sum 1 over classes, as in the authors' code."""
+    memory_utterances: Annotated[int, Field(ge=0)] = 0
+    """How many utterances of the steps before stand beside a batch in Eq. 18, so that a small batch has
+    positives of every class; their z is that of their own step, and no gradient goes to it.  The oldest leave."""
     soft_hgr: Literal["paper", "authors"] = "paper"
     """Eq. 20, or the form in the authors' code (train.losses)."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -127,7 +130,7 @@ _AUTHORS = {
     "adam_betas": (0.9, 0.999),
     "l2": 5e-6,
     "schedule": "plateau",
-    "scaling": "none",
+    "unscaled": ("text", "audio", "visual"),
     "network": {
         "dropout": 0.0,
         "attention_bias": True,
