@@ -1,0 +1,146 @@
+"""What each difference between the paper's text and its authors' code is worth, on real utterances.
+
+    python -m benchmarks.recipes MELD VIEWS [--seeds 5] [--rows "z as it is,paper"] [--runs runs.jsonl]
+
+MELD holds MELD's *_sent_emo.csv, VIEWS is an .npz of ``id`` [N] and of features [N, D] of each modality.
+Each row is a recipe with one thing changed; the epoch is chosen on validation, and the test split is only
+looked at.  Runs are kept in the file of --runs, by whose lines a benchmark that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+
+from benchmarks.measure import machine
+from benchmarks.precision import f1_of_run
+from benchmarks.training import LABELS, as_features, utterances_of_meld
+from pipeline.features.file import Features
+from pipeline.params import MODALITIES, ModelParams
+from train.data import Dialogues, fit_standardisation
+from train.loop import train_seed
+from train.networks import merge, with_recipe
+
+
+def network(**changes: Any) -> dict[str, Any]:
+    return {"network": {"kind": "multiemo", **changes}}
+
+
+def loss(**changes: Any) -> dict[str, Any]:
+    return network(loss=changes)
+
+
+AUTHORS = {"recipe": "authors-meld"}
+# The differences in the order of docs/results.md; each is taken back to the paper's text by itself.
+ROWS: dict[str, dict[str, Any]] = {
+    "authors-meld": {},
+    "6 layers": network(layers=6),
+    "weights 0.4, 0.3, 0.3": loss(swfc_weight=0.4, soft_hgr_weight=0.3),
+    "tau 0.8, alpha 0.8": loss(temperature=0.8, sample_weight_exponent=0.8),
+    "dropout 0.1": network(dropout=0.1),
+    "betas 0.9, 0.99; step; l2 1e-5": {"adam_betas": [0.9, 0.99], "schedule": "step", "l2": 1e-5},
+    "z as it is": loss(normalise_z=False),
+    "class weights of the batch": loss(class_weights="batch"),
+    "Soft-HGR as printed": loss(soft_hgr="paper"),
+    "DialogueRNN in both directions": network(dialogue_rnn={"directions": "both"}),
+    "general attention": network(dialogue_rnn={"attention": "general"}),
+    "no ReLU after it": network(dialogue_rnn={"output": "states"}),
+    "MLP of width 256": network(mlp_size=256),
+    "attention without bias": network(attention_bias=False),
+    "standardised": {"unscaled": []},
+    "refit on train and dev": {"refit": True},
+    "no SWFC, no Soft-HGR": loss(swfc_weight=0.0, soft_hgr_weight=0.0),
+    "paper": {"recipe": "paper", "epochs": 15},
+    "default": {"recipe": None},
+}
+
+
+def main(meld: Path, views: Path, seeds: int, rows: list[str], kept: Path) -> None:
+    features = features_of_views(meld, views)
+    runs = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    done = {(run["row"], run["seed"]) for run in runs}
+    jobs = [(row, seed) for row in rows for seed in range(seeds) if (row, seed) not in done]
+    print(f"{len(jobs)} runs to do, {len(done)} done; {machine()}", flush=True)
+    parallel = Parallel(n_jobs=-1, return_as="generator_unordered")
+    for run in parallel(delayed(run_seed)(features, row, seed) for row, seed in jobs):
+        runs.append(run)
+        with kept.open("a") as file:
+            file.write(json.dumps(run) + "\n")
+        print(f"{run['row']}, seed {run['seed']}: dev {run['dev']:.2f}, test {run['test']:.2f}", flush=True)
+    print_table(rows, [run for run in runs if run["seed"] < seeds])
+
+
+def run_seed(features: Features, row: str, seed: int) -> dict[str, Any]:
+    """Weighted F1 in percent on dev and test, and the epoch, of one training."""
+    torch.set_num_threads(1)
+    entry = ModelParams.model_validate({"features": "views", **merge(AUTHORS, ROWS[row])})
+    params = with_recipe(entry, "row")
+    names = params.modalities or MODALITIES
+    dialogues = Dialogues.from_features(features, fit_standardisation(features, names, params.unscaled))
+    run = train_seed(dialogues, params, seed)
+    best_on_test = run.test_best.weighted_f1 if run.test_best else float("nan")
+    return {
+        "row": row,
+        "seed": seed,
+        "dev": 100 * run.selected.dev_weighted_f1,
+        "test": 100 * f1_of_run(dialogues, params, run),
+        "epoch": run.selected.epoch,
+        "best on test": 100 * best_on_test,
+    }
+
+
+def print_table(rows: list[str], runs: list[dict[str, Any]]) -> None:
+    """A line per row: mean and standard deviation over seeds, and the difference from the first row."""
+    by_row = {row: {run["seed"]: run for run in runs if run["row"] == row} for row in rows}
+    print("\n| | dev | test | test, difference | epochs |\n|---|---|---|---|---|")
+    for row, found in by_row.items():
+        dev, test = ([run[split] for run in found.values()] for split in ("dev", "test"))
+        epochs = ", ".join(str(run["epoch"]) for run in found.values())
+        print(f"| {row} | {spread(dev)} | {spread(test)} | {difference(found, by_row[rows[0]])} | {epochs} |")
+
+
+def spread(values: list[float]) -> str:
+    """Mean and sample standard deviation."""
+    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
+
+
+def difference(found: Mapping[int, dict[str, Any]], base: Mapping[int, dict[str, Any]]) -> str:
+    """Mean over seeds that both have of the difference on test, and its standard error."""
+    both = [found[seed]["test"] - base[seed]["test"] for seed in found if seed in base]
+    if found is base or len(both) < 2:
+        return ""
+    return f"{np.mean(both):+.1f} ± {np.std(both, ddof=1) / len(both) ** 0.5:.1f}"
+
+
+def features_of_views(meld: Path, views: Path) -> Features:
+    """MELD's utterances with the features of an .npz, in the places of the modalities that it names."""
+    utterances = utterances_of_meld(meld)
+    with np.load(views) as arrays:
+        place = {id: number for number, id in enumerate(arrays["id"])}
+        rows = [place[utterance.id] for utterance in utterances]
+        tables = {name: arrays[name][rows].astype(np.float32) for name in MODALITIES if name in arrays}
+    return as_features(
+        split=np.array([utterance.split for utterance in utterances]),
+        dialogue=np.array([utterance.dialogue for utterance in utterances]),
+        speaker=np.array([utterance.speaker for utterance in utterances]),
+        label=np.array([LABELS.index(utterance.label) for utterance in utterances]),
+        tables=tables,
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("meld", type=Path)
+    parser.add_argument("views", type=Path)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--rows", default=",".join(ROWS))
+    parser.add_argument("--runs", type=Path, default=Path("data/recipes.jsonl"))
+    given = parser.parse_args()
+    main(given.meld, given.views, given.seeds, given.rows.split(","), given.runs)
