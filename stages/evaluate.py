@@ -28,7 +28,11 @@ from pipeline.report.results import (
     SplitScores,
     write_results,
 )
-from pipeline.runtime import device
+from pipeline.runtime import device, store_root
+from pipeline.store.code import result_digest
+from pipeline.store.items import ItemStore
+from pipeline.store.keys import library_versions, work_key
+from train.baseline import baselines
 from train.data import Dialogues
 from train.loop import Predictions, predict
 from train.metrics import bootstrap_interval, compute_metrics
@@ -51,7 +55,7 @@ def main(model: str) -> None:
         )
     predictions = predict_splits(trained, features)
     curves = read_curves(folder / "plots" / "curves.csv")
-    results = collect(trained, features, predictions, model, curves)
+    results = collect(trained, features, predictions, model, curves, score_baselines(trained, features))
     write_results(Path("data", "models", RESULTS, f"{model}.json"), results)
     text = json.dumps(headline(results), indent=2, ensure_ascii=False) + "\n"
     (folder / "metrics.json").write_text(text, encoding="utf-8")
@@ -79,6 +83,7 @@ def main(model: str) -> None:
         print(
             f"test_best_epoch: weighted F1 {best} on test, were the epoch chosen on test (the authors' rule)"
         )
+    print(compare_with_simplest(results))
     if results.untrained:
         encoders = "; ".join(f"{name}: {results.encoders[name]}" for name in results.untrained)
         print(f"These figures say nothing about the method: {encoders}")
@@ -98,12 +103,33 @@ def predict_splits(model: TrainedModel, features: Features) -> dict[str, dict[in
     return predictions
 
 
+def score_baselines(model: TrainedModel, features: Features) -> dict[str, dict[str, float]]:
+    """Weighted F1 in percent of the simplest method on what the networks get; kept in the item store."""
+    key = work_key(
+        "baseline",
+        code=result_digest("train.baseline"),
+        versions=library_versions("numpy", "scikit-learn"),
+        features=features.digest,
+        modalities=list(model.card.dims),
+        unscaled=model.card.params.unscaled,
+    )
+    store = ItemStore(store_root(), "baseline")
+    item = store.get(key)
+    if item is None:
+        found = baselines(Dialogues.from_features(features, model.standardisation))
+        item = {"scores": np.array([json.dumps(found)])}
+        store.put(key, item)
+    scores: dict[str, dict[str, float]] = json.loads(str(item["scores"][0]))
+    return {name: {split: _percent(f1) for split, f1 in each.items()} for name, each in scores.items()}
+
+
 def collect(
     model: TrainedModel,
     features: Features,
     predictions: dict[str, dict[int, Predictions]],
     name: str,
     curves: Curves,
+    logistic_regression: dict[str, dict[str, float]],
 ) -> Results:
     """All figures of all seeds."""
     card = model.card
@@ -130,6 +156,7 @@ def collect(
             for seed, selected in card.selected.items()
             if selected.best_test_epoch is not None and selected.best_test_weighted_f1 is not None
         },
+        logistic_regression=logistic_regression,
         dev=None if card.params.refit else score(features, predictions["dev"]),
         test=score(features, predictions["test"]),
     )
@@ -190,6 +217,8 @@ def headline(results: Results) -> dict[str, Any]:
             shown[split] |= {"f1": scores.f1}
             if scores.ensemble_weighted_f1 is not None:
                 shown["ensemble"] = {"weighted_f1": scores.ensemble_weighted_f1}
+    split = "test" if results.test else "dev"
+    shown["logistic_regression"] = {"weighted_f1": results.simplest[split]}
     if results.params.refit:  # before the network was trained on dev, too
         shown["dev"] = {"weighted_f1": results.selected_weighted_f1}
     if results.test_best_epoch:
@@ -240,6 +269,19 @@ def draw(folder: Path, results: Results) -> None:
     scores: SplitScores | None = getattr(results, split)
     assert scores is not None, "a model is only trained where dev is labelled"
     save_png(draw_confusion(scores.confusion, results.label_names, split), folder / "confusion.png")
+
+
+def compare_with_simplest(results: Results) -> str:
+    """What logistic regression on each utterance alone reaches, and whether the networks are any better."""
+    split = "test" if results.test else "dev"
+    *alone, together = ((name, scores[split]) for name, scores in results.logistic_regression.items())
+    parts = ", ".join(f"{name} {f1:.2f}" for name, f1 in alone)
+    line = f"logistic regression on each utterance alone: weighted F1 {together[1]:.2f} on {split}"
+    line += f" ({parts})" if parts else ""
+    scores = results.test or results.dev
+    if scores is not None and scores.weighted_f1 < max(f1 for _, f1 in [*alone, together]):
+        line += "\nthe network is no better than that; docs/troubleshooting.md says what to try"
+    return line
 
 
 def refitted(results: Results) -> str:

@@ -88,6 +88,9 @@ class Results(Section):
     """Mean over seeds on validation at that epoch."""
     test_best_epoch: dict[int, BestTestEpoch]
     """By seed; empty where the test split has no labels.  Nothing else is computed at that epoch."""
+    logistic_regression: dict[str, dict[str, float]]
+    """Weighted F1 by split of the simplest method on the same features, by the modalities that it sees: each
+    alone, and last all that the model sees."""
     dev: SplitScores | None
     """None where the split has no labelled utterance, or was trained on in the end (``refit``)."""
     test: SplitScores | None
@@ -98,6 +101,11 @@ class Results(Section):
         """Mean over seeds."""
         scores = [best.weighted_f1 for best in self.test_best_epoch.values()]
         return round(fmean(scores), 2) if scores else None
+
+    @property
+    def simplest(self) -> dict[str, float]:
+        """Weighted F1 by split of logistic regression on all that the model sees."""
+        return list(self.logistic_regression.values())[-1]
 
     @property
     def untrained(self) -> tuple[str, ...]:

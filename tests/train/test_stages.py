@@ -103,7 +103,7 @@ def test_train_then_evaluate_writes_every_output(project, capsys):
         assert row["prediction"] == max(probability, key=probability.__getitem__)
 
     metrics = json.loads((project.model / "metrics.json").read_text())
-    assert list(metrics) == ["untrained", "test", "ensemble", "dev", "test_best_epoch"]
+    assert list(metrics) == ["untrained", "test", "ensemble", "dev", "logistic_regression", "test_best_epoch"]
     assert metrics["untrained"] == "visual"
     test = [row for row in table if row["split"] == "test"]
     correct = sum(row["label"] == row["prediction"] for row in test)  # both seeds have as many rows
@@ -208,7 +208,11 @@ def test_a_test_split_without_labels_is_predicted_and_not_scored(project, withou
     write_features(project.features, without_labels(read_features(project.features), "test"))
     stages.train.main("small")
     stages.evaluate.main("small")
-    assert list(json.loads((project.model / "metrics.json").read_text())) == ["untrained", "dev"]
+    assert list(json.loads((project.model / "metrics.json").read_text())) == [
+        "untrained",
+        "dev",
+        "logistic_regression",
+    ]
     assert "test: no labelled utterance, so no metrics" in capsys.readouterr().out
     test = [row for row in read_csv(project.model / "predictions.csv") if row["split"] == "test"]
     assert {row["label"] for row in test} == {""}
@@ -359,7 +363,7 @@ def test_a_modality_that_the_file_lacks_is_named(project):
 
 
 def test_the_last_good_model_is_kept_when_a_loss_is_not_finite(project, monkeypatch):
-    def poisoned(dialogues, params, seed, on_epoch, checkpoint, on_resume):
+    def poisoned(dialogues, params, seed, on_epoch, checkpoint, on_resume, on_refit):
         def then_poison(epoch):
             on_epoch(epoch)
             dialogues.features["text"].fill_(np.inf)

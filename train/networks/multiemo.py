@@ -62,7 +62,7 @@ class LossParams(Section):
     and scaled to the sum 1 over classes, as in the authors' code."""
     memory_utterances: Annotated[int, Field(ge=0)] = 0
     """How many utterances of the steps before stand beside a batch in Eq. 18, so that a small batch has
-    positives of every class; their z is that of their own step, and no gradient goes to it.  The oldest leave."""
+    positives of every class; their z is that of their own step, without a gradient, and the oldest leave."""
     soft_hgr: Literal["paper", "authors"] = "paper"
     """Eq. 20, or the form in the authors' code (train.losses)."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
