@@ -44,6 +44,15 @@ class Batch:
     packing: Packing
 
 
+def drop_modalities(batch: Batch, share: float) -> Batch:
+    """The batch as if ``share`` of what was observed, by utterance and modality, had not been."""
+    observed, features = {}, {}
+    for name, seen in batch.observed.items():
+        observed[name] = seen & (torch.rand(seen.shape, device=seen.device) >= share)
+        features[name] = batch.features[name] * observed[name].unsqueeze(1)
+    return replace(batch, observed=observed, features=features)
+
+
 @dataclass(frozen=True)
 class Dialogues:
     """All utterances of a feature file, standardised, on one device, and where its dialogues lie."""

@@ -63,7 +63,8 @@ def with_recipe(model: ModelParams, key: str) -> ModelParams:
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise UserError(f"{PARAMS_FILE}: {key}.recipe: {name!r} is none of {', '.join(recipes)}{hint}")
     given = model.model_dump(mode="json", exclude_unset=True)
-    return ModelParams.model_validate(merge(recipes[name], given | {"recipe": name}))
+    named = {"recipe": name, "network": {"kind": model.network.kind}}
+    return ModelParams.model_validate(merge(merge(recipes[name], given), named))
 
 
 def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
