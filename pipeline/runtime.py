@@ -16,7 +16,9 @@ MULTIEMO_FINETUNE_PROCESSES   processes that fine-tune the text encoder together
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -105,6 +107,16 @@ def decode_threads() -> int:
     if device() == "cpu":
         return 0
     return max(1, min(MOST_DECODE_THREADS, _cores() // model_workers()))
+
+
+def print_whatever_comes() -> None:
+    """Have characters that the output's encoding lacks printed as escapes, as Python does for errors alone.
+
+    A batch job's output is often ASCII, and labels, names and paths may hold anything.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def keep_onednn_caches_small() -> None:
