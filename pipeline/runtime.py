@@ -159,7 +159,7 @@ def store_root() -> Path:
     """Folder of the item store, shared by every experiment of a project."""
     folder = os.environ.get("MULTIEMO_STORE")
     # Absolute: a cluster's workers start elsewhere.
-    return Path(folder).expanduser().absolute() if folder else _project_root() / ".multiemo" / "store"
+    return Path(folder).expanduser().absolute() if folder else project_root() / ".multiemo" / "store"
 
 
 def _cores() -> int:
@@ -169,10 +169,10 @@ def _cores() -> int:
 
 def checkpoint_root() -> Path:
     """Folder of what is unfinished; the project's own, as no two clones can go on with one training."""
-    return _project_root() / ".multiemo" / "checkpoints"
+    return project_root() / ".multiemo" / "checkpoints"
 
 
-def _project_root() -> Path:
+def project_root() -> Path:
     """The project's folder; for a queued experiment, which DVC runs below .dvc/tmp, the one above."""
     here = Path.cwd().resolve()
     for folder in here.parents:
