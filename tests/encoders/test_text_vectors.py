@@ -131,5 +131,5 @@ def test_an_encoder_with_weights_that_are_not_numbers_is_an_error(encoder: Path,
     tensors = load_file(encoder / "model.safetensors")
     tensors["roberta.embeddings.LayerNorm.bias"][0] = torch.nan
     save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(UserError, match=r"text encoder: .* not finite"):
+    with pytest.raises(UserError, match=r"^train_dia0_utt0: the text encoder .* not finite; are"):
         embed_dialogue(dialogue(), tmp_path, WINDOW, "first")
