@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -110,7 +111,7 @@ def test_a_package_says_what_lives_there(path: Path) -> None:
 
 def with_examples() -> list[str]:
     paths = [path for package in PACKAGES for path in (PROJECT / package).rglob("*.py")]
-    return [name_of(path) for path in sorted(paths) if "\n    >>> " in path.read_text(encoding="utf-8")]
+    return [name_of(path) for path in sorted(paths) if re.search(r"^\s*>>> ", path.read_text("utf-8"), re.M)]
 
 
 @pytest.mark.parametrize("module", with_examples())
