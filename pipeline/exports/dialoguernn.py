@@ -1,4 +1,4 @@
-"""DialogueRNN and its kin: ``MELD_features_raw.pkl``, or for IEMOCAP the same under two names.
+"""DialogueRNN and its kin: ``MELD_features_raw.pkl``, or for IEMOCAP ``IEMOCAP_features[_raw].pkl``.
 
 DialogueRNN, bc-LSTM and TL-ERC open ``IEMOCAP_features_raw.pkl``; DialogueGCN and COGMEN
 ``IEMOCAP_features.pkl``.  On MELD they read text and sound only.
