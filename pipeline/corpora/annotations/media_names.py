@@ -62,9 +62,7 @@ class MediaNames:
         if name in found:
             return name
         if len(found) > 1:
-            raise UserError(
-                f"media {name!r} may be either of {found[0]!a} and {found[1]!a}: name one as it is"
-            )
+            raise UserError(f"media {name!r} may be either of {found[0]!a} and {found[1]!a}: rename one")
         return found[0]
 
 
