@@ -16,7 +16,7 @@ from typing import Literal
 from pipeline.corpora.annotations.cells import (
     check_gaps,
     describe_mended,
-    is_number,
+    number,
     one_line,
     plain,
     seconds,
@@ -44,8 +44,8 @@ OPTIONAL_COLUMNS = ("start_s", "end_s", "crop")
 FILE_NAMES = ("annotations.csv", "annotations.tsv", "annotations.jsonl")
 OTHER_NAMES_OF_SPLITS = {"val": "dev", "valid": "dev", "validation": "dev"}
 
+_PANDAS_NUMBER = re.compile(r"^(\d+)[.,]0$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_PANDAS_NUMBER = re.compile(r"(\d+)\.0*")
 
 
 class Params(FormatParams):
@@ -88,8 +88,7 @@ def read(root: Path, params: Params) -> Corpus:
     parties: dict[frozenset[str], str] = {}
     for row in _read_rows(path, mistakes):
         cells = {column: one_line(cell) for column, cell in row.cells.items()}
-        if number := _PANDAS_NUMBER.fullmatch(cells["utterance"]):
-            cells["utterance"] = number[1]
+        cells["utterance"] = _PANDAS_NUMBER.sub(r"\1", cells["utterance"])
         id = f"{cells['dialogue']}_{cells['utterance']}"
         with mistakes.at(f"{path}, line {row.line}, utterance {id!r}"):
             names = dict.fromkeys(cells["speaker"].split(LIST_SEPARATOR))
@@ -146,7 +145,7 @@ def _parse(cells: dict[str, str], id: str) -> Annotation:
     if cells["speaker"].startswith(("['", '["')):
         raise UserError(f"speaker {cells['speaker']!r} is a list as Python prints it: write Ann & Bob")
     label = cells["label"]
-    if is_number(label) and float(label) % 1:
+    if (number(label) or 0) % 1:
         raise UserError(f"label {label!r} is a measure: write the class that it stands for, such as negative")
     start_s, end_s = _parse_span(cells.get("start_s", ""), cells.get("end_s", ""))
     return Annotation(

@@ -80,7 +80,7 @@ def test_utterances_stand_by_number_where_all_have_one_and_else_by_row(tmp_path:
 
 def test_numbers_of_any_length_give_the_order_also_as_pandas_writes_them(tmp_path: Path) -> None:
     rows = [f"a,170000000{number}000,,x,,train,,,," for number in (8, 0, 12, 4)]
-    rows += [f"b,{number}.0,,x,,train,,,," for number in (10, 2, 1)]
+    rows += [f"b,{number}.0,,x,,train,,,," for number in (10, 2)] + ['b,"1,0",,x,,train,,,,']
     found = read(write(tmp_path, rows), Params())
     assert ids(found.annotations) == [
         "a_1700000000000", "a_1700000004000", "a_1700000008000", "a_17000000012000", "b_1", "b_2", "b_10",
@@ -128,8 +128,8 @@ def test_words_that_look_alike_are_one_and_it_is_said(tmp_path: Path) -> None:
     # Joiners within emoji and Persian words are part of them.
     assert [row.text for row in utterances[1:3]] == ["fröhlich !", "❤\ufe0f\u200d🔥 می\u200cخواهم"]
     assert found.remarks == [
-        "10 cells hold decomposed letters, invisible characters or no-break spaces, and were read as NFC"
-        " without them (dialogue 2, label 2, speaker 3, split 1, text 2)"
+        "10 cells, or the files that they name, hold decomposed letters, invisible characters or no-break"
+        " spaces, and were read as NFC without them (dialogue 2, label 2, speaker 3, split 1, text 2)"
     ]
 
 
@@ -210,6 +210,7 @@ def test_the_classes_are_those_that_occur(tmp_path: Path) -> None:
         ("d1,,Ann,x,joy,train,a.mp4,,,", "utterance is empty"),
         ("d1,2,Ann,x,joy,eval,a.mp4,,,", "utterance 'd1_2': split 'eval' is none of train, dev, test"),
         ("d1,2,Ann,x,-1.6,train,a.mp4,,,", "label '-1.6' is a measure: write the class"),
+        ('d1,2,Ann,x,"2,5",train,a.mp4,,,', "label '2,5' is a measure: write the class"),
         ("d1,2,Ann,x,ｊｏｙ,train,a.mp4,,,", "label 'ｊｏｙ' does not agree with 'joy' on line 2"),
         (
             "d1,2,Ann,x,nan,train,a.mp4,,,",

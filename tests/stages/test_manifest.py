@@ -193,7 +193,7 @@ def test_what_a_score_may_mean_otherwise_is_told_and_kept_for_the_report(
     of_a_table(tmp_path / "raw", [*rows, "test,Zoe\u0308,feer"], "text", epochs=1)
     main("demo")
     printed = capsys.readouterr().out
-    assert "manifest: note: 1 cells hold decomposed letters" in printed
+    assert "manifest: note: 1 cells, or the files that they name, hold decomposed letters" in printed
     assert "manifest: warning: classes that train lacks, so that no network can learn them: 'feer'" in printed
     remarks = json.loads(Path("data/demo/manifest.json").read_text(encoding="utf-8"))["remarks"]
     assert [remark.split()[0] for remark in remarks] == ["classes", "1"]

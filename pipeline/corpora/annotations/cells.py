@@ -28,7 +28,7 @@ _INVISIBLE = re.compile(
 _IDLE = re.compile("(?<![^\x00-\x7f])[\u200c\u200d\ufe00-\ufe0f]|[\u200c\u200d](?![^\x00-\x7f])")
 _NO_BREAK = re.compile("[\u00a0\u2007\u202f]")
 _CLOCK = re.compile(r"(\d+):([0-5]\d):([0-5]\d(?:\.\d*)?)", re.ASCII)
-_WHOLE = re.compile(r"(\d{1,40})(?:\.0*)?", re.ASCII)
+_WHOLE = re.compile(r"(\d{1,40})(?:[.,]0)?", re.ASCII)
 
 
 def plain(cell: str) -> str:
@@ -48,16 +48,17 @@ def one_line(cell: str) -> str:
     return " ".join(plain(cell).split())
 
 
-def is_number(cell: str) -> bool:
-    """Whether a cell is a number that counts or measures something.
+def number(cell: str) -> float | None:
+    """A cell as a finite number; a comma may stand for the point.  None if it is something else.
 
-    >>> is_number("-1.6"), is_number("2.0"), is_number("joy"), is_number("inf")
-    (True, True, False, False)
+    >>> number("-1.6"), number("2,0"), number("joy"), number("inf")
+    (-1.6, 2.0, None, None)
     """
     try:
-        return math.isfinite(float(cell))
+        found = float(cell.replace(",", "."))
     except ValueError:
-        return False
+        return None
+    return found if math.isfinite(found) else None
 
 
 def spelling(label: str) -> str:
@@ -67,7 +68,7 @@ def spelling(label: str) -> str:
     (True, True)
     """
     folded = re.sub("[\ufe00-\ufe0f]", "", unicodedata.normalize("NFKC", label)).casefold()
-    return str(float(folded)) if is_number(folded) else folded
+    return folded if number(folded) is None else str(number(folded))
 
 
 def whole_number(cell: str) -> int | None:
@@ -108,6 +109,6 @@ def describe_mended(columns: Counter[str]) -> list[str]:
         return []
     listed = ", ".join(f"{column} {count}" for column, count in sorted(columns.items()))
     return [
-        f"{columns.total()} cells hold decomposed letters, invisible characters or no-break spaces, and were"
-        f" read as NFC without them ({listed})"
+        f"{columns.total()} cells, or the files that they name, hold decomposed letters, invisible characters"
+        f" or no-break spaces, and were read as NFC without them ({listed})"
     ]

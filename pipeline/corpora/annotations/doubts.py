@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from pipeline.corpora.annotations.cells import is_number
+from pipeline.corpora.annotations.cells import number
 from pipeline.corpora.annotations.corpus import SPLITS, Annotation
 
 SHOWN = 5
@@ -45,7 +45,7 @@ def _doubt_classes(counts: Mapping[str, Counter[str]]) -> list[str]:
     if scored and (unscored := learned.keys() - scored.keys()):
         shown = _some(_with_likely_name(label, learned[label], classes) for label in sorted(unscored))
         lines.append(f"classes that only train has: {shown}")
-    if numbers := [label for label in classes if is_number(label)]:
+    if numbers := [label for label in classes if number(label) is not None]:
         lines.append(
             f"labels that are numbers: {_some(numbers)}; they count as names of classes, not as measures"
         )
