@@ -93,7 +93,7 @@ def test_numbers_of_any_length_give_the_order_also_as_pandas_writes_them(tmp_pat
     [
         (
             ("2", "late", "1"),
-            r"some .* whole numbers, but not all: 1, such as d \('late'\)",
+            r"1 dialogues stand as .* whole numbers, but not all, such as d \('late'\)",
         ),
         (("u1", "u10", "u2"), "the numbers in .* names have another order.*'u10' before 'u2'"),
         (("b", "a"), ""),

@@ -27,23 +27,24 @@ def in_order(rows: Iterable[tuple[str, Annotation]]) -> tuple[list[Annotation], 
         names = [name for name, _ in named]
         if any(whole_number(name) is None for name in names):
             if what := _doubt_rows(names):
-                odd.setdefault("in the order of their rows: " + what[0], []).append(f"{dialogue} ({what[1]})")
+                why, example = what
+                odd.setdefault(f"stand as their rows do: {why}", []).append(f"{dialogue} ({example})")
         else:
             named.sort(key=lambda pair: whole_number(pair[0]) or 0)
         annotations = [annotation for _, annotation in named]
         if back := _goes_back(annotations):
-            odd.setdefault("that go back in time within a file, by start_s", []).append(back)
+            odd.setdefault("go back in time within a file, by start_s", []).append(back)
         for position, annotation in enumerate(annotations):
             utterance = dataclasses.replace(annotation.utterance, position=position)
             ordered.append(annotation._replace(utterance=utterance))
-    return ordered, [f"dialogues {what}: {len(cases)}, such as {cases[0]}" for what, cases in odd.items()]
+    return ordered, [f"{len(cases)} dialogues {what}, such as {cases[0]}" for what, cases in odd.items()]
 
 
 def _doubt_rows(names: Sequence[str]) -> tuple[str, str] | None:
     """Why rows may not be in the order of talk, and an example; None if nothing says so."""
     numbers = [whole_number(name) for name in names]
     if any(number is not None for number in numbers):
-        return "some utterances are whole numbers, but not all", repr(names[numbers.index(None)])
+        return "some of their utterances are whole numbers, but not all", repr(names[numbers.index(None)])
     tails = [re.fullmatch(r"(.*?)(\d{1,40})\D*", name) for name in names]
     for (one, first), (other, second) in pairwise(zip(names, tails, strict=True)):
         if first and second and first[1] == second[1] and int(first[2]) > int(second[2]):
