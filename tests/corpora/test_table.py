@@ -303,6 +303,7 @@ def test_a_header_that_does_not_fit_is_named(tmp_path: Path, header: str, compla
     ("content", "complaint"),
     [
         (b"", "is empty"),
+        ("\u2028\n".encode(), "line 1: column 1 has no name"),
         (HEADER.encode(), "no utterances below the header"),
         (HEADER.encode("utf-16"), "is UTF-16"),
         (f"{HEADER}\nd1,1,Jürgen,x,joy,train,,,,".encode("cp1252"), "line 2: byte 0xfc is not UTF-8"),

@@ -169,7 +169,7 @@ def _decode(line: bytes, place: str, cp1252: bool) -> str:
 
 def _delimiter(lines: Sequence[str], columns: Collection[str]) -> str:
     """What separates the most columns of the header."""
-    header = next(line for line in lines if line.strip())
+    header = next((line for line in lines if line.strip()), "")
 
     def known(delimiter: str) -> int:
         return sum(cell.strip(' "\r\n') in columns for cell in header.split(delimiter))
