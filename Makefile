@@ -7,6 +7,9 @@ IN_VENV := . .venv/bin/activate &&
 .PHONY: repro test test-fast lint bench clean
 
 repro: .venv/installed
+# A zip of the project is no git repository; a mistake in params.yaml is said better before DVC meets it.
+	@test -e .git || .venv/bin/dvc config --local core.no_scm true
+	@$(IN_VENV) python -m stages code >/dev/null
 	$(IN_VENV) dvc repro
 
 # Three files at a time: the tests that run DVC leave much of two cores idle.

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import pkgutil
 import re
 from collections.abc import Mapping, Sequence
@@ -57,6 +58,13 @@ def _without_repetition(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+def _as_dvc_reads_it(path: str) -> str:
+    if path.startswith("~"):
+        raise ValueError(f"~ is no home folder to DVC; write {os.path.expanduser(path)}")  # noqa: PTH111
+    return path
+
+
+TrackedPath = Annotated[str, Field(min_length=1), AfterValidator(_as_dvc_reads_it)]
 Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1), AfterValidator(_without_repetition)]
 ModalitySet = Annotated[
     tuple[Modality, ...], Field(strict=False, min_length=1), AfterValidator(_without_repetition)
@@ -223,7 +231,7 @@ class CorpusParams(Section):
 
     format: Annotated[Kind, BeforeValidator(_as_kind)]
     """How the raw data set is laid out; the name alone where the format has no params (docs/corpora.md)."""
-    root: Name
+    root: TrackedPath
     """Folder of the raw data set."""
     modalities: ModalitySet
     """Which modalities are extracted."""
@@ -258,9 +266,9 @@ class CorpusParams(Section):
 class JoinParams(Section):
     """A feature file made of two: data/joined/<name>.h5, for models to be trained on."""
 
-    features: Name
+    features: TrackedPath
     """Feature file whose utterances, labels and modalities are kept."""
-    other: Name
+    other: TrackedPath
     """Feature file, of the same utterances by their ids, from which some modalities are taken."""
     take: ModalitySet
     """Modalities that are taken from ``other``, in place of any that ``features`` has."""
@@ -269,7 +277,7 @@ class JoinParams(Section):
 class ModelParams(Section):
     """A network trained on a feature file, and its training [4.3]; data/models/<name>/."""
 
-    features: Name
+    features: TrackedPath
     """The feature file, whoever made it."""
     modalities: ModalitySet | None = None
     """Which modalities the network sees (Table 3); all that the file holds, if none are named."""
@@ -336,6 +344,17 @@ class Params(Section):
             raise ValueError(f"corpora.{taken[0]}: data/{taken[0]} is not a corpus's; name it otherwise")
         if RESULTS in self.models:
             raise ValueError(f"models.{RESULTS}: data/models/{RESULTS} is not a model's; name it otherwise")
+        return self
+
+    @model_validator(mode="after")
+    def _inputs_apart_from_results(self) -> Self:
+        for name, corpus in self.corpora.items():
+            results = Path("data", name)
+            if results.absolute().is_relative_to(os.path.abspath(corpus.root)):  # noqa: PTH100 - keeps links
+                raise ValueError(
+                    f"corpora.{name}.root: {corpus.root} holds {results}, where results go; name the entry"
+                    f" otherwise, or move the data set, such as to data/raw/{name}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -16,7 +16,9 @@ MULTIEMO_FINETUNE_PROCESSES   processes that fine-tune the text encoder together
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -107,6 +109,16 @@ def decode_threads() -> int:
     return max(1, min(MOST_DECODE_THREADS, _cores() // model_workers()))
 
 
+def print_whatever_comes() -> None:
+    """Have characters that the output's encoding lacks printed as escapes, as Python does for errors alone.
+
+    A batch job's output is often ASCII, and labels, names and paths may hold anything.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def keep_onednn_caches_small() -> None:
     """For training in bfloat16 on a CPU; to be called before the first product.
 
@@ -147,7 +159,7 @@ def store_root() -> Path:
     """Folder of the item store, shared by every experiment of a project."""
     folder = os.environ.get("MULTIEMO_STORE")
     # Absolute: a cluster's workers start elsewhere.
-    return Path(folder).expanduser().absolute() if folder else _project_root() / ".multiemo" / "store"
+    return Path(folder).expanduser().absolute() if folder else project_root() / ".multiemo" / "store"
 
 
 def _cores() -> int:
@@ -157,10 +169,10 @@ def _cores() -> int:
 
 def checkpoint_root() -> Path:
     """Folder of what is unfinished; the project's own, as no two clones can go on with one training."""
-    return _project_root() / ".multiemo" / "checkpoints"
+    return project_root() / ".multiemo" / "checkpoints"
 
 
-def _project_root() -> Path:
+def project_root() -> Path:
     """The project's folder; for a queued experiment, which DVC runs below .dvc/tmp, the one above."""
     here = Path.cwd().resolve()
     for folder in here.parents:

@@ -6,6 +6,9 @@ params.yaml, in whatever entry, stops a run before any work.
 
 Beside them it writes the names of all models, data/models/results/models.txt, and data/params.schema.json,
 by which an editor completes and explains params.yaml.
+
+``make repro`` runs this before DVC, too: DVC has words of its own for a file in which it does not find what
+dvc.yaml names.
 """
 
 from __future__ import annotations
@@ -18,7 +21,18 @@ from typing import Any
 
 from pipeline.encoders.kinds import ENCODERS
 from pipeline.errors import UserError
-from pipeline.params import RESULTS, ModelParams, Params, Section, kinds_in, read_kind, read_params
+from pipeline.params import (
+    PARAMS_FILE,
+    RESULTS,
+    ModelParams,
+    Params,
+    Section,
+    kinds_in,
+    read_kind,
+    read_params,
+)
+from pipeline.runtime import project_root
+from pipeline.store.atomic import write_atomically
 from pipeline.store.code import code_digest, modules_in
 from train.networks import find_network, with_recipe
 
@@ -30,19 +44,16 @@ def main() -> None:
     """Write ``data/code/`` and ``data/params.schema.json``; UserError if params.yaml has a mistake."""
     params = read_params()
     check_kinds(params)
+    check_inputs(params)
     folder = Path("data", "code")
-    folder.mkdir(parents=True, exist_ok=True)
     for stage in modules_in("stages"):
         if stage != "code":
             digest = code_digest("stages.__main__", f"stages.{stage}")
-            (folder / f"{stage}.txt").write_text(digest + "\n", encoding="utf-8")
+            write_text(folder / f"{stage}.txt", digest)
     # Among the results, on which the page of all models depends: so it forgets a model that is taken out, and
     # DVC sees the folder even where there is no model.
-    results = Path("data", "models", RESULTS)
-    results.mkdir(parents=True, exist_ok=True)
-    (results / "models.txt").write_text(f"{_names(params.models)}\n", encoding="utf-8")
-    schema = json.dumps(make_schema(), indent=1)
-    Path("data", "params.schema.json").write_text(schema + "\n", encoding="utf-8")
+    write_text(Path("data", "models", RESULTS, "models.txt"), _names(params.models))
+    write_text(Path("data", "params.schema.json"), json.dumps(make_schema(), indent=1))
     entries = f"corpora: {_names(params.corpora)}; models: {_names(params.models)}"
     print(f"code: params.yaml is sound; {entries}")
     for name, corpus in params.corpora.items():
@@ -76,6 +87,31 @@ def check_kinds(params: Params) -> None:
 def check_model(model: ModelParams, key: str) -> None:
     """UserError unless an entry's network and recipe exist and have right params."""
     find_network(with_recipe(model, key).network, f"{key}.network")
+
+
+def check_inputs(params: Params) -> None:
+    """UserError where an experiment runs in a copy of the project that lacks what the project has.
+
+    ``dvc exp run --temp`` copies what git or DVC tracks, and no other file.
+    """
+    made = {f"data/{name}/features.h5" for name in params.corpora}
+    made |= {f"data/joined/{name}.h5" for name in params.joins} | {DEMO_ROOT}
+    given = {f"corpora.{name}.root": corpus.root for name, corpus in params.corpora.items()}
+    given |= {f"models.{name}.features": model.features for name, model in params.models.items()}
+    for name, join in params.joins.items():
+        given |= {f"joins.{name}.features": join.features, f"joins.{name}.other": join.other}
+    for key, path in given.items():
+        original = project_root() / path
+        if path not in made and original.exists() and not Path(path).exists():
+            raise UserError(
+                f"{PARAMS_FILE}: {key}: {path} is not in this experiment's copy of the project, because"
+                f" git does not track it; write the absolute path, {original}"
+            )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file in place of a link into DVC's cache, for where the stage runs without DVC."""
+    write_atomically(path, f"{text}\n".encode())
 
 
 def make_schema() -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pipeline.errors import UserError
 from pipeline.features.file import UNLABELLED, Features, read_features
 from pipeline.params import RESULTS, read_params
 from pipeline.report.charts import Curves, draw_confusion, draw_curves, read_curves, save_png
+from pipeline.report.fonts import fonts_for
 from pipeline.report.results import (
     BestTestEpoch,
     BootstrapInterval,
@@ -39,6 +40,8 @@ from train.metrics import bootstrap_interval, compute_metrics
 from train.model import TrainedModel, load_model
 
 SPLITS = ("dev", "test")
+# Of the characters that cannot be drawn, so many are shown.
+SHOWN = 10
 
 
 def main(model: str) -> None:
@@ -268,7 +271,14 @@ def draw(folder: Path, results: Results) -> None:
     split = "test" if results.test else "dev"
     scores: SplitScores | None = getattr(results, split)
     assert scores is not None, "a model is only trained where dev is labelled"
-    save_png(draw_confusion(scores.confusion, results.label_names, split), folder / "confusion.png")
+    fonts = fonts_for(results.label_names)
+    if fonts.lacking:
+        print(
+            f"evaluate: no font here has {''.join(sorted(fonts.lacking)[:SHOWN])}, so confusion.png"
+            " has numbers, from 0, of such classes; install one that has them, such as Noto Sans CJK"
+        )
+    matrix = draw_confusion(scores.confusion, fonts.drawable(results.label_names), split)
+    save_png(matrix, folder / "confusion.png")
 
 
 def compare_with_simplest(results: Results) -> str:

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from pipeline import runtime
 from pipeline.corpora.annotations.corpus import Annotation, Corpus
+from pipeline.corpora.annotations.doubts import find_doubts
 from pipeline.corpora.annotations.outside import files_outside, outside_sha256
 from pipeline.errors import UserError
 from pipeline.manifest import Medium, Utterance, write_labels, write_table
 from pipeline.media.probe import Probe
 from pipeline.media.probes import ProbeCache, Probed, examine_file
-from pipeline.params import KindOf, read_kind, read_params
+from pipeline.params import CorpusParams, KindOf, read_kind, read_params
 from pipeline.report.summary import write_summary
 from pipeline.work.engine import deaths_error, run_all
 from pipeline.work.processes import WorkerDied
@@ -43,17 +44,19 @@ def main(corpus: str) -> None:
     if not root.is_dir():
         content = form.module.CONTENT
         raise UserError(f"corpora.{corpus}.root: {params.root} is not a folder; it should hold {content}")
-    annotations, notes = _read(form, params.root, corpus)
+    annotations, notes, remarks = _read(form, params.root, corpus)
+    utterances = [annotation.utterance for annotation in annotations]
+    _check_finetuning(corpus, params, utterances)
     # A corpus of text alone needs no clips, and may have none.
     probed = {} if set(params.modalities) == {"text"} else examine(root, _list_files(annotations))
     _check_outside(corpus, form, root, probed)
     media = [describe(annotation, probed) for annotation in annotations]
-    utterances = [annotation.utterance for annotation in annotations]
+    doubts = find_doubts(annotations)
     folder = Path("data", corpus)
     write_table(folder / "utterances.csv", utterances, Utterance)
     write_table(folder / "media.csv", media, Medium)
     write_labels(folder / "labels.json", form.module.label_names(row.label for row in utterances))
-    write_summary(folder, utterances, media, notes)
+    write_summary(folder, utterances, media, notes, [*doubts, *remarks])
     dialogues = len({row.dialogue for row in media})
     unusable = sum(1 for row in media if row.image_problem or row.audio_problem)
     print(
@@ -61,6 +64,10 @@ def main(corpus: str) -> None:
     )
     for note, count in notes.items():
         print(f"manifest: left out by the corpus's definition: {count} {note}")
+    for remark in remarks:
+        print(f"manifest: note: {remark}")
+    for doubt in doubts:
+        print(f"manifest: warning: {doubt}")
 
 
 def _read(form: KindOf, root: str, corpus: str) -> Corpus:
@@ -70,6 +77,18 @@ def _read(form: KindOf, root: str, corpus: str) -> Corpus:
         return read
     except UserError as error:
         raise UserError(f"corpora.{corpus}: {error}") from None
+
+
+def _check_finetuning(corpus: str, params: CorpusParams, utterances: Sequence[Utterance]) -> None:
+    """UserError for what fine-tuning lacks: it would find out after hours of other stages."""
+    if "text" not in params.modalities or not params.finetune.epochs:
+        return
+    for split in ("train", "dev"):
+        if not any(row.label for row in utterances if row.split == split):
+            raise UserError(
+                f"corpora.{corpus}: no labelled utterance in the {split} split, which fine-tuning needs; mend"
+                f" the annotations, or set corpora.{corpus}.finetune.epochs: 0 for a corpus to predict on"
+            )
 
 
 def _check_outside(corpus: str, form: KindOf, root: Path, probed: Mapping[str, Probed]) -> None:

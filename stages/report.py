@@ -22,6 +22,7 @@ from pipeline.report import facts
 from pipeline.report.charts import draw_counts, to_svg
 from pipeline.report.contact_sheet import draw_faces
 from pipeline.report.page import render_page
+from pipeline.report.summary import read_remarks
 from pipeline.store.h5 import Arrays
 from pipeline.work.stagefile import read_stage_file
 
@@ -52,6 +53,7 @@ def describe_corpus(folder: Path, params: CorpusParams, label_names: Sequence[st
     faces, source = read_stage_file(folder / "faces.h5", ids)
     found = facts.describe_faces(faces)
     return {
+        "remarks": read_remarks(folder),
         "sizes": facts.split_sizes(utterances, media),
         "classes": facts.class_shares(utterances, label_names),
         "dialogue_lengths": _histogram(

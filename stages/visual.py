@@ -62,6 +62,7 @@ def _faces_by_clip(media: Sequence[Medium], faces: Arrays) -> dict[str, ClipFace
             problem=str(faces["reason"][row]),
             frame_index=faces["frame_index"][edges[row] : edges[row + 1]],
             box_px=faces["box_px"][edges[row] : edges[row + 1]],
+            utterance=clip.id,
         )
         for row, clip in enumerate(media)
     }

@@ -114,6 +114,14 @@ MISTAKES = {
     "  demo:\n    format -> my corpus:\n    format": "corpora.my corpus: string should match pattern",
     "  demo:\n    format -> models:\n    format": "corpora.models: data/models is not a corpus's",
     "  demo:\n    features -> results:\n    features": "models.results: data/models/results is not a model's",
+    "    root: data/raw/demo -> root: data/demo": (
+        "corpora.demo.root: data/demo holds data/demo, where results go; name the entry otherwise"
+    ),
+    "    root: data/raw/demo -> root: data/raw/..": "corpora.demo.root: data/raw/.. holds data/demo",
+    "    root: data/raw/demo -> root: ~/recordings": (
+        f"corpora.demo.root: ~ is no home folder to DVC; write {Path.home()}/recordings (it is"
+    ),
+    "    features: data/demo/features.h5 -> features: ~/f.h5": "models.demo.features: ~ is no home",
     "demo: # -> demmo: #": "demmo: unknown key (did you mean 'demo'?)",
     "demo: # -> demo: [": "not valid YAML",
 }

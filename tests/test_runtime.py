@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import io
+import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from pipeline.console.__main__ import main as run_command
 from pipeline.errors import UserError
+from pipeline.features.file import write_features
 from pipeline.runtime import WORKER_INDEX, accept_failures, checkpoint_root, device, model_workers, store_root
+from stages.__main__ import main as run_stage
+from tests import small_features
 
 
 def test_a_queued_experiment_shares_the_projects_store_and_checkpoints(
@@ -55,3 +63,24 @@ def test_failures_are_accepted_where_one_says_so_with_a_one(monkeypatch: pytest.
         monkeypatch.setenv("MULTIEMO_ACCEPT_FAILURES", value)
         with pytest.raises(UserError, match=f"MULTIEMO_ACCEPT_FAILURES={value}: set it to 1, or not at all"):
             accept_failures()
+
+
+@pytest.mark.parametrize("run", [run_stage, run_command])
+def test_an_output_that_is_ascii_gets_escapes_instead_of_ending_a_run(
+    run: Callable[[list[str]], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written = []
+    for stream in ("stdout", "stderr"):
+        raw = io.BytesIO()
+        monkeypatch.setattr(sys, stream, io.TextIOWrapper(raw, encoding="ascii", write_through=True))
+        written.append(raw)
+    if run is run_stage:
+        Path("params.yaml").write_text("größe: 1\n", encoding="utf-8")
+        assert run(["code"]) == 1
+    else:
+        write_features(Path("f.h5"), replace(small_features.recordings(), corpus="größe"))
+        assert run(["inspect", "f.h5"]) == 0
+    print("悲しみ")
+    assert b"gr\\xf6\\xdfe" in b"".join(raw.getvalue() for raw in written)
+    assert written[0].getvalue().endswith(b"\\u60b2\\u3057\\u307f\n")

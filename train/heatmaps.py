@@ -12,6 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from pipeline.report.fonts import fonts_for
+
 COLOURS = "cividis"  # even in lightness, so it survives colour blindness and a black-and-white printer
 NOT_OBSERVED: Any = {"facecolor": "white", "edgecolor": "#8c959f", "hatch": "/////"}
 """Not a colour: the middle of cividis is grey."""
@@ -57,6 +59,7 @@ def draw_heatmap(
     grid = figure.add_gridspec(
         1, len(weights), left=left, right=1 - 0.95 / width, top=top, bottom=bottom, wspace=0.1
     )
+    fonts = fonts_for([title, subtitle, *(line.label() for line in lines)]).families
     scale = Normalize(0, max(float(values.max()) for values in weights.values()) or 1)
     for column, ((query, key), values) in enumerate(weights.items()):
         axes = figure.add_subplot(grid[column])
@@ -66,7 +69,8 @@ def draw_heatmap(
         axes.set_title(f"{query}\nlooks at {key}", fontsize=9)
         axes.set_xticks(range(layers), [str(layer + 1) for layer in range(layers)], fontsize=7)
         axes.set_xlabel("layer", fontsize=8)
-        axes.set_yticks(range(count), [line.label() for line in lines] if column == 0 else [], fontsize=8)
+        names = [line.label() for line in lines] if column == 0 else []
+        axes.set_yticks(range(count), names, fontsize=8, family=fonts)
         axes.tick_params(length=0)
         axes.axhline(chosen - 0.5, color="white", linewidth=1.2)
         axes.axhline(chosen + 0.5, color="white", linewidth=1.2)
@@ -79,7 +83,7 @@ def draw_heatmap(
     figure.colorbar(image, cax=bar).ax.tick_params(labelsize=7)
     bar.set_title("weight", fontsize=7)
     for text, offset, size in ((title, 0.3, 12), (subtitle, 0.55, 8)):
-        words = figure.text(0.12 / width, 1 - offset / height, text, fontsize=size, va="center")
+        words = figure.text(0.12 / width, 1 - offset / height, text, fontsize=size, family=fonts, va="center")
         words.set_parse_math(False)
     return figure
 
@@ -87,6 +91,6 @@ def draw_heatmap(
 def save_png(figure: Figure, file: IO[bytes]) -> None:
     """Write the picture; the same figure gives the same bytes."""
     with warnings.catch_warnings():
-        # Scripts that matplotlib's font lacks become boxes, which is all that there is to be done.
+        # Scripts that no font of this machine has become boxes, which is all that there is to be done.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(file, format="png", metadata={"Software": None})

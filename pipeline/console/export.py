@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     lines = "\n".join(f"  {name:<12} {line}" for name, line in exports.items())
     parser.description = (
         f"Write a feature file in the form that another codebase reads unchanged:\n{lines}\n"
-        "docs/exports.md describes each, and what of it could not be checked."
+        "docs/exports.md describes each, and what it was tried with."
     )
     parser.epilog = (
         "example:\n  multiemo export data/demo/features.h5 --to mmgcn --reduce audio=300 -o exports/demo"
@@ -57,12 +57,17 @@ def _run(arguments: argparse.Namespace) -> int:
     for name, dimension in arguments.reduce:
         features, reductions[name] = _reduce(features, name, dimension)
     exported = features if export.UNLABELLED else only_labelled(features)
-    lines = export.write(folder, exported)
-    print(f"{folder}: {len(exported)} utterances of {features.corpus} for {arguments.to}")
+    try:
+        lines = export.write(folder, exported)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or folder}: cannot be written ({error.strerror or error})"
+        ) from error
     for name, reduction in reductions.items():
         path = folder / f"reduction_{name}.npz"
         write_reduction(path, reduction)
-        print(f"  {path.name}: {reduction}")
+        lines.append(f"{path.name}: {reduction}")
+    print(f"{folder}: {len(exported)} utterances of {features.corpus} for {arguments.to}")
     for line in lines:
         print(f"  {line}")
     notes = [] if export.UNLABELLED else [*_losses(features, exported)]

@@ -6,13 +6,15 @@ across splits.  Facts on the layout and its defects are from the corpus and its 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+from pipeline.corpora.annotations.cells import check_gaps, describe_mended, plain, whole_number
 from pipeline.corpora.annotations.corpus import Annotation, Corpus
 from pipeline.corpora.annotations.labels import MELD as LABELS
-from pipeline.corpora.annotations.rows import Mistakes, Row, read_delimited, read_lines, whole_number
+from pipeline.corpora.annotations.rows import Mistakes, read_delimited, read_lines
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance
 from pipeline.params import FormatParams
@@ -38,25 +40,26 @@ def label_names(labels: Iterable[str]) -> tuple[str, ...]:
     return LABELS
 
 
-def read(root: Path, params: Params) -> Corpus:
-    """The corpus at ``root``: every annotated row is in it or counted in its notes."""
-    return Corpus(read_meld(root), notes={})
-
-
 def read_meld(root: Path) -> list[Annotation]:
-    """All annotated utterances of a MELD folder, by split, dialogue and utterance number.
+    """All annotated utterances of a MELD folder, by split, dialogue and utterance number."""
+    return read(root, Params()).annotations
+
+
+def read(root: Path, params: Params) -> Corpus:
+    """The corpus at ``root``: every annotated row is in it.
 
     The annotation files stand beside the clip folders or in ``train/``, ``dev/`` and ``test/``.
     Clips without annotation are left out; an annotated utterance without a clip is kept.
     """
     mistakes = Mistakes()
+    mended: Counter[str] = Counter()
     annotations: list[Annotation] = []
     for split, folder in _SPLIT_FOLDERS.items():
         annotation = _find_annotation(root, split)
         clips = _find_clips(_clip_folder(root, split, annotation.parent), root)
         missing = (annotation.parent / folder).relative_to(root)
         positions: dict[int, int] = {}
-        for (dialogue, number), cells in sorted(_read_rows(annotation, mistakes).items()):
+        for (dialogue, number), cells in sorted(_read_rows(annotation, mistakes, mended).items()):
             position = positions[dialogue] = positions.get(dialogue, -1) + 1
             name = f"dia{dialogue}_utt{number}"
             utterance = Utterance(
@@ -64,14 +67,14 @@ def read_meld(root: Path) -> list[Annotation]:
                 split=split,
                 dialogue=f"{split}_dia{dialogue}",
                 position=position,
-                speaker=_clean(cells["Speaker"]),
-                label=_clean(cells["Emotion"]).lower(),
-                text=_clean(cells["Utterance"]),
+                speaker=cells["Speaker"],
+                label=cells["Emotion"].lower(),
+                text=cells["Utterance"],
             )
             clip = clips.get(name, (missing / f"{name}.mp4").as_posix())
             annotations.append(Annotation(utterance, media=clip))
     mistakes.refuse()
-    return annotations
+    return Corpus(annotations, notes={}, remarks=describe_mended(mended))
 
 
 def _find_annotation(root: Path, split: str) -> Path:
@@ -105,39 +108,39 @@ def _find_clips(folder: Path, root: Path) -> dict[str, str]:
     return clips
 
 
-def _read_rows(path: Path, mistakes: Mistakes) -> dict[tuple[int, int], dict[str, str]]:
+def _read_rows(path: Path, mistakes: Mistakes, mended: Counter[str]) -> dict[tuple[int, int], dict[str, str]]:
     """(dialogue, utterance) -> its cells.  Today's files are UTF-8, older copies cp1252."""
-    rows: dict[tuple[int, int], Row] = {}
-    table = read_delimited(path, read_lines(path, cp1252=True), ",", mistakes, required=_COLUMNS)
+    rows: dict[tuple[int, int], dict[str, str]] = {}
+    lines: dict[tuple[int, int], int] = {}
+    table = read_delimited(path, read_lines(path, cp1252=True), mistakes, required=_COLUMNS)
     if not table:
         mistakes.add(str(path), "no utterances")
     for row in table:
+        cells = {column: plain(row.cells[column]).strip() for column in _COLUMNS}
         with mistakes.at(f"{path}, line {row.line}"):
-            key = _check(row.cells)
-            if (earlier := rows.setdefault(key, row)) is not row:
+            key = _check(cells)
+            if (earlier := lines.setdefault(key, row.line)) != row.line:
                 raise UserError(
                     f"dialogue {key[0]}, utterance {key[1]} is annotated more than once, also on line"
-                    f" {earlier.line}: keep one of them"
+                    f" {earlier}: keep one of them"
                 )
-    return {key: row.cells for key, row in rows.items()}
+            rows[key] = cells
+            mended.update(column for column in _COLUMNS if plain(row.cells[column]) != row.cells[column])
+    return rows
 
 
 def _check(cells: dict[str, str]) -> tuple[int, int]:
     """Dialogue and utterance number of a row."""
+    check_gaps(cells)
     dialogue, number = whole_number(cells["Dialogue_ID"]), whole_number(cells["Utterance_ID"])
     if dialogue is None or number is None:
         raise UserError(
             f"Dialogue_ID and Utterance_ID must be whole numbers,"
             f" not {cells['Dialogue_ID']!r} and {cells['Utterance_ID']!r}"
         )
-    if _clean(cells["Emotion"]).lower() not in LABELS:
+    if cells["Emotion"].lower() not in LABELS:
         raise UserError(
             f"emotion {cells['Emotion']!r} of dialogue {dialogue}, utterance {number}"
             f" is none of MELD's: {', '.join(LABELS)}"
         )
     return dialogue, number
-
-
-def _clean(cell: str) -> str:
-    """Without outer white space, and with plain spaces for the no-break spaces of older copies."""
-    return cell.replace("\N{NO-BREAK SPACE}", " ").strip()

@@ -6,21 +6,32 @@ docs/corpora.md describes its columns.  A table with a mistake is refused as a w
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
+from pipeline.corpora.annotations.cells import (
+    check_gaps,
+    describe_mended,
+    number,
+    one_line,
+    plain,
+    seconds,
+    spelling,
+)
 from pipeline.corpora.annotations.corpus import SPLITS, Annotation, Corpus
+from pipeline.corpora.annotations.media_names import MediaNames
+from pipeline.corpora.annotations.order import in_order
 from pipeline.corpora.annotations.rows import (
+    LIST_SEPARATOR,
     Mistakes,
     Row,
     read_delimited,
     read_json_lines,
     read_lines,
-    whole_number,
 )
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance
@@ -31,8 +42,9 @@ CONTENT = "annotations.csv, annotations.tsv or annotations.jsonl and the media f
 COLUMNS = ("dialogue", "utterance", "speaker", "text", "label", "split", "media")
 OPTIONAL_COLUMNS = ("start_s", "end_s", "crop")
 FILE_NAMES = ("annotations.csv", "annotations.tsv", "annotations.jsonl")
+OTHER_NAMES_OF_SPLITS = {"val": "dev", "valid": "dev", "validation": "dev"}
 
-_ALLOW = "; format: {kind: table, outside_media: true} in params.yaml allows it"
+_PANDAS_NUMBER = re.compile(r"^(\d+)[.,]0$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -53,36 +65,52 @@ def label_names(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({label for label in labels if label}))
 
 
-def read(root: Path, params: Params) -> Corpus:
-    """The corpus at ``root``: every annotated row is in it."""
-    return Corpus(read_table(root, outside_media=params.outside_media), notes={})
-
-
 def read_table(root: Path, *, outside_media: bool = False) -> list[Annotation]:
     """All utterances of a table, by split, dialogue and number (or row, where one is no number).
 
-    ``outside_media`` lets media files lie outside the root.  Raises UserError with the first mistakes,
-    one line each, by file, line and utterance.
+    ``outside_media`` lets media files lie outside the root.  Raises UserError as ``read`` does.
+    """
+    return read(root, Params(outside_media=outside_media)).annotations
+
+
+def read(root: Path, params: Params) -> Corpus:
+    """The corpus at ``root``: every annotated row is in it.
+
+    Raises UserError with the first mistakes, one line each, by file, line and utterance.
     """
     path = _find_table(root)
-    bounds = None if outside_media else root.resolve()
+    media_names = MediaNames(root, outside=params.outside_media)
     mistakes = Mistakes()
-    found: dict[str, tuple[Row, Annotation]] = {}
-    first_rows: dict[tuple[str, str], Row] = {}
+    mended: Counter[str] = Counter()
+    lines: dict[str, int] = {}
+    found: list[tuple[str, Annotation]] = []
+    agreed: dict[tuple[str, str], tuple[str, int]] = {}
+    parties: dict[frozenset[str], str] = {}
     for row in _read_rows(path, mistakes):
-        dialogue, number = row.cells["dialogue"].strip(), row.cells["utterance"].strip()
-        id = f"{dialogue}_{number}"
+        cells = {column: one_line(cell) for column, cell in row.cells.items()}
+        cells["utterance"] = _PANDAS_NUMBER.sub(r"\1", cells["utterance"])
+        id = f"{cells['dialogue']}_{cells['utterance']}"
         with mistakes.at(f"{path}, line {row.line}, utterance {id!r}"):
-            annotation = _parse(row, id, bounds)
-            if id in found:
-                raise UserError(f"also stands on line {found[id][0].line}: keep one, or number it anew")
-            _agree(first_rows, row, ("dialogue", dialogue), "split")
-            _agree(first_rows, row, ("label", annotation.utterance.label.lower()), "label")
-            found[id] = row, annotation
+            names = dict.fromkeys(cells["speaker"].split(LIST_SEPARATOR))
+            cells["speaker"] = parties.setdefault(frozenset(names), LIST_SEPARATOR.join(names))
+            annotation = _parse(cells, id)
+            media = media_names.find(given) if (given := row.cells["media"].strip()) else ""
+            if lines.setdefault(id, row.line) != row.line:
+                raise UserError(f"also stands on line {lines[id]}: keep one, or number it anew")
+            utterance = annotation.utterance
+            _agree(agreed, "split", utterance.dialogue, utterance.split, row.line)
+            _agree(agreed, "label", spelling(utterance.label), utterance.label, row.line)
+            found.append((cells["utterance"], annotation._replace(media=media)))
+            mended.update(
+                column
+                for column, cell in row.cells.items()
+                if (Path(given) != Path(media) if column == "media" else plain(cell) != cell)
+            )
     mistakes.refuse()
     if not found:
         raise UserError(f"{path}: no utterances below the header")
-    return _in_order(found.values())
+    annotations, remarks = in_order(found)
+    return Corpus(annotations, notes={}, remarks=[*describe_mended(mended), *remarks])
 
 
 def _find_table(root: Path) -> Path:
@@ -99,37 +127,51 @@ def _find_table(root: Path) -> Path:
 def _read_rows(path: Path, mistakes: Mistakes) -> list[Row]:
     lines = read_lines(path)
     if path.suffix == ".jsonl":
-        return read_json_lines(path, lines, mistakes, required=COLUMNS, optional=OPTIONAL_COLUMNS)
-    delimiter = "\t" if path.suffix == ".tsv" else ","
-    return read_delimited(path, lines, delimiter, mistakes, required=COLUMNS, optional=OPTIONAL_COLUMNS)
+        return read_json_lines(
+            path, lines, mistakes, required=COLUMNS, optional=OPTIONAL_COLUMNS, lists=["speaker"]
+        )
+    return read_delimited(path, lines, mistakes, required=COLUMNS, optional=OPTIONAL_COLUMNS)
 
 
-def _parse(row: Row, id: str, bounds: Path | None) -> Annotation:
-    """A row as an annotation at position 0; UserError with what is wrong with it."""
-    cells = {column: cell.strip() for column, cell in row.cells.items()}
+def _parse(cells: dict[str, str], id: str) -> Annotation:
+    """Clean cells as an annotation at position 0, its media left out; UserError with what is wrong."""
+    check_gaps({column: cells[column] for column in COLUMNS})
     for column in ("dialogue", "utterance"):
         if not cells[column]:
             raise UserError(f"{column} is empty")
+    for column in ("dialogue", "utterance", "speaker", "label"):
         if _CONTROL.search(cells[column]):
             raise UserError(f"{column} {cells[column]!r} holds a control character")
-    if cells["split"] not in SPLITS:
-        raise UserError(f"split {cells['split']!r} is none of {', '.join(SPLITS)}")
+    if cells["speaker"].startswith(("['", '["')):
+        raise UserError(f"speaker {cells['speaker']!r} is a list as Python prints it: write Ann & Bob")
+    label = cells["label"]
+    if (number(label) or 0) % 1:
+        raise UserError(f"label {label!r} is a measure: write the class that it stands for, such as negative")
     start_s, end_s = _parse_span(cells.get("start_s", ""), cells.get("end_s", ""))
     return Annotation(
         Utterance(
             id=id,
-            split=cells["split"],
+            split=_parse_split(cells["split"]),
             dialogue=cells["dialogue"],
             position=0,
-            speaker=_one_line(cells["speaker"]),
-            label=_one_line(cells["label"]),
-            text=_one_line(cells["text"]),
+            speaker=cells["speaker"],
+            label=label,
+            text=cells["text"],
         ),
-        media=_parse_media(cells["media"], bounds),
+        media="",
         start_s=start_s,
         end_s=end_s,
         crop=_parse_crop(cells.get("crop", "")),
     )
+
+
+def _parse_split(split: str) -> str:
+    name = split.lower()
+    name = OTHER_NAMES_OF_SPLITS.get(name, name)
+    if name not in SPLITS:
+        others = ", ".join(OTHER_NAMES_OF_SPLITS)
+        raise UserError(f"split {split!r} is none of {', '.join(SPLITS)} ({others} are dev)")
+    return name
 
 
 def _parse_span(start: str, end: str) -> tuple[float | None, float | None]:
@@ -138,9 +180,12 @@ def _parse_span(start: str, end: str) -> tuple[float | None, float | None]:
     if not start or not end:
         raise UserError("start_s and end_s must both be given, or neither for the whole file")
     try:
-        start_s, end_s = float(start), float(end)
+        start_s, end_s = seconds(start), seconds(end)
     except ValueError:
-        raise UserError(f"start_s {start!r} and end_s {end!r} must be seconds, such as 12.5") from None
+        raise UserError(
+            f"start_s {start!r} and end_s {end!r} must be seconds, such as 62.5, or clock times, such as"
+            f" 00:01:02.5"
+        ) from None
     if not (math.isfinite(start_s) and math.isfinite(end_s)):
         raise UserError(f"start_s {start!r} and end_s {end!r} must be finite")
     if start_s < 0:
@@ -150,33 +195,12 @@ def _parse_span(start: str, end: str) -> tuple[float | None, float | None]:
     return start_s, end_s
 
 
-def _parse_media(media: str, bounds: Path | None) -> str:
-    """A path relative to the root, as short as it can be written; empty for none.
-
-    ``bounds`` is the folder that it must not leave, None if it may lead anywhere.
-    """
-    if not media:
-        return ""
-    if _CONTROL.search(media) or "\\" in media:
-        raise UserError(f"media {media!r} must be a path with forward slashes, without control characters")
-    path = PurePosixPath(media)
-    if bounds and (path.is_absolute() or ".." in path.parts):
-        raise UserError(f"media {media!r} must be relative to the corpus's root, without ..{_ALLOW}")
-    if bounds:
-        try:
-            inside = (bounds / path).resolve().is_relative_to(bounds)
-        except (OSError, RuntimeError):
-            raise UserError(f"media {media!r} is a link that leads nowhere") from None
-        if not inside:
-            raise UserError(f"media {media!r} is a link that leads out of the corpus's root{_ALLOW}")
-    return path.as_posix()
-
-
 def _parse_crop(crop: str) -> str:
     if crop in ("", "left", "right"):
         return crop
+    edges = crop.replace(",", ".").split()
     try:
-        left, top, right, bottom = map(float, crop.split())
+        left, top, right, bottom = map(float, edges)
     except ValueError:
         left = right = math.nan
     if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
@@ -184,34 +208,13 @@ def _parse_crop(crop: str) -> str:
             f"crop {crop!r} must be left, right, or the left, top, right and bottom edges as"
             f" fractions of width and height, such as 0.5 0 1 1"
         )
-    return " ".join(crop.split())
+    return " ".join(edges)
 
 
-def _one_line(cell: str) -> str:
-    """White space as single spaces, as a cell with line breaks is still one utterance."""
-    return " ".join(cell.split())
-
-
-def _agree(first_rows: dict[tuple[str, str], Row], row: Row, key: tuple[str, str], column: str) -> None:
+def _agree(
+    agreed: dict[tuple[str, str], tuple[str, int]], column: str, key: str, cell: str, line: int
+) -> None:
     """UserError if the first row of the same key has another cell in this column."""
-    first = first_rows.setdefault(key, row)
-    here, there = _one_line(row.cells[column]), _one_line(first.cells[column])
-    if here != there:
-        raise UserError(f"{column} {here!r} does not agree with {there!r} on line {first.line}")
-
-
-def _in_order(found: Iterable[tuple[Row, Annotation]]) -> list[Annotation]:
-    """Annotations by split and dialogue, with their positions."""
-    dialogues: dict[tuple[int, str], list[tuple[int | None, Annotation]]] = {}
-    for row, annotation in found:
-        utterance = annotation.utterance
-        key = SPLITS.index(utterance.split), utterance.dialogue
-        dialogues.setdefault(key, []).append((whole_number(row.cells["utterance"]), annotation))
-    ordered = []
-    for _, numbered in sorted(dialogues.items()):
-        if all(number is not None for number, _ in numbered):
-            numbered.sort(key=lambda pair: pair[0] or 0)
-        for position, (_, annotation) in enumerate(numbered):
-            utterance = dataclasses.replace(annotation.utterance, position=position)
-            ordered.append(annotation._replace(utterance=utterance))
-    return ordered
+    there, first_line = agreed.setdefault((column, key), (cell, line))
+    if cell != there:
+        raise UserError(f"{column} {cell!r} does not agree with {there!r} on line {first_line}")

@@ -33,11 +33,14 @@ def describe_audio_of_dialogue(
 def describe_audio(samples: np.ndarray, encoder: AudioEncoder, silence_dbfs: float) -> np.ndarray:
     """One vector, float32 [D], of mono samples float32 [n].
 
-    Raises MediaError for sound that says nothing: silent, too short, or no numbers.
+    Raises MediaError for sound that says nothing: silent, too short, or without a finite vector.
     """
     if not np.isfinite(samples).all():  # a wav of floats can hold NaN, which encoders take for a sound
         raise MediaError("sound holds values that are no finite numbers")
     loudest = float(np.abs(samples).max(initial=0.0))
     if loudest < 10 ** (silence_dbfs / 20):
         raise MediaError("silent")
-    return encoder.embed(samples)
+    vector = encoder.embed(samples)
+    if not np.isfinite(vector).all():
+        raise MediaError("the encoder gives numbers that are not finite")
+    return vector

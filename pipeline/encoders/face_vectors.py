@@ -12,6 +12,7 @@ from PIL import Image
 
 from pipeline import runtime
 from pipeline.encoders.visual import VisualEncoder
+from pipeline.errors import UserError
 from pipeline.media.clips import read_by_file
 from pipeline.media.decoding import MediaError
 from pipeline.media.frames import frames_at
@@ -31,6 +32,8 @@ class ClipFaces:
     """int64 [F], ascending: the frame of each face."""
     box_px: np.ndarray
     """float32 [F, 4]: left, top, right, bottom; the largest face of a frame first."""
+    utterance: str = ""
+    """Its id, for errors."""
 
     def largest(self) -> ClipFaces:
         """The same clip with the largest face of each frame."""
@@ -44,7 +47,10 @@ class ClipFaces:
 def embed_dialogue(
     clips: Sequence[ClipFaces], root: Path, encoder: VisualEncoder, params: VisualParams
 ) -> Arrays:
-    """Features and reasons of all clips of a dialogue, decoding every file once."""
+    """Features and reasons of all clips of a dialogue, decoding every file once.
+
+    UserError, naming the utterance, if the encoder gives numbers that are not finite.
+    """
     if params.pooling == "largest":
         clips = [clip.largest() for clip in clips]
     features = np.zeros((len(clips), encoder.dimension), np.float32)
@@ -60,6 +66,11 @@ def embed_dialogue(
             # Batches never mix clips, so that a clip's vector does not depend on its neighbours.
             embeddings = encoder.embed(faces)
             features[place] = pool(embeddings, clips[place].frame_index, params.pooling)
+            if not np.isfinite(features[place]).all():
+                raise UserError(
+                    f"{clips[place].utterance}: the visual encoder gives numbers that are not finite;"
+                    " are its weights sound?"
+                )
     return {
         "features": features,
         "reason": np.array(reasons),

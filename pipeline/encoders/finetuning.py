@@ -276,6 +276,7 @@ class _Progress(TrainerCallback):
 
 
 if __name__ == "__main__":
+    runtime.print_whatever_comes()
     try:
         train(Path(sys.argv[1]))
     except UserError as mistake:

@@ -25,17 +25,20 @@ def prepare_torch() -> None:
 
 
 def load_pretrained(kind: Any, folder: Path, key: str, optional: Iterable[str] = (), **options: Any) -> Any:
-    """``kind.from_pretrained(folder)``, whose weights must all come from the folder.
+    """``kind.from_pretrained(folder)`` in float32, whose weights must all come from the folder.
 
-    transformers makes up what a folder lacks and only logs it.  Here a missing or misshapen weight
-    is a UserError that names the param ``key``, unless its name holds one of ``optional``.
+    transformers computes in the precision in which a folder was saved, were it half.  And it makes up what
+    a folder lacks and only logs it; here a missing or misshapen weight is a UserError that names the param
+    ``key``, unless its name holds one of ``optional``.
     """
     # Only who loads a model of transformers has to wait seconds for its import, in every worker.
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # it has one for every file it reads
     try:
-        network, report = kind.from_pretrained(folder, output_loading_info=True, **options)
+        network, report = kind.from_pretrained(
+            folder, output_loading_info=True, dtype=torch.float32, **options
+        )
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"{key}: {folder} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
     missing, misshapen = (

@@ -28,15 +28,19 @@ def embed_dialogue(
 ) -> Arrays:
     """Features, reasons, and what did not fit, of all utterances of a dialogue.
 
-    UserError if the encoder gives numbers that are not finite.
+    UserError, naming the utterance, if the encoder gives numbers that are not finite.
     """
     tokenizer, network = _load_encoder(encoder)
     windows = build_windows(dialogue, tokenizer, window)
     features = np.empty((len(windows), network.config.hidden_size), np.float32)
     for rows in _batches(windows):
         features[rows] = _embed([windows[row].token_ids for row in rows], tokenizer, network, pooling)
-    if not np.isfinite(features).all():
-        raise UserError(f"text encoder: {encoder} gives numbers that are not finite; are its weights sound?")
+    for turn, vector in zip(dialogue, features, strict=True):
+        if not np.isfinite(vector).all():
+            raise UserError(
+                f"{turn.id}: the text encoder {encoder} gives numbers that are not finite;"
+                " are its weights sound?"
+            )
     reasons = np.array(["" if turn.text.strip() else "no text" for turn in dialogue])
     return {
         "features": features * (reasons == "")[:, None].astype(np.float32),

@@ -3,11 +3,13 @@
     <s> past utterances </s></s> current utterance </s></s> future utterances </s>
 
 Every utterance is prefixed with its speaker's name, after EmoBERTa (Kim and Vossen 2021).  Special
-tokens are those of the model's own tokenizer, so that any encoder of transformers works.
+tokens are those of the model's own tokenizer, so that any encoder of transformers works; what reads like
+one in a transcript or a name is text.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -56,11 +58,9 @@ def build_windows(dialogue: Sequence[Utterance], tokenizer: Any, params: WindowP
     Where a window is too long, the farthest utterances are dropped first, evenly on both sides, and
     never the current one.
     """
-    # The space keeps a byte-level tokenizer's words the same wherever an utterance stands.
-    texts = [f" {turn_text(utterance, params.speaker_names)}" for utterance in dialogue]
-    # Not verbose: it would warn of every text that is longer than the model reads.
-    turns = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
     special = _special_tokens(tokenizer)
+    # The space keeps a byte-level tokenizer's words the same wherever an utterance stands.
+    turns = _tokenize([f" {turn_text(utterance, params.speaker_names)}" for utterance in dialogue], tokenizer)
     return [_build_window(turns, current, special, params) for current in range(len(turns))]
 
 
@@ -102,6 +102,30 @@ def _build_window(
         dropped=reach_past - past + reach_future - future,
         cut=len(centre) < len(turns[current]),
     )
+
+
+def _tokenize(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
+    """Token ids of texts in which ``</s>`` or ``<unk>`` are but words, as speech recognition writes them."""
+
+    def encode(texts: Sequence[str]) -> list[list[int]]:
+        # Not verbose: it would warn of every text that is longer than the model reads.
+        ids: list[list[int]] = tokenizer(
+            list(texts), add_special_tokens=False, split_special_tokens=True, verbose=False
+        )["input_ids"]
+        return ids
+
+    special = set(tokenizer.all_special_ids)
+    # SentencePiece finds special tokens as words of its vocabulary, unless they are parted.
+    whole = [
+        token
+        for token, ids in zip(tokenizer.all_special_tokens, encode(tokenizer.all_special_tokens), strict=True)
+        if special.intersection(ids)
+    ]
+    if whole:
+        found = re.compile("|".join(sorted(map(re.escape, whole), key=len, reverse=True)))
+        texts = [found.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text) for text in texts]
+    special.discard(tokenizer.unk_token_id)  # stands for unknown letters
+    return [[id for id in ids if id not in special] for ids in encode(texts)]
 
 
 def _special_tokens(tokenizer: Any) -> _SpecialTokens:

@@ -6,19 +6,22 @@
 
 For IEMOCAP the labels are ``label_6way.npz`` with all utterances in ``whole_corpus``, since MERBench
 splits it by session.  Validation ids begin with ``val_`` for MELD, and its classes are numbered as
-MERBench does, which is not how the feature file does.
+MERBench does, which is not how the feature file does.  An id that cannot be a file's name is changed in
+both places.
 """
 
 from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.exports.shared.content import is_iemocap, is_meld
+from pipeline.exports.shared.file_names import file_name, renaming_notes
 from pipeline.exports.shared.pickles import pickle_bytes
 from pipeline.features.file import Features
 from pipeline.store.atomic import write_atomically
@@ -49,10 +52,16 @@ def write(folder: Path, features: Features) -> list[str]:
     return [*written, labels]
 
 
+def notes(features: Features) -> Iterator[str]:
+    """Ids that are no file's name."""
+    return renaming_notes(features.id)
+
+
 def _ids(features: Features) -> list[str]:
+    names = map(file_name, features.id)
     if not is_meld(features):
-        return features.id.tolist()
-    return [f"val_{name.removeprefix('dev_')}" if name.startswith("dev_") else name for name in features.id]
+        return [*names]
+    return [f"val_{name.removeprefix('dev_')}" if name.startswith("dev_") else name for name in names]
 
 
 def _corpora(features: Features, ids: list[str]) -> dict[str, dict[str, Any]]:

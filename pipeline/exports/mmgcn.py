@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.exports.shared.content import is_iemocap, require_modalities
-from pipeline.exports.shared.conversations import conversations
+from pipeline.exports.shared.content import is_iemocap, require_modalities, width_notes
+from pipeline.exports.shared.conversations import conversations, validation_notes
 from pipeline.exports.shared.pickles import write_pickle
 from pipeline.features.file import Features
+from pipeline.params import MODALITIES
 
 UNLABELLED = False
+
+WIDTHS = {"text": 600, "audio": 300, "visual": 342}
+IEMOCAP_WIDTHS = {"text": 100, "audio": 1582, "visual": 342}
+"""``feat2dim`` of its ``train.py``."""
 
 
 def write(folder: Path, features: Features) -> list[str]:
     """Write ``IEMOCAP_features.pkl`` or, for every other corpus, ``MELD_features_raw1.pkl``."""
     vectors = require_modalities(features, "mmgcn")
     path = folder / ("IEMOCAP_features.pkl" if is_iemocap(features) else "MELD_features_raw1.pkl")
-    write_pickle(path, conversations(features, vectors))
+    write_pickle(path, conversations(features, [vectors[name] for name in MODALITIES]))
     return [path.name]
+
+
+def notes(features: Features) -> Iterator[str]:
+    """Where the validation split is, and modalities of other widths."""
+    yield from validation_notes(features)
+    yield from width_notes(features, IEMOCAP_WIDTHS if is_iemocap(features) else WIDTHS, "MMGCN's code")

@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.exports.shared.content import is_iemocap, is_meld, require_modalities
+from pipeline.exports.shared.content import is_iemocap, is_meld, require_modalities, width_notes
 from pipeline.exports.shared.conversations import by_dialogue, conversations
+from pipeline.exports.shared.file_names import file_name
 from pipeline.exports.shared.pickles import write_pickle
 from pipeline.features.file import Features
 
@@ -25,10 +27,12 @@ WIDTHS = {"text": 768, "audio": 512, "visual": 1000}
 def write(folder: Path, features: Features) -> list[str]:
     """Write ``Speakers.pkl`` and one dict of vectors for each modality."""
     vectors = require_modalities(features, "multiemo")
-    corpus = "IEMOCAP" if is_iemocap(features) else "MELD" if is_meld(features) else features.corpus
+    corpus = (
+        "IEMOCAP" if is_iemocap(features) else "MELD" if is_meld(features) else file_name(features.corpus)
+    )
     # The authors' loader takes the vectors from files of their own, and not from the tuple.
-    nothing = {name: np.empty((len(features), 0), np.float32) for name in vectors}
-    content: dict[str, Any] = {"Speakers.pkl": conversations(features, nothing)}
+    nothing = np.empty((len(features), 0), np.float32)
+    content: dict[str, Any] = {"Speakers.pkl": conversations(features, [nothing] * len(vectors))}
     for name, rows in vectors.items():
         content[f"{name.capitalize()}Features.pkl"] = by_dialogue(features, list(rows))
     paths = [Path("Data", corpus, name) for name in content]
@@ -37,13 +41,6 @@ def write(folder: Path, features: Features) -> list[str]:
     return [str(path) for path in paths]
 
 
-def notes(features: Features) -> list[str]:
-    """Modalities whose width is not the one that the authors' code is written for, and the way out."""
-    lines = []
-    for name, expected in WIDTHS.items():
-        width = features.modalities[name].features.shape[1]
-        if width != expected:
-            way_out = f"--reduce {name}={expected}, or " if width > expected else ""
-            way_out += "change it there"
-            lines.append(f"{name} has {width} dimensions, and the authors' code says {expected}: {way_out}")
-    return lines
+def notes(features: Features) -> Iterator[str]:
+    """Modalities of other widths.  The authors shuffle before they take their share for validation."""
+    return width_notes(features, WIDTHS, "the authors' code")

@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from pipeline.report.fonts import OWN, fonts_for
+
 BLUE, ORANGE, GREEN, VERMILION, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7"
 SERIES = (BLUE, ORANGE, GREEN, VERMILION, PURPLE)
 DASHES = ("-", "--", ":", "-.")
@@ -31,7 +34,7 @@ _PAGE_COLOURS = {INK: "var(--ink)", RULE: "var(--rule)"}
 
 WIDTH_IN = 4.6
 STYLE: Any = {  # matplotlib's type of this is a list of three hundred names
-    "font.family": "DejaVu Sans",  # it comes with matplotlib, so that every machine draws the same
+    "font.family": OWN,
     "font.size": 9,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -104,7 +107,10 @@ def draw_curves(curves: Curves, selected_epochs: Mapping[int, int]) -> Figure:
 
 
 def draw_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str], split: str) -> Figure:
-    """Counts and percent of each row, rows actual and columns predicted; shades by percent."""
+    """Counts and percent of each row, rows actual and columns predicted; shades by percent.
+
+    Names are drawn in fonts of this machine where matplotlib's lacks their script.
+    """
     counts = np.asarray(confusion)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = len(names)
@@ -122,8 +128,10 @@ def draw_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str], spl
                     ha="center", va="center", fontsize=8 * small,
                     color="white" if share[row, column] > 0.5 else "black",
                 )  # fmt: skip
-        axes.set_xticks(np.arange(side) + 0.5, names, rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(np.arange(side) + 0.5, names)
+        fonts = fonts_for(names).families
+        look: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+        axes.set_xticks(np.arange(side) + 0.5, names, family=fonts, **look)
+        axes.set_yticks(np.arange(side) + 0.5, names, family=fonts)
         axes.set_xlabel("predicted")
         axes.set_ylabel("actual")
         axes.set_title(f"{split}: utterances, and percent of the actual class")
@@ -164,7 +172,8 @@ def save_png(figure: Figure, path: Path) -> None:
 
 def to_svg(figure: Figure, description: str) -> Markup:
     """An <svg> element for a page: it scales, takes the page's fonts, and says what it shows."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser has its own fonts
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()

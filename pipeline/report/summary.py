@@ -19,10 +19,18 @@ UNLABELLED = "(unlabelled)"
 
 
 def write_summary(
-    folder: Path, utterances: Sequence[Utterance], media: Sequence[Medium], notes: Mapping[str, int]
+    folder: Path,
+    utterances: Sequence[Utterance],
+    media: Sequence[Medium],
+    notes: Mapping[str, int],
+    remarks: Sequence[str],
 ) -> None:
-    """Write ``manifest.json``, ``plots/classes.csv`` and ``plots/durations.csv`` of a corpus's folder."""
-    text = json.dumps(summarise(utterances, media, notes), indent=2, ensure_ascii=False)
+    """Write ``manifest.json``, ``plots/classes.csv`` and ``plots/durations.csv`` of a corpus's folder.
+
+    ``notes`` and ``remarks`` as in corpora.annotations.corpus.Corpus.
+    """
+    summary = summarise(utterances, media, notes) | {"remarks": list(remarks)}
+    text = json.dumps(summary, indent=2, ensure_ascii=False)
     (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
     _write_counts(
         folder / "plots" / "classes.csv",
@@ -40,6 +48,14 @@ def write_summary(
         ],
         values=seconds,
     )
+
+
+def read_remarks(folder: Path) -> list[str]:
+    """The remarks in the ``manifest.json`` of a corpus's folder; none where it has no such file."""
+    path = folder / "manifest.json"
+    summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    remarks: list[str] = summary.get("remarks", [])
+    return remarks
 
 
 def summarise(

@@ -16,13 +16,14 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from queue import Empty, Queue
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from pipeline import runtime
 from pipeline.errors import UserError
 from pipeline.store.code import code_digest
 from pipeline.store.keys import library_versions
-from pipeline.work.processes import Function, Task, WorkerDied, WorkerProcess, run_within_memory
+from pipeline.work.processes import Ended, Function, Task, WorkerDied, WorkerProcess, run_within_memory
+from pipeline.work.this_process import SHARED_MEMORY, ThisProcess, why_no_workers
 
 # The order of sums, and so a result, must not depend on how many cores are idle.
 ONE_THREAD = {
@@ -46,14 +47,6 @@ OTHER_CODE = (
     "this Dask cluster has other code or other library versions than the stage (was it started before a"
     " change?); restart its scheduler and workers"
 )
-
-
-class Ended(NamedTuple):
-    """A task that is over: what its function returned or, where its process died, how."""
-
-    task: Task
-    result: Any = None
-    death: WorkerDied | None = None
 
 
 def run_all(
@@ -108,10 +101,19 @@ def open_engine(workers: int, modules: Sequence[str]) -> Iterator[Engine]:
     """The engine that the environment names; its work is stopped when the context is left.
 
     ``modules`` are those whose code, and all that it reaches, a cluster's workers must share.  ``workers``
-    counts this machine's processes; a cluster has as many as it has.
+    counts this machine's processes; a cluster has as many as it has.  UserError for several where the machine
+    can have none; one is this process there.
     """
+    engine: _LocalProcesses | _DaskCluster | ThisProcess
     if runtime.engine() == "dask":
-        engine: _LocalProcesses | _DaskCluster = _DaskCluster(runtime.scheduler(), tuple(modules))
+        engine = _DaskCluster(runtime.scheduler(), tuple(modules))
+    elif trouble := why_no_workers():
+        if workers > 1:
+            raise UserError(
+                f"{SHARED_MEMORY}: {trouble}, which worker processes need; mount it to be written to, or set"
+                " MULTIEMO_WORKERS=1 (on a GPU: MULTIEMO_WORKERS_PER_GPU=1) to work without them"
+            )
+        engine = ThisProcess()
     else:
         engine = _LocalProcesses(workers)
     try:

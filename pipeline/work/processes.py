@@ -16,7 +16,7 @@ import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from joblib.externals.loky import BrokenProcessPool, Future, ProcessPoolExecutor
 
@@ -34,6 +34,14 @@ Function = Callable[[Task], Any]
 
 class WorkerDied(Exception):  # noqa: N818 - it is what happened
     """The process that ran a task is gone, or had no memory left for it; the message says how."""
+
+
+class Ended(NamedTuple):
+    """A task that is over: what its function returned or, where its process died, how."""
+
+    task: Task
+    result: Any = None
+    death: WorkerDied | None = None
 
 
 class WorkerProcess:

@@ -73,7 +73,7 @@ def iemocap_root(tmp_path: Path) -> Path:
         "A-E3:\tval 2; act 4; dom  4;\t()\nA-F1:\tval 1; act 5; dom  5;\t(threatening, belligerent)\n\n"
         "[1.0000 - 2.0000]\tSes01F_impro05_M000\txxx\t[3.0000, 3.0000, 3.0000]\n"
         "C-E1:\tHappiness;\t()\nC-E2:\tHappiness; Excited;\t()\nC-E4:\tNeutral;\t()\n"
-        "C-M1:\tSurprise;\t()\nC-F1:\tNeutral;\t()\nA-E1:\tval 3; act 3; dom  3;\t()\n\n"
+        "C-M1:\tSurprise; Neutral;\t()\nA-E1:\tval 3; act 3; dom  3;\t()\n\n"
         "[2.0000 - 2.5000]\tSes01F_impro05_F001\txxx\t[3.0000, 3.0000, 3.0000]\n"
         "C-E1:\tAnger;\t()\nC-E2:\tSadness;\t()\nC-E4:\tNeutral;\t()\n\n"
         "[2.5000 - 3.0000]\tSes01F_impro05_M001\tsur\t[3.0000, 3.0000, 3.0000]\nC-E1:\tSurprise;\t()\n\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.corpora.meld import read_meld
+from pipeline.corpora.meld import Params, read, read_meld
 from pipeline.errors import UserError
 
 PROJECT = Path(__file__).parents[2]
@@ -103,11 +103,35 @@ def test_every_encoding_reads_to_the_same_text(tmp_path: Path, encoding: str, wr
             ["1,A,R,joy,p,0,0,1,1,0,0", "2,B,R,joy,p,0,0,1,1,0,0"],
             "line 3: dialogue 0, utterance 0 is annotated more than once, also on line 2",
         ),
+        (
+            ["1,nan,Ross,joy,positive,0,0,1,1,0,0"],
+            "line 2: Utterance 'nan' is what exporters write",
+        ),
     ],
 )
 def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, rows: list[str], complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
         read_meld(write_corpus(tmp_path, rows))
+
+
+def test_words_that_look_alike_are_one_and_it_is_said(tmp_path: Path) -> None:
+    rows = ["1,Hi.,Zoe\u0308,joy\u200b,p,0,0,1,1,0,0", "2,Ça va\u00a0?,Zoë,joy,p,0,1,1,1,0,0"]
+    found = read(write_corpus(tmp_path, rows), Params())
+    train = [row.utterance for row in found.annotations[:2]]
+    assert [(row.speaker, row.label, row.text) for row in train] == [
+        ("Zoë", "joy", "Hi."), ("Zoë", "joy", "Ça va ?"),
+    ]  # fmt: skip
+    [remark] = found.remarks
+    assert remark.startswith("9 cells, or")
+    assert "(Emotion 3, Speaker 3, Utterance 3)" in remark
+
+
+def test_a_table_that_pandas_or_excel_wrote_anew_is_read(tmp_path: Path) -> None:
+    root = write_corpus(tmp_path)
+    header = f";{HEADER}".replace(",", ";")
+    rows = [f'{n};1;"Hi; you.";Ross;joy;p;0;{n}.0;1;1;0;0' for n in (10, 2)]
+    (root / "train_sent_emo.csv").write_text("\n".join([header, *rows]))
+    assert [row.utterance.id for row in read_meld(root)[:2]] == ["train_dia0_utt2", "train_dia0_utt10"]
 
 
 def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:

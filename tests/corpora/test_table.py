@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from pipeline.corpora.annotations.corpus import Annotation
 from pipeline.corpora.table import Params, label_names, read, read_table
 from pipeline.errors import UserError
+from pipeline.manifest import Utterance, read_utterances, write_table
 
 PROJECT = Path(__file__).parents[2]
 HEADER = "dialogue,utterance,speaker,text,label,split,media,start_s,end_s,crop"
@@ -76,6 +78,111 @@ def test_utterances_stand_by_number_where_all_have_one_and_else_by_row(tmp_path:
     assert [row.utterance.position for row in found] == [0, 1, 2, 0, 1, 0]
 
 
+def test_numbers_of_any_length_give_the_order_also_as_pandas_writes_them(tmp_path: Path) -> None:
+    rows = [f"a,170000000{number}000,,x,,train,,,," for number in (8, 0, 12, 4)]
+    rows += [f"b,{number}.0,,x,,train,,,," for number in (10, 2)] + ['b,"1,0",,x,,train,,,,']
+    found = read(write(tmp_path, rows), Params())
+    assert ids(found.annotations) == [
+        "a_1700000000000", "a_1700000004000", "a_1700000008000", "a_17000000012000", "b_1", "b_2", "b_10",
+    ]  # fmt: skip
+    assert not found.remarks
+
+
+@pytest.mark.parametrize(
+    ("names", "remark"),
+    [
+        (
+            ("2", "late", "1"),
+            r"1 dialogues stand as .* whole numbers, but not all, such as d \('late'\)",
+        ),
+        (("u1", "u10", "u2"), "the numbers in .* names have another order.*'u10' before 'u2'"),
+        (("b", "a"), ""),
+        (("u1", "v0", "u2"), ""),
+    ],
+)
+def test_an_order_that_may_not_be_meant_is_told(tmp_path: Path, names: tuple[str, ...], remark: str) -> None:
+    found = read(write(tmp_path, [f"d,{name},,x,,train,,,," for name in names]), Params())
+    assert ids(found.annotations) == [f"d_{name}" for name in names]
+    assert re.search(remark, "\n".join(found.remarks)) if remark else not found.remarks
+
+
+def test_numbers_that_contradict_the_time_are_told(tmp_path: Path) -> None:
+    rows = ["d,0,,x,,train,a.mp4,5,6,", "d,1,,x,,train,a.mp4,0.5,2,", "d,2,,x,,train,b.mp4,0,1,"]
+    [remark] = read(write(tmp_path, rows), Params()).remarks
+    assert "go back in time within a file" in remark
+    assert "d_1 (at 0.5 s, after 5 s)" in remark
+
+
+def test_words_that_look_alike_are_one_and_it_is_said(tmp_path: Path) -> None:
+    rows = [
+        "Café,0,Zoë,fröhlich\u00a0!,fröhlich,train,,,,",
+        "Cafe\u0301,1,Zoe\u0308\u00a0,fro\u0308hlich\u200b !,fro\u0308hlich\u200b,train,,,,",
+        "Cafe\u0301\ufeff,2,\u200eZoë,❤\ufe0f\u200d🔥 می\u200cخواهم,joy\u200d,train\u00ad,,,,",
+        "Café,3,Zo\u2060ë,x,joy,train,,,,",
+    ]
+    found = read(write(tmp_path, rows), Params())
+    utterances = [row.utterance for row in found.annotations]
+    assert {row.dialogue for row in utterances} == {"Café"}
+    assert {row.speaker for row in utterances} == {"Zoë"}
+    assert [row.label for row in utterances] == ["fröhlich", "fröhlich", "joy", "joy"]
+    # Joiners within emoji and Persian words are part of them.
+    assert [row.text for row in utterances[1:3]] == ["fröhlich !", "❤\ufe0f\u200d🔥 می\u200cخواهم"]
+    assert found.remarks == [
+        "10 cells, or the files that they name, hold decomposed letters, invisible characters or no-break"
+        " spaces, and were read as NFC without them (dialogue 2, label 2, speaker 3, split 1, text 2)"
+    ]
+
+
+def test_gaps_of_pandas_are_empty_cells_in_json(tmp_path: Path) -> None:
+    nan = float("nan")
+    [row] = read_table(
+        write_objects(
+            tmp_path, an_object(speaker=nan, text=nan, label=nan, media=nan, start_s=nan, end_s=nan)
+        )
+    )
+    assert row.utterance.speaker == row.utterance.text == row.utterance.label == row.media == ""
+    assert row.start_s is row.end_s is None
+    with pytest.raises(UserError, match="split '' is none of"):
+        read_table(write_objects(tmp_path, an_object(split=nan)))
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+def test_the_header_tells_what_separates_cells(tmp_path: Path, delimiter: str) -> None:
+    row = ["d1", "1", "Ann", '"Hello; you, there"', "joy", "Validation", "a.mp4", "0.5", "2", "0.5 0 1 1"]
+    if delimiter == ";":  # where Excel writes a comma for the point
+        row[7:] = ["0,5", "2", "0,5 0 1 1"]
+    [found] = read_table(write(tmp_path, [delimiter.join(row)], header=HEADER.replace(",", delimiter)))
+    assert (found.start_s, found.end_s, found.crop) == (0.5, 2.0, "0.5 0 1 1")
+    assert found.utterance.text == "Hello; you, there"
+    assert found.utterance.split == "dev"
+
+
+def test_times_may_be_those_of_a_clock(tmp_path: Path) -> None:
+    rows = ["d1,1,,x,,train,a.mp4,00:01:02.5,62.75,", 'd1,2,,x,,train,a.mp4,"00:01:02,500","1:00:00,125",']
+    spans = [(row.start_s, row.end_s) for row in read_table(write(tmp_path, rows))]
+    assert spans == [(62.5, 62.75), (62.5, 3600.125)]
+
+
+def test_several_speakers_are_a_party_of_their_own_in_whatever_order(tmp_path: Path) -> None:
+    said = [["Zoe\u0308", "Bob"], "Bob", ["Bob", "Zoë"], ["Bob"], ["Bob", "Bob"], [], "Bob & Zoë"]
+    objects = [an_object(utterance=number, speaker=speaker) for number, speaker in enumerate(said)]
+    speakers = [row.utterance.speaker for row in read_table(write_objects(tmp_path, *objects))]
+    assert speakers == ["Zoë & Bob", "Bob", "Zoë & Bob", "Bob", "Bob", "", "Zoë & Bob"]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_an_utterance_may_be_as_long_as_a_book(tmp_path: Path, form: str) -> None:
+    text = " ".join(["word"] * 30_000)
+    if form == "csv":
+        write(tmp_path, [f'd1,1,Ann,"{text}",joy,train,,,,'])
+    else:
+        write_objects(tmp_path, an_object(text=text))
+    utterances = [row.utterance for row in read_table(tmp_path)]
+    write_table(tmp_path / "utterances.csv", utterances, Utterance)
+    assert read_utterances(tmp_path / "utterances.csv") == utterances
+    assert utterances[0].text == text
+
+
 def test_optional_columns_may_be_left_out_and_cells_empty(tmp_path: Path) -> None:
     header = "dialogue,utterance,speaker,text,label,split,media"
     [found] = read_table(write(tmp_path, ["d1,1,,,,test,"], header=header))
@@ -101,7 +208,23 @@ def test_the_classes_are_those_that_occur(tmp_path: Path) -> None:
     [
         (",1,Ann,x,joy,train,a.mp4,,,", "dialogue is empty"),
         ("d1,,Ann,x,joy,train,a.mp4,,,", "utterance is empty"),
-        ("d1,2,Ann,x,joy,valid,a.mp4,,,", "utterance 'd1_2': split 'valid' is none of train, dev, test"),
+        ("d1,2,Ann,x,joy,eval,a.mp4,,,", "utterance 'd1_2': split 'eval' is none of train, dev, test"),
+        ("d1,2,Ann,x,-1.6,train,a.mp4,,,", "label '-1.6' is a measure: write the class"),
+        ('d1,2,Ann,x,"2,5",train,a.mp4,,,', "label '2,5' is a measure: write the class"),
+        ("d1,2,Ann,x,ｊｏｙ,train,a.mp4,,,", "label 'ｊｏｙ' does not agree with 'joy' on line 2"),
+        (
+            "d1,2,Ann,x,nan,train,a.mp4,,,",
+            "label 'nan' is what exporters write for a gap: leave",
+        ),
+        (
+            "d1,2,None,x,joy,train,a.mp4,,,",
+            r"speaker 'None' .* write it otherwise \(None\.\)",
+        ),
+        ("d1,2,Ann,NULL,joy,train,a.mp4,,,", "text 'NULL' is what exporters write"),
+        ("d1,2,Ann,x,joy,train,N/A,,,", "media 'N/A' is what exporters write"),
+        ("d1,2,\"['Ann', 'Bob']\",x,joy,train,a.mp4,,,", "is a list as Python prints it: write Ann & Bob"),
+        ("d1,2,An\x07n,x,joy,train,a.mp4,,,", "speaker .* holds a control character"),
+        ("d1,2,Ann,x,joy,train,a.mp4,0,00:00:61,", "start_s '0' and end_s '00:00:61' must be seconds"),
         ("d1,2,Ann,x,joy,test,a.mp4,,,", "split 'test' does not agree with 'train' on line 2"),
         ("d1,2,Ann,x,Joy,train,a.mp4,,,", "label 'Joy' does not agree with 'joy' on line 2"),
         ("d1,1,Ann,x,joy,train,a.mp4,,,", "utterance 'd1_1': also stands on line 2"),
@@ -146,7 +269,9 @@ def test_a_bad_row_is_named_by_file_line_and_utterance(tmp_path: Path, row: str,
         (json.dumps(an_object(text={"a": 1})), "text must be .*, not an object"),
         (json.dumps(an_object(text="a\0")), "text holds a character that is none"),
         (json.dumps(an_object(text="\ud800")), "text holds a character that is none"),
-        (json.dumps(an_object(start_s=float("nan"), end_s=1)), "utterance 'd1_1': start_s 'nan'.* finite"),
+        (json.dumps(an_object(start_s=float("nan"), end_s=1)), "start_s and end_s must both be given"),
+        (json.dumps(an_object(label=float("inf"))), "label must be text, a number or null, not infinite"),
+        (json.dumps(an_object(speaker=["Ann", 7, ["Bob"]])), "speaker must be .*, not a list"),
         (json.dumps(an_object(speker="Ann")), r"unknown column 'speker' \(did you mean 'speaker'\?\)"),
         (json.dumps({"dialogue": "d1"}), "column utterance is missing"),
         (json.dumps(an_object())[:-1] + ', "split": "test"}', "column split stands there more than once"),
@@ -164,7 +289,9 @@ def test_a_bad_json_line_is_named(tmp_path: Path, line: str, complaint: str) -> 
         (HEADER.replace("speaker,", ""), "line 1: column speaker is missing"),
         (HEADER.replace("crop", "corp"), r"unknown column 'corp' \(did you mean 'crop'\?\)"),
         (HEADER + ",text", "column text stands there more than once"),
-        (HEADER.replace(",", ";"), "unknown column 'dialogue;utterance;"),
+        (HEADER.replace(",", "|"), "unknown column 'dialogue|utterance|"),
+        ("," + HEADER, r"line 1: column 1 has no name \(''\): delete it; pandas .* index=False"),
+        ("Unnamed: 0," + HEADER, r"column 1 has no name \('Unnamed: 0'\)"),
     ],
 )
 def test_a_header_that_does_not_fit_is_named(tmp_path: Path, header: str, complaint: str) -> None:
@@ -176,6 +303,7 @@ def test_a_header_that_does_not_fit_is_named(tmp_path: Path, header: str, compla
     ("content", "complaint"),
     [
         (b"", "is empty"),
+        ("\u2028\n".encode(), "line 1: column 1 has no name"),
         (HEADER.encode(), "no utterances below the header"),
         (HEADER.encode("utf-16"), "is UTF-16"),
         (f"{HEADER}\nd1,1,Jürgen,x,joy,train,,,,".encode("cp1252"), "line 2: byte 0xfc is not UTF-8"),
@@ -197,7 +325,7 @@ def test_there_must_be_one_table_and_no_more(tmp_path: Path) -> None:
 
 
 def test_five_mistakes_are_told_and_the_rest_counted(tmp_path: Path) -> None:
-    rows = [f"d1,{number},Ann,x,joy,valid,a.mp4,,," for number in range(7)]
+    rows = [f"d1,{number},Ann,x,joy,eval,a.mp4,,," for number in range(7)]
     with pytest.raises(UserError) as caught:
         read_table(write(tmp_path, rows))
     lines = str(caught.value).splitlines()

@@ -41,6 +41,13 @@ def test_a_wav_that_holds_no_numbers_is_no_observation(tmp_path: Path, value: fl
         describe_audio(samples, ENCODER, SILENCE_DBFS)
 
 
+def test_a_vector_that_is_not_finite_is_no_observation(monkeypatch: pytest.MonkeyPatch) -> None:
+    vector = np.array([1.0, np.inf], np.float32)
+    monkeypatch.setattr(type(ENCODER), "embed", lambda self, samples: vector)
+    with pytest.raises(MediaError, match="the encoder gives numbers that are not finite"):
+        describe_audio(hum(1.0), ENCODER, SILENCE_DBFS)
+
+
 def test_no_sound_at_all_is_no_observation() -> None:
     with pytest.raises(MediaError, match="silent"):
         describe_audio(np.empty(0, np.float32), ENCODER, SILENCE_DBFS)

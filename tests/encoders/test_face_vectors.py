@@ -7,6 +7,7 @@ from shutil import copy
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from pipeline import runtime
 from pipeline.encoders.face_vectors import ClipFaces, crop_face, cut_faces, embed_dialogue
@@ -87,6 +88,18 @@ def test_a_clip_without_faces_keeps_its_reason_and_its_neighbours_their_vectors(
     assert result["reason"].tolist() == ["no face found", ""]
     assert not result["features"][0].any()
     np.testing.assert_array_equal(result["features"][1], embed(demo_root, clip, encoder))
+
+
+def test_an_encoder_that_gives_no_finite_numbers_is_an_error_that_names_the_utterance(
+    demo_root: Path, clip: ClipFaces, encoder: VisualEncoder, tmp_path: Path
+) -> None:
+    tensors = load_file(encoder.path)  # type: ignore[attr-defined]
+    for name in ("conv1.weight", "fc.weight"):
+        tensors[name] *= 1e30  # finite, and so no fault of the file
+    save_file(tensors, tmp_path / "large.safetensors")
+    large = replace(encoder, path=tmp_path / "large.safetensors")  # type: ignore[type-var]
+    with pytest.raises(UserError, match=r"^dia0_utt1: the visual encoder gives numbers that are not finite"):
+        embed_dialogue([replace(clip, utterance="dia0_utt1")], demo_root, large, PARAMS)
 
 
 def test_a_clip_that_vanished_since_the_manifest_is_no_property_of_the_clip(

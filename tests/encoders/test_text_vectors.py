@@ -22,7 +22,15 @@ from pipeline.encoders import text_vectors
 from pipeline.encoders.text_vectors import _batches, embed_dialogue
 from pipeline.encoders.windows import Window, build_windows
 from pipeline.errors import UserError
-from tests.encoders.texts import LABELS, LINES, WINDOW, dialogue, encoder_in, save_untrained
+from tests.encoders.texts import (
+    LABELS,
+    LINES,
+    WINDOW,
+    dialogue,
+    encoder_in,
+    save_in_half_precision,
+    save_untrained,
+)
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +116,20 @@ def test_an_encoder_may_lack_whatever_transformers_puts_on_top_of_it(
     assert result["features"][0].any()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_weights_in_half_precision_are_computed_with_in_float32(
+    encoder: Path, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    half, single = save_in_half_precision(encoder, tmp_path, dtype)
+    assert {tensor.dtype for tensor in load_file(half / "model.safetensors").values()} == {dtype}
+    results = [embed_dialogue(dialogue(), folder, WINDOW, "mean")["features"] for folder in (half, single)]
+    np.testing.assert_array_equal(*results)
+
+
 def test_an_encoder_with_weights_that_are_not_numbers_is_an_error(encoder: Path, tmp_path: Path) -> None:
     shutil.copytree(encoder, tmp_path, dirs_exist_ok=True)
     tensors = load_file(encoder / "model.safetensors")
     tensors["roberta.embeddings.LayerNorm.bias"][0] = torch.nan
     save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(UserError, match=r"text encoder: .* not finite"):
+    with pytest.raises(UserError, match=r"^train_dia0_utt0: the text encoder .* not finite; are"):
         embed_dialogue(dialogue(), tmp_path, WINDOW, "first")

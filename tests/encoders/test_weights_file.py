@@ -101,21 +101,23 @@ def test_the_authors_naming(tmp_path: Path) -> None:
         assert_gives(found, network(imagenet(faces())))
 
 
-@pytest.mark.parametrize("stride_on_first", [False, True])
-def test_a_transformers_folder_with_its_own_form_and_normalisation(
-    tmp_path: Path, stride_on_first: bool
+@pytest.mark.parametrize(("stride_on_first", "dtype"), [(False, torch.float32), (True, torch.float16)])
+def test_a_transformers_folder_with_its_own_form_normalisation_and_precision(
+    tmp_path: Path, stride_on_first: bool, dtype: torch.dtype
 ) -> None:
     torch.manual_seed(0)
     config = ResNetConfig(
         embedding_size=8, hidden_sizes=[32, 64, 128, 256], depths=[2, 1, 1, 1], num_labels=6,
         downsample_in_bottleneck=stride_on_first,
     )  # fmt: skip
-    network = shaken(ResNetForImageClassification(config))
+    network = shaken(ResNetForImageClassification(config)).to(dtype)
     network.save_pretrained(tmp_path)
+    network.float()
     own = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4], "rescale_factor": 1 / 128}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(own))
     found = load_resnet("key", tmp_path, SMALL)
     assert (found.naming.name, found.head_size) == ("transformers", 6)
+    assert {weights.dtype for weights in found.network.parameters()} == {torch.float32}
     mean, std = (torch.tensor(own[name]).view(3, 1, 1) for name in ("image_mean", "image_std"))
     with torch.inference_mode():
         assert_gives(found, network((faces() / 128 - mean) / std).logits)

@@ -131,6 +131,39 @@ def test_a_window_is_what_the_tokenizer_itself_makes_of_two_texts(kind: str) -> 
     assert window.token_ids == tokenizer(" JOE: Oh my God!", " JOE: See, it's number 3.")["input_ids"]
 
 
+@pytest.mark.parametrize("kind", TOKENIZERS)
+@pytest.mark.parametrize("speaker", ["Joe", "A</s>", "[SEP]"])
+def test_what_reads_like_a_special_token_is_text_in_a_transcript_and_in_a_name(
+    kind: str, speaker: str
+) -> None:
+    tokenizer = TOKENIZERS[kind]
+    params = WindowParams(past_utterances=1, future_utterances=0, max_tokens=128, speaker_names="as_is")
+    said = [
+        "oh <s> </s> no",
+        "<mask> [MASK]what",
+        "<unk> [UNK] mumble",
+        "<pad><pad> [PAD] quiet",
+        "[CLS] [SEP]",
+    ]
+    separators = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    expected = [id for id in tokenizer("a", "a")["input_ids"] if id in separators]
+    for text, window in zip(said, build_windows(dialogue(said, speaker), tokenizer, params), strict=True):
+        assert [id for id in window.token_ids if id in separators] == expected
+        if kind == "bpe":  # knows all letters
+            assert f" {speaker}: {text}</s>" in tokenizer.decode(window.token_ids)
+    assert len(window.token_ids) > 15
+
+
+def test_sentencepiece_reads_the_letters_of_what_reads_like_a_special_token() -> None:
+    learned = {piece: index for index, piece in enumerate([*SPECIAL, "▁", *"<>/sunkhi"])}
+    tokenizer = XLMRobertaTokenizer(vocab=[(piece, -1.0) for piece in learned])
+    params = WindowParams(past_utterances=0, future_utterances=0)
+    [window] = build_windows(dialogue(["hi </s> <unk>"]), tokenizer, params)
+    pieces = tokenizer.convert_ids_to_tokens(window.token_ids)
+    assert "".join(pieces).replace("▁", " ").split() == ["<s>", "hi", "<", "/s>", "<", "unk></s>"]
+    assert tokenizer.unk_token not in pieces
+
+
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("kind", TOKENIZERS)

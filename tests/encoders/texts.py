@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
 from pipeline.encoders.text.transformers import Encoder, Params, UntrainedTextEncoder, find_encoder
 from pipeline.encoders.weights import find_local
 from pipeline.manifest import Utterance
@@ -30,6 +33,17 @@ def save_untrained(folder: Path) -> Path:
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def save_in_half_precision(folder: Path, target: Path, dtype: torch.dtype) -> tuple[Path, Path]:
+    """A copy of an encoder in half precision, and one of the same numbers in float32."""
+    half, single = target / "half", target / "single"
+    network = AutoModelForSequenceClassification.from_pretrained(folder).to(dtype)
+    network.save_pretrained(half)
+    network.float().save_pretrained(single)
+    for copy in (half, single):
+        AutoTokenizer.from_pretrained(folder).save_pretrained(copy)
+    return half, single
 
 
 def encoder_in(folder: Path) -> Encoder:

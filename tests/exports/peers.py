@@ -78,6 +78,48 @@ def mmgcn_dialogues(path: Path, train: bool) -> list[tuple[Any, ...]]:
     ]
 
 
+def dialoguernn_dialogues_of_meld(path: Path, train: bool) -> list[tuple[Any, ...]]:
+    """Text, audio, speakers, mask, labels and key of each dialogue, with seven classes."""
+    _, speakers, labels, text, audio, _, train_keys, test_keys, _ = load(path)
+    return [
+        (
+            *(torch.FloatTensor(np.array(modality[key])) for modality in (text, audio)),
+            torch.FloatTensor(speakers[key]),
+            torch.FloatTensor([1] * len(labels[key])),
+            torch.LongTensor(labels[key]),
+            key,
+        )
+        for key in (train_keys if train else test_keys)
+    ]
+
+
+def sdt_dialogues(path: Path, train: bool) -> list[tuple[Any, ...]]:
+    """Text, visual, audio, speakers, mask, labels and key of each dialogue of either corpus."""
+    iemocap = path.name.startswith("iemocap")
+    with path.open("rb") as file:
+        packed = pickle.load(file, encoding="latin1")
+    if iemocap:
+        _, speakers, labels, text, _, _, _, audio, visual, _, train_keys, test_keys = packed
+    else:
+        _, speakers, labels, text, _, _, _, audio, visual, _, train_keys, test_keys, _ = packed
+    one_hot = {"M": [1, 0], "F": [0, 1]}
+    return [
+        (
+            *(torch.FloatTensor(np.array(modality[key])) for modality in (text, visual, audio)),
+            torch.FloatTensor([one_hot[each] for each in speakers[key]] if iemocap else speakers[key]),
+            torch.FloatTensor([1] * len(labels[key])),
+            torch.LongTensor(labels[key]),
+            key,
+        )
+        for key in (train_keys if train else test_keys)
+    ]
+
+
+def validated_on(training: list[tuple[Any, ...]], share: float) -> list[Any]:
+    """Keys of the dialogues that all of these validate on: a share of the first, unshuffled."""
+    return [dialogue[-1] for dialogue in training[: int(share * len(training))]]
+
+
 def mmsa_samples(path: Path, mode: str) -> list[dict[str, Any]]:
     """The samples of a mode with ``use_bert`` off and unaligned data."""
     part = load(path)[mode]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import pickle
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import pyarrow.parquet
 import pytest
 
 from pipeline.console.__main__ import main
+from pipeline.exports.shared.conversations import share_of_first
 from pipeline.features.file import Features, write_features
 from tests import small_features
 from tests.exports import peers
 
 Export = Callable[..., Path]
+Reader = Callable[..., list[tuple[Any, ...]]]
 MODALITIES = ("text", "audio", "visual")
 
 
@@ -43,7 +46,7 @@ def rows_of(features: Features, dialogue: str) -> np.ndarray:
 def test_the_authors_code_reads_meld(export: Export) -> None:
     features = small_features.meld()
     folder = export(features, "multiemo")
-    training = ["train_dia0", "train_dia59", "train_dia61", "dev_dia0"]
+    training = ["dev_dia0", "train_dia0", "train_dia59", "train_dia61"]
     for train, names in ((True, training), (False, ["test_dia0", "test_dia279"])):
         found = peers.multiemo_dialogues(folder, "MELD", train)
         assert len(found) == len(names)
@@ -68,17 +71,22 @@ def test_the_authors_code_reads_iemocap_sorted_by_name(export: Export) -> None:
         assert labels.tolist() == [0, 1, 2, 3]  # happiness, sadness, neutral, anger
 
 
-@pytest.mark.parametrize("to", ["dialoguernn", "mmgcn"])
-def test_dialoguernn_and_mmgcn_read_iemocap(export: Export, to: str) -> None:
+@pytest.mark.parametrize(
+    ("to", "file", "read"),
+    [
+        ("dialoguernn", "IEMOCAP_features.pkl", peers.dialoguernn_dialogues),
+        ("dialoguernn", "IEMOCAP_features_raw.pkl", peers.dialoguernn_dialogues),
+        ("mmgcn", "IEMOCAP_features.pkl", peers.dialoguernn_dialogues),
+        ("sdt", "iemocap_multimodal_features.pkl", peers.sdt_dialogues),
+    ],
+)
+def test_conversation_models_read_iemocap(export: Export, to: str, file: str, read: Reader) -> None:
     features = small_features.iemocap()
-    path = export(features, to) / "IEMOCAP_features.pkl"
-    training = peers.dialoguernn_dialogues(path, train=True)
-    assert [dialogue[-1] for dialogue in training] == [
-        "Ses01F_script01_1",
-        "Ses02F_impro01",
-        "Ses01F_impro01",
-    ]
-    ((text, visual, audio, speakers, _, labels, name),) = peers.dialoguernn_dialogues(path, train=False)
+    path = export(features, to) / file
+    training = read(path, train=True)
+    assert peers.validated_on(training, 0.34) == ["Ses01F_impro01"]  # the validation split, of three
+    assert [dialogue[-1] for dialogue in training[1:]] == ["Ses01F_script01_1", "Ses02F_impro01"]
+    ((text, visual, audio, speakers, _, labels, name),) = read(path, train=False)
     rows = rows_of(features, name)
     for values, modality in ((text, "text"), (visual, "visual"), (audio, "audio")):
         np.testing.assert_array_equal(values.numpy(), features.modalities[modality].features[rows])
@@ -86,39 +94,92 @@ def test_dialoguernn_and_mmgcn_read_iemocap(export: Export, to: str) -> None:
     assert labels.tolist() == [0, 1, 2, 3]
 
 
-def test_mmgcn_reads_meld_under_the_published_keys(export: Export) -> None:
+@pytest.mark.parametrize(
+    ("to", "file", "read", "modalities"),
+    [
+        ("mmgcn", "MELD_features_raw1.pkl", peers.mmgcn_dialogues, ("text", "visual", "audio")),
+        ("dialoguernn", "MELD_features_raw.pkl", peers.dialoguernn_dialogues_of_meld, ("text", "audio")),
+        ("sdt", "meld_multimodal_features.pkl", peers.sdt_dialogues, ("text", "visual", "audio")),
+    ],
+)
+def test_conversation_models_read_meld_under_the_published_keys(
+    export: Export, to: str, file: str, read: Reader, modalities: tuple[str, ...]
+) -> None:
     features = small_features.meld()
-    path = export(features, "mmgcn") / "MELD_features_raw1.pkl"
-    training, test = (peers.mmgcn_dialogues(path, train) for train in (True, False))
-    assert [dialogue[-1] for dialogue in training] == [0, 59, 61, 1039]  # validation last
+    path = export(features, to) / file
+    training, test = read(path, train=True), read(path, train=False)
+    assert peers.validated_on(training, 0.25) == [1039]
+    assert [dialogue[-1] for dialogue in training[1:]] == [0, 59, 61]
     assert [dialogue[-1] for dialogue in test] == [1153, 1153 + 279]
-    first = training[0]
+    *vectors, speakers, _, labels, _ = training[1]
     rows = rows_of(features, "train_dia0")
-    for values, modality in zip(first, ("text", "visual", "audio"), strict=False):
+    for values, modality in zip(vectors, modalities, strict=True):
         np.testing.assert_array_equal(values.numpy(), features.modalities[modality].features[rows])
-    assert first[3].argmax(dim=1).tolist() == [0, 1, 0]  # by first appearance in the dialogue
-    assert first[5].tolist() == features.label[rows].tolist()
-    ids, *_, sentences, _, _, _ = peers.load(path)
-    assert ids[1039] == ["dev_dia0_utt0", "dev_dia0_utt1"]
+    assert speakers.argmax(dim=1).tolist() == [0, 1, 0]  # by first appearance in the dialogue
+    assert labels.tolist() == features.label[rows].tolist()
+    sentences = next(dict for dict in reversed(peers.load(path)) if isinstance(dict, Mapping) and dict)
     assert sentences[59] == features.text[rows_of(features, "train_dia59")].tolist()
+
+
+@pytest.mark.parametrize(
+    ("first", "keys", "share"), [(12, 120, 0.1), (114, 1152, 0.099), (1, 3, 0.4), (3, 3, 1)]
+)
+def test_a_share_takes_exactly_the_validation_dialogues(first: int, keys: int, share: float) -> None:
+    assert share_of_first(first, keys) == share
+    assert int(share * keys) == first  # as all of the peers compute it
 
 
 def test_other_corpora_get_numbers_and_room_for_their_speakers(export: Export) -> None:
     features = small_features.recordings()
     training = peers.mmgcn_dialogues(export(features, "mmgcn") / "MELD_features_raw1.pkl", train=True)
-    assert [dialogue[-1] for dialogue in training] == [0, 1, 2]
-    speakers = training[0][3]
+    assert [dialogue[-1] for dialogue in training] == [2, 0, 1]
+    speakers = training[1][3]
     assert speakers.shape == (10, 10)
     assert speakers.argmax(dim=1).tolist() == list(range(10))
-    assert len(training[1][5]) == 1  # the utterance without a label is left out
+    assert len(training[2][5]) == 1  # the utterance without a label is left out
 
 
-def test_dialoguernn_is_refused_to_a_corpus_of_other_speakers(tmp_path: Path, capsys) -> None:
-    write_features(tmp_path / "f.h5", small_features.meld())
-    command = ["export", str(tmp_path / "f.h5"), "--to", "dialoguernn", "-o", str(tmp_path / "out")]
-    assert main([*command, "--reduce", "audio=4"]) == 1
-    assert "--to mmgcn takes meld" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+def test_dialoguernn_needs_no_pictures_but_for_iemocap(tmp_path: Path, capsys) -> None:
+    for make, status in ((small_features.meld, 0), (small_features.iemocap, 1)):
+        features = make()
+        seen = {name: each for name, each in features.modalities.items() if name != "visual"}
+        source = tmp_path / f"{features.corpus}.h5"
+        write_features(source, replace(features, modalities=seen))
+        command = ["export", str(source), "--to", "dialoguernn", "-o", str(tmp_path / features.corpus)]
+        assert main(command) == status
+    assert "needs text, audio and visual features, and the file has no visual" in capsys.readouterr().err
+
+
+HOSTILE = (
+    "../../../outside_1", "S1/visit1_0", "/etc/cron.d/x", "..", "a\\b", "a%2Fb", "a/b", "two\nlines",
+    "long" * 100, "長" * 100, "長" * 101, "Zoë 1.5_2",
+)  # fmt: skip
+
+
+def test_ids_that_are_no_file_names_stay_in_the_folder_and_apart(tmp_path: Path, capsys) -> None:
+    rows = [("train", f"d{number}", "A", "calm", name) for number, name in enumerate(HOSTILE)]
+    features = replace(small_features.build("lab", rows, ("calm",)), corpus="../lab")
+    write_features(tmp_path / "f.h5", features)
+    for to in ("merbench", "multiemo"):
+        (tmp_path / to).mkdir()
+        assert main(["export", str(tmp_path / "f.h5"), "--to", to, "-o", str(tmp_path / to / "a" / "b")]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.h5", "merbench", "multiemo"]
+    assert [path.name for path in (tmp_path / "multiemo" / "a" / "b" / "Data").iterdir()] == ["%2E.%2Flab"]
+    folder = tmp_path / "merbench" / "a" / "b"
+    assert {path.name for path in (tmp_path / "merbench").rglob("*") if path.is_dir()} == {
+        "a", "b", "features", "text-UTT", "audio-UTT", "visual-UTT",
+    }  # fmt: skip
+    samples = peers.merbench_samples(folder, "label.npz", "train_corpus")
+    assert len(samples) == len(HOSTILE)
+    for name, sample, row in zip(
+        samples, samples.values(), features.modalities["text"].features, strict=True
+    ):
+        np.testing.assert_array_equal(sample["text"], row)
+        assert len(f"{name}.npy".encode()) < 255
+    assert "Zoë 1.5_2" in samples
+    assert "11 ids are no names of files and are written otherwise: '../../../outside_1' as '%2E.%2F.." in (
+        capsys.readouterr().out
+    )
 
 
 def test_mmsa_reads_each_utterance_as_a_sequence_of_one(export: Export) -> None:
@@ -183,7 +244,7 @@ def test_hugging_face_reads_splits_with_class_labels(export: Export) -> None:
     )
 
 
-@pytest.mark.parametrize("to", ["multiemo", "mmgcn", "mmsa", "merbench"])
+@pytest.mark.parametrize("to", ["multiemo", "dialoguernn", "mmgcn", "sdt", "mmsa", "merbench"])
 def test_pickles_name_nothing_but_constructors_that_every_numpy_has(export: Export, to: str) -> None:
     folder = export(small_features.meld(), to)
     pickles = [path.read_bytes() for path in folder.rglob("*.pkl")]
@@ -266,3 +327,12 @@ def test_what_the_reader_should_know_is_said(tmp_path: Path, capsys) -> None:
     assert "note: 1 unlabelled utterances are left out" in printed
     assert "note: 1 utterances have zeros for audio, which was not observed" in printed
     assert "note: text has 8 dimensions, and the authors' code says 768: change it there" in printed
+
+
+def test_the_share_for_validation_and_other_widths_are_said(tmp_path: Path, capsys) -> None:
+    write_features(tmp_path / "f.h5", small_features.iemocap())
+    assert main(["export", str(tmp_path / "f.h5"), "--to", "sdt", "-o", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    share = "the first 1 of 3 training keys: code that validates on a share of 0.4 takes exactly these"
+    assert f"note: the validation split is {share}" in printed
+    assert "note: audio has 30 dimensions, and SDT's code says 1582: change it there" in printed

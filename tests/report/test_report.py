@@ -132,6 +132,17 @@ def test_the_page_needs_no_model_and_names_the_one_that_compares_them(project, f
     assert "Weighted F1" not in page
 
 
+def test_what_is_odd_about_the_annotations_stands_above_all(project, features):
+    assert "Are the annotations" not in project.report(features)
+    remarks = {"remarks": ["classes that train lacks: 'happines' (1; is it <happiness>?)"]}
+    (project.folder / "manifest.json").write_text(json.dumps(remarks), encoding="utf-8")
+    page = project.report(features)
+    check_that_it_stands_alone(page)
+    assert page.index("&#39;happines&#39; (1; is it &lt;happiness&gt;?)") < page.index(
+        '<section id="corpus">'
+    )
+
+
 def test_equal_inputs_give_equal_bytes(project, features):
     assert project.report(features) == project.report(features)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,35 @@ def test_a_folder_that_is_not_there_is_no_mistake_but_a_warning(
     monkeypatch.chdir(tmp_path)
     stages.code.main()
     assert "warning: corpora.theirs.root: there is no folder /nowhere" in capsys.readouterr().out
+
+
+def test_an_experiments_copy_of_the_project_that_lacks_a_folder_names_the_path_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = tmp_path / ".dvc" / "tmp" / "exps" / "tmpabc"
+    for folder in (experiment, tmp_path / "recordings", tmp_path / "data" / "demo"):
+        folder.mkdir(parents=True)
+    (tmp_path / "data" / "demo" / "features.h5").touch()  # which the experiment makes
+    corpora = {"demo": ENTRY, "mine": ENTRY | {"root": "recordings"}}
+    params = Params.model_validate({"corpora": corpora, "models": {"m": MODEL}})
+    for folder, lacks in ((tmp_path, False), (experiment, True)):
+        monkeypatch.chdir(folder)
+        line = rf"corpora\.mine\.root: recordings is not in .* absolute path, {tmp_path}/recordings$"
+        with pytest.raises(UserError, match=line) if lacks else nullcontext():
+            stages.code.check_inputs(params)
+
+
+def test_what_dvc_keeps_in_its_cache_is_left_alone_when_the_stage_runs_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "params.yaml").write_text("models: {}\n", encoding="utf-8")
+    (tmp_path / "data/code").mkdir(parents=True)
+    (tmp_path / "cached").write_text("older", encoding="utf-8")
+    (tmp_path / "data/code/train.txt").symlink_to(tmp_path / "cached")
+    monkeypatch.chdir(tmp_path)
+    stages.code.main()
+    assert (tmp_path / "cached").read_text(encoding="utf-8") == "older"
+    assert len((tmp_path / "data/code/train.txt").read_text(encoding="utf-8")) == 65
 
 
 SCHEMA = stages.code.make_schema()

@@ -29,6 +29,7 @@ from pipeline.manifest import Utterance, write_labels, write_table
 from pipeline.store.items import ItemStore
 from stages.finetune import main
 from stages.weights import main as pin_weights
+from tests.encoders.texts import save_in_half_precision
 
 PROJECT = Path(__file__).parents[2]
 LABELS = ("neutral", "joy", "anger")
@@ -265,6 +266,19 @@ def test_bfloat16_is_another_result_and_finite(edit: Edit) -> None:
     assert all(tensor.isfinite().all() and tensor.dtype == torch.float32 for tensor in rounded.values())
     difference = max(float((rounded[name] - exact[name]).abs().max()) for name in exact)
     assert 0 < difference < 0.1
+
+
+def test_an_encoder_in_half_precision_is_trained_in_float32(edit: Edit, tmp_path: Path) -> None:
+    edit(epochs=0)
+    main("demo")
+    trained = []
+    for folder in save_in_half_precision(Path("data/demo/text_encoder"), tmp_path, torch.float16):
+        edit(encoder=folder, epochs=1)
+        main("demo")
+        trained.append(weights())
+    assert all(tensor.dtype == torch.float32 for tensor in trained[0].values())
+    for name, tensor in trained[0].items():
+        assert torch.equal(tensor, trained[1][name])
 
 
 def test_a_diverged_training_is_an_error(edit: Edit) -> None:

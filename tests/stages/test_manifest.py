@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline.corpora.annotations.corpus import Annotation
 from pipeline.corpora.meld import read_meld
@@ -168,6 +169,49 @@ def test_a_corpus_that_is_not_there_is_told_by_key_and_place(raw: Path) -> None:
         UserError, match=r"corpora\.demo\.root: raw is not a folder; it should hold MELD\.Raw"
     ):
         main("demo")
+
+
+def of_a_table(root: Path, rows: list[str], modalities: str, epochs: int) -> None:
+    """A project whose corpus ``demo`` is a table of these rows (split, speaker, label)."""
+    yaml = YAML(typ="safe")
+    params = yaml.load(PROJECT / "params.yaml")
+    params["corpora"]["demo"] |= {"format": "table", "root": str(root), "modalities": [modalities]}
+    params["corpora"]["demo"]["finetune"]["epochs"] = epochs
+    with Path("params.yaml").open("w", encoding="utf-8") as file:
+        yaml.dump({"corpora": {"demo": params["corpora"]["demo"]}}, file)
+    root.mkdir()
+    header = "dialogue,utterance,split,speaker,label,text,media"
+    lines = [header, *(f"{row.split(',')[0]},{number},{row},Hi.," for number, row in enumerate(rows))]
+    (root / "annotations.csv").write_text("\n".join(lines), encoding="utf-8")
+
+
+def test_what_a_score_may_mean_otherwise_is_told_and_kept_for_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{split},Zo\u00eb,{label}" for split in ("train", "dev", "test") for label in ("joy", "fear")]
+    of_a_table(tmp_path / "raw", [*rows, "test,Zoe\u0308,feer"], "text", epochs=1)
+    main("demo")
+    printed = capsys.readouterr().out
+    assert "manifest: note: 1 cells, or the files that they name, hold decomposed letters" in printed
+    assert "manifest: warning: classes that train lacks, so that no network can learn them: 'feer'" in printed
+    remarks = json.loads(Path("data/demo/manifest.json").read_text(encoding="utf-8"))["remarks"]
+    assert [remark.split()[0] for remark in remarks] == ["classes", "1"]
+
+
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_a_corpus_that_cannot_be_fine_tuned_on_stops_before_the_costly_stages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{name},Ann,{'' if name == split else 'joy'}" for name in ("train", "dev", "test")]
+    of_a_table(tmp_path / "raw", rows, "text", epochs=1)
+    with pytest.raises(UserError, match=rf"^corpora\.demo: no labelled .* the {split} split.*epochs: 0"):
+        main("demo")
+    of_a_table(tmp_path / "predict", rows, "text", epochs=0)
+    main("demo")
+    of_a_table(tmp_path / "sound", rows, "audio", epochs=1)
+    main("demo")
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,7 +16,10 @@ import psutil
 import pytest
 
 from pipeline import runtime
-from pipeline.work.engine import Ended, Engine, open_engine
+from pipeline.errors import UserError
+from pipeline.work.engine import Engine, open_engine
+from pipeline.work.processes import Ended
+from pipeline.work.this_process import why_no_workers
 
 
 def tell_process(number: int) -> int:
@@ -28,6 +34,12 @@ def tell_environment(number: int) -> tuple[str | None, str | None]:
 
 def fail(number: int) -> int:
     return 1 // number
+
+
+def lack_memory(number: int) -> int:
+    if number:
+        raise MemoryError
+    return number
 
 
 class StubbornError(Exception):
@@ -137,6 +149,39 @@ def test_processes_have_one_thread_and_an_index_and_this_one_keeps_its_environme
     found = {ended.result for ended in engine.run(tell_environment, range(6))}
     assert found in ({("1", "0")}, {("1", "0"), ("1", "1")})
     assert dict(os.environ) == before
+
+
+def test_a_machine_without_shared_memory_works_with_one_worker_and_says_so_to_several(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.delenv("MULTIEMO_ENGINE", raising=False)
+    monkeypatch.setattr("multiprocessing.synchronize._multiprocessing.SemLock", refuse)
+    with open_engine(1, ["stages.audio"]) as engine:
+        assert {ended.result for ended in engine.run(tell_process, range(2))} == {os.getpid()}
+        with pytest.raises(ZeroDivisionError):
+            list(engine.run(fail, [0]))
+        assert counted(list(engine.run(lack_memory, range(2)))) == {"done": 1, "out of memory": 1}
+    several = r"^/dev/shm: no semaphore can be made \(Read-only file system\).* set MULTIEMO_WORKERS=1 "
+    with pytest.raises(UserError, match=several), open_engine(2, ["stages.audio"]):
+        pass
+
+
+def test_no_folder_for_shared_memory_is_told_from_one_that_is_there() -> None:
+    """Of the system itself, where it lets us take the folder away."""
+    hide = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    script = 'mount -t tmpfs -o ro none /dev/shm && exec "$0" -c "$1"'
+    show = "from pipeline.work.this_process import why_no_workers; print(why_no_workers())"
+    try:
+        shown = subprocess.run([*hide, script, sys.executable, show], capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("no unshare here")
+    if "mount" in shown.stderr or "unshare" in shown.stderr:
+        pytest.skip("no mounts for users here")
+    assert shown.stdout == "no semaphore can be made (Read-only file system)\n", shown.stderr
+    assert why_no_workers() == ""
 
 
 def test_a_process_that_outlives_its_work_is_stopped_with_the_engine(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipeline.manifest import Utterance
@@ -32,3 +33,5 @@ class Corpus(NamedTuple):
     """By split (train, dev, test), dialogue and position; the utterances of a dialogue are contiguous."""
     notes: dict[str, int]
     """How many annotated lines are no utterances of the set by its definition, by reason."""
+    remarks: Sequence[str] = ()
+    """What was read otherwise than it is written, or is odd, in words."""

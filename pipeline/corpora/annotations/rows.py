@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import difflib
 import json
+import math
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,9 @@ from pipeline.errors import UserError
 
 MISTAKES_SHOWN = 5
 CHARACTERS_SHOWN = 300
+DELIMITERS = (",", ";", "\t")
+"""Excel separates by semicolons where the comma is the decimal point."""
+LIST_SEPARATOR = " & "
 
 # Some copies hold C1 control characters that stand for the cp1252 characters of the same number:
 # typographic quotes and dashes.  Five of the 32 stand for nothing.
@@ -26,7 +30,6 @@ _NO_CHARACTER = "\x81\x8d\x8f\x90\x9d"
 _C1_TO_CP1252 = {
     code: bytes([code]).decode("cp1252") for code in range(0x80, 0xA0) if chr(code) not in _NO_CHARACTER
 }
-
 
 _JSON_KINDS = {bool: "true or false", list: "a list", tuple: "an object"}
 
@@ -86,19 +89,18 @@ def read_lines(path: Path, *, cp1252: bool = False) -> list[str]:
 def read_delimited(
     path: Path,
     lines: Sequence[str],
-    delimiter: str,
     mistakes: Mistakes,
     *,
     required: Sequence[str],
     optional: Collection[str] | None = None,
 ) -> list[Row]:
-    """Rows below a header line; cells may be quoted with ``"`` as in CSV.
+    """Rows below a header line, which tells the delimiter; cells may be quoted with ``"`` as in CSV.
 
     ``optional`` are the other columns that there may be, None for any.  Rows with too few or too many
     cells go to ``mistakes``; a header that does not fit, or quotes that do not, is a UserError.
     """
     # Strict, because a stray quote otherwise swallows all rows up to the next one.
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    reader = csv.reader(lines, delimiter=_delimiter(lines, required), strict=True)
     header: list[str] = []
     rows: list[Row] = []
     line = 1
@@ -122,11 +124,18 @@ def read_delimited(
 
 
 def read_json_lines(
-    path: Path, lines: Sequence[str], mistakes: Mistakes, *, required: Sequence[str], optional: Sequence[str]
+    path: Path,
+    lines: Sequence[str],
+    mistakes: Mistakes,
+    *,
+    required: Sequence[str],
+    optional: Sequence[str],
+    lists: Collection[str] = (),
 ) -> list[Row]:
     """Rows of one JSON object per line, all values as text; lines of another kind go to ``mistakes``.
 
-    Values are text, numbers or null; a column of ``optional`` that a line leaves out is empty.
+    Values are text, numbers or null, and in ``lists`` lists of text, which are joined by ``LIST_SEPARATOR``.
+    A column of ``optional`` that a line leaves out is empty.
     """
     rows = []
     for number, line in enumerate(lines, 1):
@@ -135,19 +144,9 @@ def read_json_lines(
             with mistakes.at(place):
                 pairs = _parse_object(line)
                 _check_columns("the row", [key for key, _ in pairs], required, optional)
-                cells = {key: _as_text(key, value) for key, value in pairs}
+                cells = {key: _as_text(key, value, lists) for key, value in pairs}
                 rows.append(Row(number, dict.fromkeys(optional, "") | cells))
     return rows
-
-
-def whole_number(cell: str) -> int | None:
-    """A cell of up to nine digits as a number; None if it is something else.
-
-    >>> whole_number(" 12 "), whole_number("1.5"), whole_number("-1")
-    (12, None, None)
-    """
-    digits = cell.strip()
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
 
 
 def _decode(line: bytes, place: str, cp1252: bool) -> str:
@@ -168,6 +167,16 @@ def _decode(line: bytes, place: str, cp1252: bool) -> str:
     return text.translate(_C1_TO_CP1252)
 
 
+def _delimiter(lines: Sequence[str], columns: Collection[str]) -> str:
+    """What separates the most columns of the header."""
+    header = next((line for line in lines if line.strip()), "")
+
+    def known(delimiter: str) -> int:
+        return sum(cell.strip(' "\r\n') in columns for cell in header.split(delimiter))
+
+    return max(DELIMITERS, key=known)
+
+
 def _check_columns(
     place: str, found: Sequence[str], required: Sequence[str], optional: Collection[str] | None
 ) -> None:
@@ -176,6 +185,11 @@ def _check_columns(
     absent = [column for column in required if column not in found]
     unknown = [] if optional is None else [column for column in found if column not in known]
     repeated = [column for column in known if found.count(column) > 1]
+    if unknown and (not unknown[0] or unknown[0].startswith("Unnamed:")):
+        raise UserError(
+            f"{place}: column {found.index(unknown[0]) + 1} has no name ({unknown[0]!r}): delete it;"
+            f" pandas writes its index there unless it is told index=False"
+        )
     if unknown:
         close = difflib.get_close_matches(unknown[0], known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
@@ -200,11 +214,16 @@ def _parse_object(line: str) -> list[tuple[str, Any]]:
     return list(parsed)
 
 
-def _as_text(key: str, value: Any) -> str:
-    if value is None:
+def _as_text(key: str, value: Any, lists: Collection[str] = ()) -> str:
+    """Empty for null, and for the NaN that Python writes for a gap of pandas."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise UserError(f"{key} must be text, a number or null, not {_JSON_KINDS[type(value)]}")
+    if isinstance(value, list) and key in lists:
+        return LIST_SEPARATOR.join(filter(None, (_as_text(key, each).strip() for each in value)))
+    infinite = isinstance(value, float) and math.isinf(value)
+    if infinite or isinstance(value, bool) or not isinstance(value, str | int | float):
+        kind = _JSON_KINDS.get(type(value), "infinite")
+        raise UserError(f"{key} must be text, a number or null, not {kind}")
     text = str(value)
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise UserError(f"{key} holds a character that is none (NUL or half of a pair)")

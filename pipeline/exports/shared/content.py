@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.corpora.annotations.labels import IEMOCAP, MELD
 from pipeline.errors import UserError
 from pipeline.features.file import UNLABELLED, UTTERANCE_COLUMNS, Features, count_positions
+from pipeline.params import MODALITIES
 
 _MELD_DIALOGUE = re.compile(r"(train|dev|test)_dia(\d+)")
 _IEMOCAP_UTTERANCE = re.compile(r"Ses0[1-5][FM]_\w+_[FM]\w{3}")
@@ -55,12 +56,27 @@ def only_labelled(features: Features) -> Features:
     return replace(features, **columns, modalities=modalities)
 
 
-def require_modalities(features: Features, export: str) -> Mapping[str, np.ndarray]:
-    """Vectors float32 [N, D] of text, audio and visual; UserError if one of them is not in the file."""
-    absent = [name for name in ("text", "audio", "visual") if name not in features.modalities]
+def require_modalities(
+    features: Features, export: str, needed: Sequence[str] = MODALITIES
+) -> Mapping[str, np.ndarray]:
+    """Vectors float32 [N, D] by modality; UserError if one that the export needs is not in the file."""
+    absent = [name for name in needed if name not in features.modalities]
     if absent:
         raise UserError(
-            f"the export {export} needs text, audio and visual features, and the file has no"
+            f"the export {export} needs {_and(needed)} features, and the file has no"
             f" {' and no '.join(absent)}; --to merbench, parquet and datasets do without"
         )
     return {name: modality.features for name, modality in features.modalities.items()}
+
+
+def width_notes(features: Features, expected: Mapping[str, int], code: str) -> Iterator[str]:
+    """Modalities whose width is not the one that somebody's code is written for, and the way out."""
+    for name, wanted in expected.items():
+        width = features.modalities[name].features.shape[1]
+        if width != wanted:
+            way_out = f"--reduce {name}={wanted}, or " if width > wanted else ""
+            yield f"{name} has {width} dimensions, and {code} says {wanted}: {way_out}change it there"
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]])

@@ -1,11 +1,11 @@
-"""What conversation models read, DialogueRNN and MMGCN with their kin and the authors' MultiEMO: a tuple.
+"""What conversation models read, DialogueRNN, MMGCN, SDT, their kin and the authors' MultiEMO: a tuple.
 
 Most of it are dicts from a dialogue's key to a list with one entry for each of its utterances:
 
-    0 utterance ids   1 speakers   2 labels   3 text   4 audio   5 visual   6 sentences
-    7 keys of the training dialogues   8 keys of the test dialogues   (9 nothing; not for IEMOCAP)
+    utterance ids, speakers, labels, vectors (text, audio, visual, as the model takes them), sentences,
+    keys of the training dialogues, keys of the test dialogues, nothing (not for IEMOCAP)
 
-Validation dialogues are among those for training, last: the peers take theirs from there.  For
+Validation dialogues are among those for training, first: the peers take their share from there.  For
 IEMOCAP a key is the dialogue's name and a speaker is M or F.  For other corpora a key is a number
 and a speaker a one-hot vector; MELD's keys are the published ones.  Labels are numbered as in the
 feature file, which is as in the published files.  A vector is float32 [D], zero where the modality
@@ -14,7 +14,10 @@ was not observed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -30,13 +33,13 @@ MELD_FIRST_KEY = {"train": 0, "dev": 1039, "test": 1153}
 """Key of dialogue 0 of each split in the published MELD files."""
 
 
-def conversations(features: Features, vectors: Mapping[str, np.ndarray]) -> tuple[Any, ...]:
-    """The tuple, with these vectors [N, D] of text, audio and visual."""
+def conversations(features: Features, vectors: Sequence[np.ndarray]) -> tuple[Any, ...]:
+    """The tuple, with these vectors, [N, D] each, in this order."""
     columns: list[Sequence[Any]] = [
         features.id.tolist(),
         _speakers(features),
         features.label.tolist(),
-        *(list(vectors[name]) for name in ("text", "audio", "visual")),
+        *map(list, vectors),
         features.text.tolist(),
     ]
     keys: dict[str, list[str | int]] = {split: [] for split in SPLITS}
@@ -44,7 +47,28 @@ def conversations(features: Features, vectors: Mapping[str, np.ndarray]) -> tupl
         keys[dialogue.split].append(key)
     unused: tuple[Any, ...] = () if is_iemocap(features) else ({},)
     dicts = (by_dialogue(features, column) for column in columns)
-    return (*dicts, keys["train"] + keys["dev"], keys["test"], *unused)
+    return (*dicts, keys["dev"] + keys["train"], keys["test"], *unused)
+
+
+def validation_notes(features: Features) -> Iterator[str]:
+    """Which share of the training keys is the validation split, as the peers' code takes it."""
+    dialogues = Counter(dialogue.split for dialogue in find_dialogues(features))
+    if validation := dialogues["dev"]:
+        keys = validation + dialogues["train"]
+        yield (
+            f"the validation split is the first {validation} of {keys} training keys: code that validates on"
+            f" a share of {share_of_first(validation, keys)} takes exactly these"
+        )
+
+
+def share_of_first(count_first: int, keys: int) -> float:
+    """The shortest decimal of which ``int(share * keys)`` is the first so many.
+
+    >>> share_of_first(12, 120), share_of_first(114, 1152)
+    (0.1, 0.099)
+    """
+    shares = (math.ceil(count_first / keys * 10**digits) / 10**digits for digits in count(1))
+    return next(share for share in shares if int(share * keys) == count_first)
 
 
 def by_dialogue(features: Features, column: Sequence[Any]) -> dict[str | int, list[Any]]:
