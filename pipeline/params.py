@@ -304,8 +304,8 @@ class ModelParams(Section):
     l2: Annotated[float, Field(ge=0)] = 1e-5
     """lambda of Eq. 22 [4.3]."""
     modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of utterances' modalities that training passes off as unobserved, drawn anew at each step, so that
-    the network does not lean on one of them (after Neverova et al. 2016)."""
+    """Share of utterances' modalities that training passes off as unobserved, anew at each step, so that
+    the network leans on none of them (after Neverova et al. 2016)."""
     average_decay: Decay = 0.0
     """The weights that are scored and kept are a running mean over steps, in which a step's own share is 1
     minus this (Polyak and Juditsky 1992); at 0 they are the last step's."""
