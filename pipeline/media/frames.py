@@ -15,6 +15,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 
 from pipeline.media.clips import Clip, Outcome, read_by_file
 from pipeline.media.decoding import WHOLE, MediaError, Span, decode, open_media, video_stream
@@ -173,7 +174,8 @@ def _time_s(frame: av.VideoFrame) -> float:
 def to_rgb(frame: av.VideoFrame) -> np.ndarray:
     """RGB uint8 [height, width, 3], upright, by the colour matrix and range that the frame names."""
     image = frame.to_ndarray(format="rgb24", threads=1)
-    side_data: Any = frame.side_data  # PyAV's stubs know of motion vectors only
+    # Not frame.side_data: it and the frame refer to each other, and stay until Python looks for such cycles.
+    side_data: Any = SideDataContainer(frame)  # type: ignore[call-arg]
     if "DISPLAYMATRIX" not in side_data:
         return image
     return upright(image, np.frombuffer(bytes(side_data["DISPLAYMATRIX"]), np.int32))
