@@ -60,7 +60,7 @@ def _to_mono(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """(place of its first sample in the sound, mono float32 [samples]), block by block."""
 
-    place, heard_s = 0, 0.0
+    place = 0
 
     def resampler() -> av.AudioResampler:
         # Without rematrix_maxval, float sound is mixed louder than its channels: stereo by 3 dB.
@@ -75,28 +75,40 @@ def _to_mono(
 
     current, layout = resampler(), None
     try:
-        for frame in frames:
-            time_s = heard_s if frame.time is None else frame.time - first_stamp_s
-            duration_s = frame.samples / frame.sample_rate
+        for time_s, frame in _timed(frames, first_stamp_s):
             if frame.layout.nb_channels > MOST_MIXED_CHANNELS:
                 frame = _averaged(frame)
             found = (frame.format.name, frame.layout.name, frame.sample_rate)
-            moved = abs(time_s - heard_s) > TOLERANCE_S
-            if moved or layout not in (None, found):  # broadcasts change it in mid-stream
+            if time_s is not None or layout not in (None, found):  # broadcasts change it in mid-stream
                 yield from convert(None)
                 current = resampler()
-            if moved:
-                if time_s > heard_s + LONGEST_SILENCE_S:
-                    raise MediaError(f"sound jumps from {heard_s:.0f} to {time_s:.0f} s")
-                heard_s, place = time_s, round(time_s * sample_rate_hz)
+            if time_s is not None:
+                place = round(time_s * sample_rate_hz)
             layout = found
             yield from convert(frame)
-            heard_s += duration_s
         yield from convert(None)
     except MemoryError:
         raise
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(f"sound cannot be converted: {error}") from error
+
+
+def _timed(frames: Iterable[Any], first_stamp_s: float) -> Iterator[tuple[float | None, Any]]:
+    """(when it is heard, in seconds from the first sample, if not right after the one before; the frame)."""
+    heard_s, stamp_s = 0.0, -math.inf
+    for frame in frames:
+        time_s = None
+        # Stamps that stand still, as of all frames of a packet, say nothing.
+        if frame.time not in (None, stamp_s):
+            stamp_s = frame.time
+            if abs(stamp_s - first_stamp_s - heard_s) > TOLERANCE_S:
+                time_s = stamp_s - first_stamp_s
+        if time_s is not None:
+            if time_s > heard_s + LONGEST_SILENCE_S:
+                raise MediaError(f"sound jumps from {heard_s:.0f} to {time_s:.0f} s")
+            heard_s = time_s
+        yield time_s, frame
+        heard_s += frame.samples / frame.sample_rate
 
 
 def _averaged(frame: Any) -> av.AudioFrame:
@@ -127,9 +139,11 @@ def _cut(
     """The samples of each range by its place, in the order in which they end."""
     waiting = deque(sorted(range(len(ranges)), key=ranges.__getitem__))
     parts: dict[int, list[tuple[int, np.ndarray]]] = {}
-    heard: int | None = None
+    first: int | None = None
+    heard = 0
     for begin, block in blocks:
-        heard = max(heard or 0, begin + len(block))
+        first = begin if first is None else first
+        heard = max(heard, begin + len(block))
         while waiting and ranges[waiting[0]][0] < heard:
             parts[waiting.popleft()] = []
         for place in list(parts):
@@ -137,14 +151,14 @@ def _cut(
             if begin < end:
                 parts[place].append((begin, block))
             if heard >= end:
-                yield place, _join(parts.pop(place), start, int(end))
+                yield place, _join(parts.pop(place), max(first, start), int(end))
         if not waiting and not parts:
             return
-    if heard is None:
+    if first is None:
         raise MediaError("the sound track is empty")
     for place in [*parts, *waiting]:
         start, end = ranges[place]
-        yield place, _join(parts.get(place, []), start, int(min(heard, end)))
+        yield place, _join(parts.get(place, []), max(first, start), int(min(heard, end)))
 
 
 def _join(parts: Sequence[tuple[int, np.ndarray]], start: int, end: int) -> np.ndarray:

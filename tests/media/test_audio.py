@@ -124,19 +124,23 @@ def heard(path: Path, seconds: int) -> list[int | None]:
     return [second_heard(sounds[place]) for place in range(seconds)]
 
 
-def lose(packet: av.Packet) -> av.Packet | None:
-    """Without the packets of 4 to 9 s."""
-    return None if 4 <= packet.pts * packet.time_base < 9 else packet
+def lose(packet: av.Packet) -> None:
+    """No packet."""
 
 
 def damage(packet: av.Packet) -> av.Packet:
-    """With those of 4 to 9 s damaged."""
-    if not 4 <= packet.pts * packet.time_base < 9:
-        return packet
+    """A packet of the same time with other bytes."""
     damaged = av.Packet(bytes(range(256)) * (packet.size // 256 + 1))
     damaged.pts, damaged.dts, damaged.time_base = packet.pts, packet.dts, packet.time_base
     damaged.duration, damaged.stream = packet.duration, packet.stream
     return damaged
+
+
+def between(
+    start_s: float, end_s: float, change: Callable[[av.Packet], av.Packet | None]
+) -> Callable[[av.Packet], av.Packet | None]:
+    """Packets of this time changed."""
+    return lambda packet: change(packet) if start_s <= packet.pts * packet.time_base < end_s else packet
 
 
 @pytest.mark.parametrize(
@@ -153,13 +157,33 @@ def damage(packet: av.Packet) -> av.Packet:
 def test_sound_is_heard_when_its_time_stamps_say_and_what_is_missing_is_silence(
     tmp_path: Path, name: str, codec: str, rate_hz: int, change: Callable[[av.Packet], av.Packet | None]
 ) -> None:
-    path = write_seconds(tmp_path / name, range(12), sound=codec, rate_hz=rate_hz, change=change)
+    path = write_seconds(
+        tmp_path / name, range(12), sound=codec, rate_hz=rate_hz, change=between(4, 9, change)
+    )
     assert heard(path, 12) == [0, 1, 2, 3, *[None] * 5, 9, 10, 11]
     [(_, whole)] = read_audio(path, RATE_HZ)
     assert len(whole) == pytest.approx(12 * RATE_HZ, abs=0.1 * RATE_HZ)
     parts = dict(read_audio(path, RATE_HZ, [Span(5, 6), Span(3.5, 9.5), Span(9.5), Span(0, 3.5)]))
     assert parts[0].tolist() == [0.0] * RATE_HZ
     np.testing.assert_array_equal(np.concatenate([parts[3], parts[1], parts[2]]), whole)
+
+
+def test_sound_begins_with_the_first_packet_that_can_be_decoded(
+    tmp_path: Path,
+) -> None:
+    damage_first = between(0, 1.5, damage)
+    path = write_seconds(tmp_path / "late.mkv", range(4), sound="flac", change=damage_first)
+    assert heard(path, 4) == [None, 1, 2, 3]
+    [(_, whole)] = read_audio(path, RATE_HZ)
+    assert len(whole) == pytest.approx(2.5 * RATE_HZ, abs=0.3 * RATE_HZ)
+    assert whole[:100].any()
+
+
+def test_stamps_that_stand_still_are_not_followed(tmp_path: Path) -> None:
+    path = write_seconds(tmp_path / "still.rm", range(4), sound="real_144", rate_hz=8000)
+    with av.open(path) as container:
+        assert {packet.pts for packet in container.demux() if packet.size} == {0}
+    assert heard(path, 4) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("speed", [0.98, 1.02])
