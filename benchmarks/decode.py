@@ -63,7 +63,7 @@ def main(dialogues: int) -> None:
         compare("visual", engine, [with_faces] * dialogues, embed, partial(embed_alone, root, encoder))
         start = time.perf_counter()
         for path in paths:
-            read_frames(root / path, FACES.frames_per_utterance)
+            list(read_frames(root / path, FACES.frames_per_utterance))
         decoding_s = time.perf_counter() - start
     print(f"decoding alone: {CLIPS * FRAMES / decoding_s:.0f} frames/s of one thread")
 
@@ -86,13 +86,15 @@ def compare(stage: str, engine: Engine, dialogues: Sequence, whole: Function, al
 
 
 def detect_alone(root: Path, clips: Sequence[Clip]) -> None:
-    frames = at_hand("frames", lambda: read_frames(root / clips[0].path, FACES.frames_per_utterance)[0])
+    [(_, frames)] = at_hand(
+        "frames", lambda: list(read_frames(root / clips[0].path, FACES.frames_per_utterance))
+    )
     for _ in clips:
         find_faces(frames, "", FACES)
 
 
 def embed_alone(root: Path, encoder: VisualEncoder, clips: Sequence[ClipFaces]) -> None:
-    crops = at_hand("crops", lambda: cut_faces(root / clips[0].path, clips[:1], VISUAL)[0])
+    [(_, crops)] = at_hand("crops", lambda: list(cut_faces(root / clips[0].path, clips[:1], VISUAL)))
     for _ in clips:
         encoder.embed(crops)
 

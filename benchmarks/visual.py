@@ -57,9 +57,9 @@ def main(rounds: int) -> None:
             faces=lambda: find_faces_of_dialogue([CLIP], root, FacesParams()),
             visual=lambda: embed_dialogue([found], root, encoder, VISUAL),
             plain=partial(plain_recipe, root / CLIP.path, MTCNN(keep_all=True), resnet),
-            decoding=lambda: read_frames(root / CLIP.path, 20),
+            decoding=lambda: list(read_frames(root / CLIP.path, 20)),
         )
-        [frames] = read_frames(root / CLIP.path, 20)
+        [(_, frames)] = read_frames(root / CLIP.path, 20)
     ours_s = seconds["faces"] + seconds["visual"]
     print(
         f"faces {seconds['faces']:.2f} s and visual {seconds['visual']:.2f} s, {ours_s:.2f} s together;"

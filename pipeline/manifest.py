@@ -65,7 +65,7 @@ class Medium:
     audio_sha256: str = ""
     """Digest of the file at ``audio_path``; empty if there is none."""
     duration_s: float = 0.0
-    """Length of the file at ``path`` by its container."""
+    """Length of the file at ``path``, measured; 0 where that has no time stamps."""
     frame_count: int = 0
     """Frames in the file; 0 without a video stream."""
     frame_rate_hz: float = 0.0
@@ -76,6 +76,10 @@ class Medium:
     """Of the sound; 0 without an audio stream."""
     channels: int = 0
     """Of the sound; 0 without an audio stream."""
+    image_track: str = ""
+    """Which of the video streams is used, such as ``1 of 2``: the container's default; empty without one."""
+    audio_track: str = ""
+    """Which of the audio streams is used; empty without one."""
     image_problem: str = ""
     """Why its images cannot be used; empty if it can."""
     audio_problem: str = ""

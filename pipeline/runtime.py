@@ -28,7 +28,7 @@ from pipeline.errors import UserError
 WORKER_INDEX = "MULTIEMO_WORKER_INDEX"
 # Enough that one computes while the others read the first file of a dialogue and store the last one's result.
 WORKERS_PER_GPU = 3
-# Each holds the sampled frames of one file: 55 MB for 20 of 720p.
+# Each holds the sampled frames of one utterance: 55 MB for 20 of 720p.
 MOST_DECODE_THREADS = 8
 
 

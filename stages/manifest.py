@@ -1,6 +1,6 @@
 """Raw data set -> utterances.csv (who says what, in which order) and media.csv (what the clips hold).
 
-Every file is digested and probed once; a later run reads only those whose size or time has changed.
+Every file is digested and probed once; a later run reads only those that were replaced or touched.
 Beside the tables stands manifest.json, a summary that `dvc metrics` shows, and its plots.
 """
 
@@ -176,6 +176,7 @@ def describe(annotation: Annotation, probed: dict[str, Probed]) -> Medium:
         | {
             "sample_rate_hz": sound.probe.sample_rate_hz,
             "channels": sound.probe.channels,
+            "audio_track": sound.probe.audio_track,
             "image_problem": found.image_problem or problem,
             "audio_problem": sound.probe.audio_problem or ("" if annotation.audio else problem),
         },

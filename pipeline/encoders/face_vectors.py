@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def embed_dialogue(
     features = np.zeros((len(clips), encoder.dimension), np.float32)
     reasons = [""] * len(clips)
 
-    def read(path: str, places: Sequence[int]) -> list[np.ndarray]:
+    def read(path: str, places: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
         return cut_faces(root / path, [clips[place] for place in places], params)
 
     for place, faces in read_by_file(clips, read, runtime.decode_threads()):
@@ -78,16 +78,29 @@ def embed_dialogue(
     }
 
 
-def cut_faces(path: Path, clips: Sequence[ClipFaces], params: VisualParams) -> list[np.ndarray]:
-    """The faces of each clip of a file, uint8 [F, size, size, 3]; MediaError if it cannot be decoded."""
-    crops = [
-        np.empty((len(clip.box_px), params.crop_size_px, params.crop_size_px, 3), np.uint8) for clip in clips
-    ]
-    for number, image in frames_at(path, {int(number) for clip in clips for number in clip.frame_index}):
-        for clip, faces in zip(clips, crops, strict=True):
+def cut_faces(
+    path: Path, clips: Sequence[ClipFaces], params: VisualParams
+) -> Iterator[tuple[int, np.ndarray]]:
+    """(place in ``clips``, its faces, uint8 [F, size, size, 3]) as soon as the last of them is cut.
+
+    Raises MediaError if the file cannot be decoded.
+    """
+    using: dict[int, list[int]] = {}  # number of a frame -> places
+    for place, clip in enumerate(clips):
+        for number in np.unique(clip.frame_index).tolist():
+            using.setdefault(number, []).append(place)
+    crops: dict[int, np.ndarray] = {}
+    for number, image in frames_at(path, using):
+        for place in using[number]:
+            clip = clips[place]
+            if place not in crops:
+                shape = (len(clip.box_px), params.crop_size_px, params.crop_size_px, 3)
+                crops[place] = np.empty(shape, np.uint8)
             for face in np.flatnonzero(clip.frame_index == number):
-                faces[face] = crop_face(image, clip.box_px[face], params.crop_margin, params.crop_size_px)
-    return crops
+                box_px = clip.box_px[face]
+                crops[place][face] = crop_face(image, box_px, params.crop_margin, params.crop_size_px)
+            if number == clip.frame_index.max():
+                yield place, crops.pop(place)
 
 
 def pool(embeddings: np.ndarray, frame_index: np.ndarray, pooling: str) -> np.ndarray:

@@ -1,9 +1,10 @@
-"""Sound out of a media file, as mono samples."""
+"""Sound out of a media file, as mono samples that lie where their time stamps say."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,25 @@ import av
 import numpy as np
 
 from pipeline.media.clips import Clip, Outcome, read_by_file
-from pipeline.media.decoding import WHOLE, MediaError, Span, audio_stream, decode, open_media, start_s
+from pipeline.media.clock import origin_s, start_s
+from pipeline.media.decoding import WHOLE, MediaError, Span, audio_stream, decode, open_media
 
 MOST_MIXED_CHANNELS = 8  # ffmpeg has a usual order for up to as many
+# Time stamps are rounded, to milliseconds in Matroska, and decoders hold back samples.  What is further off
+# is missing or too much: libswresample's min_hard_comp.
+TOLERANCE_S = 0.1
+# More silence than this is a broken time stamp.
+LONGEST_SILENCE_S = 3600.0
 
 
-def read_audio(path: Path, sample_rate_hz: int, spans: Sequence[Span] = (WHOLE,)) -> list[np.ndarray]:
-    """The sound of each span as float32 [samples], mono, from one pass over the file.
+def read_audio(
+    path: Path, sample_rate_hz: int, spans: Sequence[Span] = (WHOLE,)
+) -> Iterator[tuple[int, np.ndarray]]:
+    """(place in ``spans``, its sound as float32 [samples], mono), as soon as it is decoded, from one pass.
+
+    Samples lie where their time stamps say, to 0.1 s: where some are missing (lost or undecodable packets, a
+    stall, a clock that drifts) is silence, and what is too much is left out.  Before the first sample and
+    after the last there is nothing.  Memory holds the spans that overlap.
 
     Channels are mixed and the rate is changed by libswresample, as ``ffmpeg -ac 1 -ar 16000`` does it
     for a 16-bit file: the weights of ITU-R BS.775 (front 1, centre 2^0.5, surround 2^-0.5, no LFE),
@@ -28,46 +41,74 @@ def read_audio(path: Path, sample_rate_hz: int, spans: Sequence[Span] = (WHOLE,)
     """
     with open_media(path) as container:
         stream = audio_stream(container)
-        blocks = list(_to_mono(decode(container, stream), sample_rate_hz))
         first_s = start_s(container, stream)
-    if not blocks:
-        raise MediaError("the sound track is empty")
-    samples = np.concatenate(blocks)
-    return [samples[_sample_slice(span, first_s, sample_rate_hz)] for span in spans]
+        blocks = _to_mono(decode(container, stream), origin_s(container) + first_s, sample_rate_hz)
+        yield from _cut(blocks, [_sample_range(span, first_s, sample_rate_hz) for span in spans])
 
 
 def iterate_audio(clips: Sequence[Clip], root: Path, sample_rate_hz: int) -> Iterator[Outcome[np.ndarray]]:
     """(place in ``clips``, its mono samples float32 [n] or why there are none), file by file."""
 
-    def read(path: str, places: Sequence[int]) -> list[np.ndarray]:
+    def read(path: str, places: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
         return read_audio(root / path, sample_rate_hz, [clips[place].span for place in places])
 
     yield from read_by_file(clips, read)
 
 
-def _to_mono(frames: Iterator[Any], sample_rate_hz: int) -> Iterator[np.ndarray]:
-    """Mono float32 [samples], block by block."""
+def _to_mono(
+    frames: Iterable[Any], first_stamp_s: float, sample_rate_hz: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """(place of its first sample in the sound, mono float32 [samples]), block by block."""
+
+    place = 0
 
     def resampler() -> av.AudioResampler:
         # Without rematrix_maxval, float sound is mixed louder than its channels: stereo by 3 dB.
         return av.AudioResampler("flt", "mono", sample_rate_hz, options={"rematrix_maxval": "1"})
 
+    def convert(frame: Any) -> Iterator[tuple[int, np.ndarray]]:
+        nonlocal place
+        for block in current.resample(frame):
+            samples = block.to_ndarray()[0]
+            yield place, samples
+            place += len(samples)
+
     current, layout = resampler(), None
     try:
-        for frame in frames:
+        for time_s, frame in _timed(frames, first_stamp_s):
             if frame.layout.nb_channels > MOST_MIXED_CHANNELS:
                 frame = _averaged(frame)
             found = (frame.format.name, frame.layout.name, frame.sample_rate)
-            if layout not in (None, found):  # broadcasts change it in mid-stream
-                yield from (block.to_ndarray()[0] for block in current.resample(None))
+            if time_s is not None or layout not in (None, found):  # broadcasts change it in mid-stream
+                yield from convert(None)
                 current = resampler()
+            if time_s is not None:
+                place = round(time_s * sample_rate_hz)
             layout = found
-            yield from (block.to_ndarray()[0] for block in current.resample(frame))
-        yield from (block.to_ndarray()[0] for block in current.resample(None))
+            yield from convert(frame)
+        yield from convert(None)
     except MemoryError:
         raise
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(f"sound cannot be converted: {error}") from error
+
+
+def _timed(frames: Iterable[Any], first_stamp_s: float) -> Iterator[tuple[float | None, Any]]:
+    """(when it is heard, in seconds from the first sample, if not right after the one before; the frame)."""
+    heard_s, stamp_s = 0.0, -math.inf
+    for frame in frames:
+        time_s = None
+        # Stamps that stand still, as of all frames of a packet, say nothing.
+        if frame.time not in (None, stamp_s):
+            stamp_s = frame.time
+            if abs(stamp_s - first_stamp_s - heard_s) > TOLERANCE_S:
+                time_s = stamp_s - first_stamp_s
+        if time_s is not None:
+            if time_s > heard_s + LONGEST_SILENCE_S:
+                raise MediaError(f"sound jumps from {heard_s:.0f} to {time_s:.0f} s")
+            heard_s = time_s
+        yield time_s, frame
+        heard_s += frame.samples / frame.sample_rate
 
 
 def _averaged(frame: Any) -> av.AudioFrame:
@@ -83,8 +124,48 @@ def _averaged(frame: Any) -> av.AudioFrame:
     return mono
 
 
-def _sample_slice(span: Span, first_s: float, sample_rate_hz: int) -> slice:
+def _sample_range(span: Span, first_s: float, sample_rate_hz: int) -> tuple[int, float]:
+    """The places of a span's first sample and of the first one after it."""
+
     def place(time_s: float) -> int:
         return max(0, round((time_s - first_s) * sample_rate_hz))
 
-    return slice(place(span.start_s), None if math.isinf(span.end_s) else place(span.end_s))
+    return place(span.start_s), math.inf if math.isinf(span.end_s) else place(span.end_s)
+
+
+def _cut(
+    blocks: Iterable[tuple[int, np.ndarray]], ranges: Sequence[tuple[int, float]]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The samples of each range by its place, in the order in which they end."""
+    waiting = deque(sorted(range(len(ranges)), key=ranges.__getitem__))
+    parts: dict[int, list[tuple[int, np.ndarray]]] = {}
+    first: int | None = None
+    heard = 0
+    for begin, block in blocks:
+        first = begin if first is None else first
+        heard = max(heard, begin + len(block))
+        while waiting and ranges[waiting[0]][0] < heard:
+            parts[waiting.popleft()] = []
+        for place in list(parts):
+            start, end = ranges[place]
+            if begin < end:
+                parts[place].append((begin, block))
+            if heard >= end:
+                yield place, _join(parts.pop(place), max(first, start), int(end))
+        if not waiting and not parts:
+            return
+    if first is None:
+        raise MediaError("the sound track is empty")
+    for place in [*parts, *waiting]:
+        start, end = ranges[place]
+        yield place, _join(parts.get(place, []), max(first, start), int(min(heard, end)))
+
+
+def _join(parts: Sequence[tuple[int, np.ndarray]], start: int, end: int) -> np.ndarray:
+    """The samples from ``start`` up to ``end``, silent where there are none."""
+    samples = np.zeros(max(0, end - start), np.float32)
+    for begin, block in parts:
+        target = samples[max(0, begin - start) :]
+        source = block[max(0, start - begin) :][: len(target)]
+        target[: len(source)] = source
+    return samples

@@ -1,7 +1,8 @@
 """The frames and sound of a dialogue's utterances, reading every file once.
 
 A file may hold one utterance (MELD) or a whole dialogue (IEMOCAP); either way it is decoded front to
-back once, and a file that cannot be used costs the utterances in it and no others.
+back once, each utterance is handed on as soon as it is read, and a file that cannot be used costs the
+utterances in it and no others.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
 from pipeline.manifest import Medium
@@ -68,33 +70,42 @@ def audio_clip(medium: Medium) -> Clip:
     return Clip(medium.path, medium.sha256, medium.audio_problem, _span(medium))
 
 
-def map_ahead(function: Callable[[Item], Content], items: Iterable[Item], threads: int) -> Iterator[Content]:
-    """``map()`` whose next results, as many as there are threads, are computed while one is in use.
+def chain_ahead(iterators: Iterable[Iterator[Item]], threads: int) -> Iterator[Item]:
+    """``chain.from_iterable()``, while threads compute the next item and the first ones of later iterators.
 
-    With no threads it is ``map()``: right where every core has a process of its own.
+    As many iterators as there are threads are ahead of the one in use, each by one item.  With no threads it
+    is ``chain.from_iterable()``: right where every core has a process of its own.
     """
     if not threads:
-        yield from map(function, items)
+        yield from chain.from_iterable(iterators)
         return
+    end: Any = object()
     pool = ThreadPoolExecutor(threads)
-    ahead: deque[Future[Content]] = deque()
+    waiting = (iterator for iterator in iterators)
+    ahead = deque((iterator, pool.submit(next, iterator, end)) for iterator in islice(waiting, threads + 1))
     try:
-        for item in items:
-            ahead.append(pool.submit(function, item))
-            if len(ahead) > threads:
-                yield ahead.popleft().result()
         while ahead:
-            yield ahead.popleft().result()
+            iterator, future = ahead.popleft()
+            item = future.result()
+            if item is not end:
+                ahead.appendleft((iterator, pool.submit(next, iterator, end)))
+                yield item
+            else:
+                ahead.extend((later, pool.submit(next, later, end)) for later in islice(waiting, 1))
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def read_by_file(
-    clips: Sequence[InFile], read: Callable[[str, Sequence[int]], list[Content]], threads: int = 0
+    clips: Sequence[InFile],
+    read: Callable[[str, Sequence[int]], Iterator[tuple[int, Content]]],
+    threads: int = 0,
 ) -> Iterator[Outcome[Content]]:
     """(place in ``clips``, what ``read`` gives of it or why there is nothing), file by file.
 
-    ``read`` gets a file's path and the places of all clips in it; ``threads`` read that many files ahead.
+    ``read`` gets a file's path and the places of all clips in it, and gives (place among these, content) of
+    each as soon as it has it, so that no more is held than the clip in use and, of as many files as there are
+    ``threads``, the next one.
     """
     yield from ((place, MediaError(clip.problem)) for place, clip in enumerate(clips) if clip.problem)
     places_by_path: dict[str, list[int]] = {}
@@ -102,18 +113,15 @@ def read_by_file(
         if not clip.problem:
             places_by_path.setdefault(clip.path, []).append(place)
 
-    def attempt(path: str) -> list[Content] | MediaError:
+    def read_file(path: str, places: list[int]) -> Iterator[Outcome[Content]]:
+        left = dict(enumerate(places))
         try:
-            return read(path, places_by_path[path])
+            for number, content in read(path, places):
+                yield left.pop(number), content
         except MediaError as error:
-            return error
+            yield from ((place, error) for place in left.values())
 
-    for path, contents in zip(places_by_path, map_ahead(attempt, places_by_path, threads), strict=True):
-        places = places_by_path[path]
-        if isinstance(contents, MediaError):
-            yield from ((place, contents) for place in places)
-        else:
-            yield from zip(places, contents, strict=True)
+    yield from chain_ahead((read_file(*file) for file in places_by_path.items()), threads)
 
 
 def _span(medium: Medium) -> Span:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import av
 from av.stream import Disposition
 
 from pipeline.errors import UserError
+from pipeline.media.clock import Clock
 
 # ffmpeg looks for another codec (DTS) in disguise, here in one packet of 32 kB.  Its own 2500 packets of 4 kB
 # take longer than everything else does in reading a short file.
@@ -59,39 +61,55 @@ def open_media(path: Path) -> av.container.InputContainer:
 
 
 def video_stream(container: av.container.InputContainer) -> Any:
-    """The file's first video stream; MediaError if it has none that can be decoded.
+    """The file's default video stream; MediaError if it has none that can be decoded.
 
     A cover picture, which music files carry as a video stream of one frame, is none.
     """
-    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    return _decodable(moving, "no picture", "picture")
+    return _default(_moving(container), "no picture", "picture")
 
 
 def audio_stream(container: av.container.InputContainer) -> Any:
-    """The file's first audio stream; MediaError if it has none that can be decoded."""
-    return _decodable(list(container.streams.audio), "no sound track", "sound")
+    """The file's default audio stream; MediaError if it has none that can be decoded."""
+    return _default(list(container.streams.audio), "no sound track", "sound")
 
 
-def start_s(container: av.container.InputContainer, stream: Any) -> float:
-    """When a stream starts, in seconds from the start of the file, where a player's clock shows 0."""
-    if stream.start_time is None or container.start_time is None:
-        return 0.0
-    return max(0.0, float(stream.start_time * stream.time_base) - container.start_time / av.time_base)
+def track(container: av.container.InputContainer, stream: Any) -> str:
+    """Which of the streams of its kind a stream is, such as ``2 of 3``."""
+    alike = _moving(container) if stream.type == "video" else list(container.streams.audio)
+    return f"{alike.index(stream) + 1} of {len(alike)}"
 
 
-def packets(container: av.container.InputContainer, stream: Any) -> Iterator[av.Packet]:
-    """The stream's packets up to the end of the file, or to where damage hides the rest.
+def used_streams(container: av.container.InputContainer) -> list[Any]:
+    """The picture and the sound that are used, as far as the file has them."""
+    found = []
+    for choose in (video_stream, audio_stream):
+        with suppress(MediaError):
+            found.append(choose(container))
+    return found
 
-    The last is empty: it asks the decoder for what it holds back.
+
+def packets(container: av.container.InputContainer) -> Iterator[av.Packet]:
+    """The packets of the streams that are used, on one clock, up to the end of the file or of what is whole.
+
+    The last of each stream is empty: it asks the decoder for what it holds back.
     """
+    clock, streams = Clock(container), used_streams(container)
+    if not streams:  # PyAV would take it for all of them
+        return
     try:
-        yield from container.demux(stream)
+        for packet in container.demux(streams):
+            try:
+                clock.set(packet)
+            except ValueError as error:
+                raise MediaError(str(error)) from None
+            yield packet
     except MemoryError:
         raise
     except av.FFmpegError:
-        flush = av.Packet()
-        flush.stream = stream
-        yield flush
+        for stream in streams:
+            flush = av.Packet()
+            flush.stream = stream
+            yield flush
 
 
 def decode(container: av.container.InputContainer, stream: Any) -> Iterator[Any]:
@@ -101,7 +119,9 @@ def decode(container: av.container.InputContainer, stream: Any) -> Iterator[Any]
     """
     kind = "picture" if stream.type == "video" else "sound"
     problem, any_frame = f"no {kind} could be decoded", False
-    for packet in packets(container, stream):
+    for packet in packets(container):
+        if packet.stream_index != stream.index:
+            continue
         try:
             frames = packet.decode()
         except av.InvalidDataError as error:
@@ -117,12 +137,18 @@ def decode(container: av.container.InputContainer, stream: Any) -> Iterator[Any]
         raise MediaError(problem)
 
 
-def _decodable(streams: list[Any], absent: str, kind: str) -> Any:
+def _moving(container: av.container.InputContainer) -> list[Any]:
+    return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+
+
+def _default(streams: list[Any], absent: str, kind: str) -> Any:
+    """The stream that the container marks as default, as players take it; else the first."""
     if not streams:
         raise MediaError(absent)
-    if streams[0].codec_context is None:
+    stream = next((s for s in streams if s.disposition & Disposition.default), streams[0])
+    if stream.codec_context is None:
         raise MediaError(f"{kind} cannot be decoded: its format is unknown")
-    return streams[0]
+    return stream
 
 
 def _words(error: Exception) -> str:

@@ -6,26 +6,20 @@ frame rate is believed.  Times are those of a player's clock, which shows 0 wher
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 
 from pipeline.media.clips import Clip, Outcome, read_by_file
-from pipeline.media.decoding import (
-    WHOLE,
-    MediaError,
-    Span,
-    decode,
-    open_media,
-    packets,
-    start_s,
-    video_stream,
-)
+from pipeline.media.decoding import WHOLE, MediaError, Span, decode, open_media, video_stream
+from pipeline.media.timeline import Timeline, read_timeline
 
 
 @dataclass(frozen=True)
@@ -51,19 +45,23 @@ def sample_indices(frame_count: int, wanted: int) -> list[int]:
     return [i * frame_count // wanted for i in range(wanted)]
 
 
-def read_frames(path: Path, wanted: int, spans: Sequence[Span] = (WHOLE,)) -> list[SampledFrames]:
-    """Evenly sampled frames of each span, from one pass over the file; empty where a span has none.
+def read_frames(
+    path: Path, wanted: int, spans: Sequence[Span] = (WHOLE,)
+) -> Iterator[tuple[int, SampledFrames]]:
+    """(place in ``spans``, its evenly sampled frames, if any), as soon as it is decoded, from one pass.
 
-    Memory holds the sampled frames only.  Raises MediaError where the picture cannot be decoded.
+    Memory holds the sampled frames of spans that overlap.  Raises MediaError where the picture cannot be
+    decoded, or has no time stamps by which to find a span.
     """
-    expected_s = frame_times_s(path)
-    numbers = [_sampled_numbers(expected_s, span, wanted) for span in spans]
-    images, decoded_s = _pick_frames(path, {number for sampled in numbers for number in sampled})
-    if len(decoded_s) != len(expected_s):
+    timeline = read_timeline(path)
+    left = dict(enumerate(spans))
+    for place, frames in _sample(path, timeline, wanted, left, expected=True):
+        del left[place]
+        yield place, frames
+    if left:
         # Packets that decode to no picture: only decoding tells which frames there are.
-        numbers = [_sampled_numbers(decoded_s, span, wanted) for span in spans]
-        images, _ = _pick_frames(path, {number for sampled in numbers for number in sampled})
-    return [SampledFrames([images[number] for number in sampled], sampled) for sampled in numbers]
+        times_s = [timeline.shift_s + _time_s(frame) for frame in _decode(path)]
+        yield from _sample(path, replace(timeline, pictures_s=times_s), wanted, left, expected=False)
 
 
 def iterate_frames(
@@ -71,10 +69,10 @@ def iterate_frames(
 ) -> Iterator[Outcome[SampledFrames]]:
     """(place in ``clips``, its sampled frames or why there are none), file by file.
 
-    ``threads`` decode that many files ahead.
+    As many ``threads`` decode ahead.
     """
 
-    def read(path: str, places: Sequence[int]) -> list[SampledFrames]:
+    def read(path: str, places: Sequence[int]) -> Iterator[tuple[int, SampledFrames]]:
         return read_frames(root / path, wanted, [clips[place].span for place in places])
 
     for place, outcome in read_by_file(clips, read, threads):
@@ -110,32 +108,56 @@ def upright(image: np.ndarray, display_matrix: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
-def frame_times_s(path: Path) -> list[float]:
-    """When each picture of a file is shown, in order, by its packets: cheap, and nearly always exact."""
-    with open_media(path) as container:
-        stream = video_stream(container)
-        shown = [packet for packet in packets(container, stream) if packet.size and not packet.is_discard]
-        times = sorted(packet.pts if packet.pts is not None else packet.dts or 0 for packet in shown)
-        first_s = start_s(container, stream)
-        return [first_s + float((time - times[0]) * stream.time_base) for time in times]
+def _sample(
+    path: Path, timeline: Timeline, wanted: int, spans: Mapping[int, Span], *, expected: bool
+) -> Iterator[tuple[int, SampledFrames]]:
+    """The frames of spans by place, in the order in which the spans end.
 
-
-def _sampled_numbers(times_s: Sequence[float], span: Span, wanted: int) -> list[int]:
-    """Numbers of the frames to take from a span."""
-    inside = [number for number, time_s in enumerate(times_s) if span.start_s <= time_s < span.end_s]
-    return [inside[place] for place in sample_indices(len(inside), wanted)]
-
-
-def _pick_frames(path: Path, wanted: Collection[int]) -> tuple[dict[int, np.ndarray], list[float]]:
-    """The frames of the given numbers, and the times of all frames that there are."""
-    images, times_s = {}, []
-    with open_media(path) as container:
-        first_s = start_s(container, video_stream(container))
+    Where the timeline is only expected, it ends with the first frame that is not where it should be.
+    """
+    times_s = timeline.pictures_s
+    ending: dict[int, list[int]] = {}  # number of the last frame in a span -> places
+    using: dict[int, list[int]] = {}  # number of a sampled frame -> places
+    found = {place: SampledFrames() for place in spans}
+    for place, span in spans.items():
+        inside = _numbers_inside(times_s, span)
+        ending.setdefault(inside[-1] if inside else -1, []).append(place)
+        for index in sample_indices(len(inside), wanted):
+            using.setdefault(inside[index], []).append(place)
+    number = -1
     for number, frame in enumerate(_decode(path)):
-        times_s.append(float(frame.time or 0.0))
-        if number in wanted:
-            images[number] = to_rgb(frame)
-    return images, [first_s + time_s - times_s[0] for time_s in times_s]
+        if expected and not _is_expected(timeline, number, timeline.shift_s + _time_s(frame)):
+            return
+        # A span is whole once the frame after it is where it should be.
+        yield from ((place, found.pop(place)) for place in ending.pop(number - 1, ()))
+        if not ending:
+            return
+        if number in using:
+            image = to_rgb(frame)
+            for place in using.pop(number):
+                found[place].images.append(image)
+                found[place].indices.append(number)
+    if number + 1 == len(times_s):
+        yield from ((place, found.pop(place)) for place in ending.pop(number, ()))
+
+
+def _numbers_inside(times_s: Sequence[float], span: Span) -> list[int]:
+    """Numbers of the frames in a span."""
+    if span == WHOLE:
+        return list(range(len(times_s)))
+    if times_s and math.isnan(times_s[0]):
+        raise MediaError("the picture has no time stamps by which to find the utterance")
+    return [number for number, time_s in enumerate(times_s) if span.start_s <= time_s < span.end_s]
+
+
+def _is_expected(timeline: Timeline, number: int, time_s: float) -> bool:
+    """Whether a decoded frame belongs to the packet of its number, and not rather to one beside it."""
+    times_s = timeline.pictures_s
+    if number >= len(times_s):
+        return False
+    off_s = abs(times_s[number] - time_s)
+    beside = times_s[max(0, number - 1) : number + 2]
+    return not timeline.in_order or not any(abs(other_s - time_s) < off_s for other_s in beside)
 
 
 def _decode(path: Path) -> Iterator[av.VideoFrame]:
@@ -145,10 +167,15 @@ def _decode(path: Path) -> Iterator[av.VideoFrame]:
         yield from decode(container, stream)
 
 
+def _time_s(frame: av.VideoFrame) -> float:
+    return math.nan if frame.time is None else frame.time
+
+
 def to_rgb(frame: av.VideoFrame) -> np.ndarray:
     """RGB uint8 [height, width, 3], upright, by the colour matrix and range that the frame names."""
     image = frame.to_ndarray(format="rgb24", threads=1)
-    side_data: Any = frame.side_data  # PyAV's stubs know of motion vectors only
+    # Not frame.side_data: it and the frame refer to each other, and stay until Python looks for such cycles.
+    side_data: Any = SideDataContainer(frame)  # type: ignore[call-arg]
     if "DISPLAYMATRIX" not in side_data:
         return image
     return upright(image, np.frombuffer(bytes(side_data["DISPLAYMATRIX"]), np.int32))

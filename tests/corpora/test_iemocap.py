@@ -96,7 +96,7 @@ def test_the_crop_shows_the_one_who_speaks(iemocap_root: Path) -> None:
         row = rows[id]
         assert row.start_s is not None
         assert row.end_s is not None
-        [sampled] = read_frames(iemocap_root / row.media, 3, [Span(row.start_s, row.end_s)])
+        [(_, sampled)] = read_frames(iemocap_root / row.media, 3, [Span(row.start_s, row.end_s)])
         image = sampled.images[0]
         left, top, right, bottom = crop_box_px(row.crop, image.shape[1], image.shape[0])
         colour = image[top:bottom, left:right].mean(axis=(0, 1))

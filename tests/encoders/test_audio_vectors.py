@@ -36,7 +36,7 @@ def test_a_wav_that_holds_no_numbers_is_no_observation(tmp_path: Path, value: fl
     damaged = hum(1.0)
     damaged[500:510] = value
     soundfile.write(tmp_path / "damaged.wav", damaged, 16000, subtype="FLOAT")
-    [samples] = read_audio(tmp_path / "damaged.wav", 16000)
+    [(_, samples)] = read_audio(tmp_path / "damaged.wav", 16000)
     with pytest.raises(MediaError, match="sound holds values that are no finite numbers"):
         describe_audio(samples, ENCODER, SILENCE_DBFS)
 

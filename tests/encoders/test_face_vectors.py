@@ -136,10 +136,10 @@ def test_cutting_faces_ahead_changes_no_vector_and_no_reason(
 
 def test_the_faces_of_a_clip_are_cut_from_the_frames_that_they_name(demo_root: Path, clip: ClipFaces) -> None:
     backwards = replace(clip, frame_index=clip.frame_index[::-1], box_px=clip.box_px[::-1])
-    forwards, turned = cut_faces(demo_root / clip.path, [clip, backwards], PARAMS)
-    assert forwards.shape == (6, 64, 64, 3)
-    np.testing.assert_array_equal(turned, forwards[::-1])
-    assert not np.array_equal(forwards[0], forwards[1])
+    faces = dict(cut_faces(demo_root / clip.path, [clip, backwards], PARAMS))
+    assert faces[0].shape == (6, 64, 64, 3)
+    np.testing.assert_array_equal(faces[1], faces[0][::-1])
+    assert not np.array_equal(faces[0][0], faces[0][1])
 
 
 def test_a_clips_bytes_depend_neither_on_its_dialogue_nor_on_the_number_of_workers(

@@ -19,7 +19,7 @@ def encoder(**params: str) -> Encoder:
 
 
 def test_a_clip_has_6373_finite_functionals_in_opensmiles_order(demo_root: Path, sound_clip: Medium) -> None:
-    [samples] = read_audio(demo_root / sound_clip.path, 16000)
+    [(_, samples)] = read_audio(demo_root / sound_clip.path, 16000)
     features = encoder().embed(samples)
     assert features.shape == (6373,) == (encoder().dimension,)
     assert features.dtype == np.float32
@@ -37,7 +37,7 @@ def test_functionals_of_a_wav_equal_opensmiles_own_to_the_last_bit(
 ) -> None:
     path = tmp_path / "speech_like.wav"
     soundfile.write(path, hum(seconds), 16000)
-    [samples] = read_audio(path, 16000)
+    [(_, samples)] = read_audio(path, 16000)
     features = encoder(feature_set=feature_set).embed(samples)
     smile = opensmile.Smile(opensmile.FeatureSet[feature_set], opensmile.FeatureLevel.Functionals)
     assert features.tobytes() == smile.process_file(path).to_numpy(np.float32)[0].tobytes()
@@ -46,7 +46,7 @@ def test_functionals_of_a_wav_equal_opensmiles_own_to_the_last_bit(
 def test_functionals_of_a_stereo_wav_equal_opensmiles_own_mixdown(tmp_path: Path) -> None:
     path = tmp_path / "stereo.wav"
     soundfile.write(path, np.stack([hum(2.0), 0.3 * noise(32000)], axis=1), 16000)
-    [samples] = read_audio(path, 16000)
+    [(_, samples)] = read_audio(path, 16000)
     smile = opensmile.Smile(channels=[0, 1], mixdown=True)
     assert encoder().embed(samples).tobytes() == smile.process_file(path).to_numpy()[0].tobytes()
 

@@ -26,7 +26,7 @@ def trained(weights: Path, **params: str) -> Encoder:
 @pytest.fixture(scope="module")
 def faces(demo_root: Path, clip: ClipFaces) -> np.ndarray:
     """RGB uint8 [6, 64, 64, 3]."""
-    [faces] = cut_faces(demo_root / clip.path, [clip], VisualParams(crop_size_px=64))
+    [(_, faces)] = cut_faces(demo_root / clip.path, [clip], VisualParams(crop_size_px=64))
     return faces
 
 

@@ -113,7 +113,7 @@ def test_of_equally_likely_boxes_on_a_close_up_the_one_of_facenet_pytorch_stays(
 
 
 def test_the_faces_of_the_demo_are_those_of_facenet_pytorch(demo_root: Path, sound_clip: Medium) -> None:
-    [frames] = read_frames(demo_root / sound_clip.path, 3)
+    [(_, frames)] = read_frames(demo_root / sound_clip.path, 3)
     for image in frames.images:
         assert_same_faces(detector(FacesParams()).detect([image]), by_facenet_pytorch(image, FacesParams()))
 

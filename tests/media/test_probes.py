@@ -4,9 +4,11 @@ import os
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
-from pipeline.media.probes import ProbeCache
+from pipeline.media.probes import ProbeCache, examine_file
 from stages.manifest import examine
 
 
@@ -44,6 +46,34 @@ def test_a_touched_file_is_read_again_and_keeps_its_digest(
     after = examine(demo_root, [name])[name]
     assert "1 of 1 files to read" in capsys.readouterr().out
     assert after.sha256 == before.sha256
+
+
+@pytest.mark.parametrize("how", ["renamed", "written over"])
+def test_files_that_change_places_are_read_again_though_size_and_time_are_the_same(
+    tmp_path: Path, how: str
+) -> None:
+    """As mv, or rsync -t, zip and tar, leave them."""
+    first, second = tmp_path / "a.wav", tmp_path / "b.wav"
+    for path, hertz in ((first, 200), (second, 300)):
+        soundfile.write(path, np.sin(np.arange(16000) * hertz * 2 * np.pi / 16000), 16000)
+        os.utime(path, ns=(1, 1))
+    cache = ProbeCache.open(tmp_path / "store", tmp_path)
+    before = {name: examine_file(tmp_path / name) for name in ("a.wav", "b.wav")}
+    for name, probed in before.items():
+        cache.put(name, probed)
+        assert cache.get(name) == probed
+    if how == "renamed":
+        first.rename(tmp_path / "c.wav")
+        second.rename(first)
+        (tmp_path / "c.wav").rename(second)
+    else:
+        contents = first.read_bytes(), second.read_bytes()
+        for path, content in zip((second, first), contents, strict=True):
+            path.write_bytes(content)
+            os.utime(path, ns=(1, 1))
+    assert cache.get("a.wav") is cache.get("b.wav") is None
+    assert examine_file(first).stamp[:2] == before["a.wav"].stamp[:2]
+    assert examine_file(first).sha256 == before["b.wav"].sha256 != before["a.wav"].sha256
 
 
 def test_the_cache_of_a_shared_store_is_open_to_whom_the_store_is_open(tmp_path: Path) -> None:

@@ -232,12 +232,18 @@ def test_an_utterance_must_lie_in_its_file(span: tuple[float, float], problem: s
 
 def test_a_sound_file_of_its_own_is_digested_and_judged_by_itself() -> None:
     probed = {
-        "a.avi": Probed("picture", Probe(duration_s=10.0, audio_problem="no sound track")),
-        "a.wav": Probed("sound", Probe(sample_rate_hz=16000, channels=1, image_problem="no picture")),
+        "a.avi": Probed(
+            "picture", Probe(duration_s=10.0, audio_problem="no sound track", image_track="1 of 2")
+        ),
+        "a.mka": Probed(
+            "sound",
+            Probe(sample_rate_hz=16000, channels=1, audio_track="2 of 3", image_problem="no picture"),
+        ),
     }
-    row = describe(Annotation(UTTERANCE, "a.avi", audio="a.wav", start_s=1.0, end_s=2.0), probed)
+    row = describe(Annotation(UTTERANCE, "a.avi", audio="a.mka", start_s=1.0, end_s=2.0), probed)
     assert (row.image_problem, row.audio_problem) == ("", "")
     assert (row.sha256, row.audio_sha256, row.sample_rate_hz) == ("picture", "sound", 16000)
+    assert (row.image_track, row.audio_track) == ("1 of 2", "2 of 3")
     moved, other = replace(row, start_s=1.5), replace(row, audio_sha256="other")
     assert image_clip(row).key != image_clip(moved).key
     assert audio_clip(row).key == audio_clip(moved).key
