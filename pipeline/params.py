@@ -306,9 +306,6 @@ class ModelParams(Section):
     modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of utterances' modalities that training passes off as unobserved, anew at each step, so that
     the network leans on none of them (after Neverova et al. 2016)."""
-    average_decay: Decay = 0.0
-    """The weights that are scored and kept are a running mean over steps, in which a step's own share is 1
-    minus this (Polyak and Juditsky 1992); at 0 they are the last step's."""
     unscaled: Annotated[tuple[Modality, ...], Field(strict=False)] = ()
     """Modalities whose features go into the network as they are; the others in standard deviations from their
     mean over the training split, cut off at ten.  openSMILE's functionals, which reach 1e13, need that."""

@@ -283,13 +283,19 @@ def draw(folder: Path, results: Results) -> None:
 
 def compare_with_simplest(results: Results) -> str:
     """What logistic regression on each utterance alone reaches, and whether the networks are any better."""
-    split = "test" if results.test else "dev"
-    *alone, together = ((name, scores[split]) for name, scores in results.logistic_regression.items())
-    parts = ", ".join(f"{name} {f1:.2f}" for name, f1 in alone)
-    line = f"logistic regression on each utterance alone: weighted F1 {together[1]:.2f} on {split}"
-    line += f" ({parts})" if parts else ""
-    scores = results.test or results.dev
-    if scores is not None and scores.weighted_f1 < max(f1 for _, f1 in [*alone, together]):
+    networks = {split: getattr(results, split) for split in SPLITS}
+    scored = {split: scores.weighted_f1 for split, scores in networks.items() if scores is not None}
+    found = {
+        name: " and ".join(f"{scores[split]:.2f} on {split}" for split in scored)
+        for name, scores in results.logistic_regression.items()
+    }
+    *alone, together = found
+    line = f"logistic regression on each utterance alone: weighted F1 {found[together]}"
+    line += f" ({'; '.join(f'{name} {found[name]}' for name in alone)})" if alone else ""
+    if any(
+        all(scores[split] >= f1 for split, f1 in scored.items())
+        for scores in results.logistic_regression.values()
+    ):
         line += "\nthe network is no better than that; docs/troubleshooting.md says what to try"
     return line
 

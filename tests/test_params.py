@@ -49,7 +49,7 @@ def test_the_examples_in_params_yaml_are_sound(tmp_path: Path) -> None:
     iemocap = re.sub("format: meld", "format: iemocap", meld[0].replace("  meld:", "  iemocap:"))
     params = read_params(write(tmp_path, re.sub(rest, lambda _: iemocap, text)))
     assert list(params.corpora) == ["meld", "iemocap", "demo"]
-    assert list(params.models) == ["meld", "meld_text", "meld_without_multiattn", "iemocap", "demo"]
+    assert list(params.models) == ["meld", "meld_text", "meld_without_multiattn", "meld_paper", "iemocap", "demo"]
 
 
 def test_keys_that_are_not_given_have_the_papers_settings(tmp_path: Path) -> None:

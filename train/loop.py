@@ -195,7 +195,7 @@ def _with_epoch(
 def _weighted_f1(trainer: Trainer, spans: Sequence[range]) -> float:
     """On the labelled utterances of the spans."""
     dialogues = trainer.dialogues
-    predictions = predict(trainer.trained, dialogues, spans, trainer.params)
+    predictions = predict(trainer.network, dialogues, spans, trainer.params)
     label = dialogues.label.cpu().numpy()[predictions.row]
     labelled = label != IGNORED_LABEL
     return compute_metrics(label[labelled], predictions.label[labelled], dialogues.label_names).weighted_f1

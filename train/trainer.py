@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pipeline.errors import UserError
 from pipeline.params import ModelParams
@@ -51,13 +50,6 @@ class Trainer:
         # Initialised on the CPU, so that every device starts from the same weights.
         network = build_network(params.network, dims, dialogues.class_counts)
         self.network = network.to(dialogues.label.device)
-        self.averaged = (
-            AveragedModel(
-                self.network, multi_avg_fn=get_ema_multi_avg_fn(params.average_decay), use_buffers=True
-            )
-            if params.average_decay
-            else None
-        )
         self.optimiser = Adam(self.network.parameters(), params.learning_rate, params.adam_betas, params.l2)
         # Of its own, so that a change to the network does not change the order of dialogues.
         self.shuffle = torch.Generator().manual_seed(seed)
@@ -93,21 +85,19 @@ class Trainer:
         self.optimiser.forget_gradients()  # first, so that they do not lie beside the new activations
         if self.params.modality_dropout:
             batch = drop_modalities(batch, self.params.modality_dropout)
-        _, losses = self._run(self.network, batch)
+        _, losses = self._run(batch)
         losses["total"].backward()
         self.optimiser.step()
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.network)
         return losses
 
     def score(self, spans: Sequence[range], where: str) -> tuple[float, float]:
         """Loss (mean over samples) and weighted F1 on the labelled utterances of the spans, dropout off."""
-        network = self.trained.eval()
+        self.network.eval()
         loss, labels, predictions = 0.0, [], []
         with torch.inference_mode():
             batches = self.dialogues.batches(spans, self.params.batch_dialogues)
             for place, batch in enumerate(batches, start=1):
-                output, losses = self._run(network, batch)
+                output, losses = self._run(batch)
                 values = _finite_values(losses, f"{where} batch {place}")
                 sample = batch.label != IGNORED_LABEL
                 loss += values["total"] * int(sample.sum())
@@ -117,14 +107,9 @@ class Trainer:
         metrics = compute_metrics(label, prediction, self.dialogues.label_names)
         return loss / len(label), metrics.weighted_f1
 
-    @property
-    def trained(self) -> Any:
-        """The network with the weights that are scored and kept."""
-        return self.network if self.averaged is None else self.averaged.module
-
     def weights(self) -> dict[str, Tensor]:
         """The network's state dict on the CPU: a copy, because training goes on to change its own."""
-        return {name: tensor.cpu().clone() for name, tensor in self.trained.state_dict().items()}
+        return {name: tensor.cpu().clone() for name, tensor in self.network.state_dict().items()}
 
     def state(self) -> dict[str, Any]:
         """All that the next epochs depend on, torch's random numbers included."""
@@ -132,7 +117,6 @@ class Trainer:
         return {
             "network": self.network.state_dict(),
             "buffers": dict(self.network.named_buffers()),  # also those that are no part of the weights
-            "averaged": None if self.averaged is None else self.averaged.state_dict(),
             "optimiser": self.optimiser.state(),
             "shuffle": self.shuffle.get_state(),
             "dev_losses": list(self.dev_losses),
@@ -145,8 +129,6 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         for name, buffer in self.network.named_buffers():
             buffer.copy_(state["buffers"][name])
-        if self.averaged is not None:
-            self.averaged.load_state_dict(state["averaged"])
         self.optimiser.restore(state["optimiser"])
         self.shuffle.set_state(state["shuffle"])
         self.dev_losses = list(state["dev_losses"])
@@ -154,9 +136,9 @@ class Trainer:
         if state["random_cuda"] is not None:
             torch.cuda.set_rng_state(state["random_cuda"], self.dialogues.label.device)
 
-    def _run(self, network: Any, batch: Batch) -> tuple[Any, dict[str, Tensor]]:
-        output = run_network(network, batch, self.params.precision)
-        return output, network.losses(output, batch.label)
+    def _run(self, batch: Batch) -> tuple[Any, dict[str, Tensor]]:
+        output = run_network(self.network, batch, self.params.precision)
+        return output, self.network.losses(output, batch.label)
 
 
 def learning_rate(params: ModelParams, dev_losses: Sequence[float]) -> float:

@@ -205,9 +205,9 @@ class Bag(nn.Module):
         return {"total": loss, "surprisal": loss}
 
 
-def build(params, dims, classes):
+def build(params, dims, class_counts):
     """A new network."""
-    return Bag(dims, classes)
+    return Bag(dims, len(class_counts))
 '''
 
 

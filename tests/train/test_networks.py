@@ -62,8 +62,8 @@ class Bag(nn.Module):
         return {"total": cross_entropy + 0.01 * compactness, "compactness": compactness}
 
 
-def build(params, dims, classes):
-    return Bag(params, dims, classes)
+def build(params, dims, class_counts):
+    return Bag(params, dims, len(class_counts))
 '''
 CODE = "import stages.train, stages.evaluate, stages.compare"
 

@@ -1,6 +1,6 @@
-"""Networks: one module per kind, with its ``Params``, ``build(params, dims, class_counts)`` and ``RECIPES``.
+"""Networks: one module per kind, with its ``Params`` and ``build(params, dims, class_counts)``.
 
-A recipe is a set of values for an entry of ``models``, by its name; the first is that of an entry which names
+It may have ``RECIPES``: sets of values for an entry of ``models`` by name, the first for an entry which names
 none.  What ``build`` returns is a torch module with the two methods of ``Network``: loop, checkpoints,
 curves and metrics know no more of it.
 """
@@ -56,12 +56,16 @@ def with_recipe(model: ModelParams, key: str) -> ModelParams:
 
     UserError, naming ``key``, if the network has no such recipe, or its params are wrong.
     """
-    recipes: dict[str, Any] = find_network(model.network, f"{key}.network").module.RECIPES
-    name = model.recipe or next(iter(recipes))
+    module = find_network(model.network, f"{key}.network").module
+    recipes: dict[str, Any] = getattr(module, "RECIPES", {})
+    name = model.recipe or next(iter(recipes), None)
+    if name is None:
+        return model
     if name not in recipes:
         close = difflib.get_close_matches(name, recipes, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise UserError(f"{PARAMS_FILE}: {key}.recipe: {name!r} is none of {', '.join(recipes)}{hint}")
+        known = ", ".join(recipes) or "those that it has: none"
+        raise UserError(f"{PARAMS_FILE}: {key}.recipe: {name!r} is none of {known}{hint}")
     given = model.model_dump(mode="json", exclude_unset=True)
     named = {"recipe": name, "network": {"kind": model.network.kind}}
     return ModelParams.model_validate(merge(merge(recipes[name], given), named))
