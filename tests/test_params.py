@@ -49,7 +49,14 @@ def test_the_examples_in_params_yaml_are_sound(tmp_path: Path) -> None:
     iemocap = re.sub("format: meld", "format: iemocap", meld[0].replace("  meld:", "  iemocap:"))
     params = read_params(write(tmp_path, re.sub(rest, lambda _: iemocap, text)))
     assert list(params.corpora) == ["meld", "iemocap", "demo"]
-    assert list(params.models) == ["meld", "meld_text", "meld_without_multiattn", "meld_paper", "iemocap", "demo"]
+    assert list(params.models) == [
+        "meld",
+        "meld_text",
+        "meld_without_multiattn",
+        "meld_paper",
+        "iemocap",
+        "demo",
+    ]
 
 
 def test_keys_that_are_not_given_have_the_papers_settings(tmp_path: Path) -> None:
@@ -106,11 +113,11 @@ MISTAKES = {
         "corpora.demo.modalities: must not name anything twice"
     ),
     "    features: data/demo/features.h5 -> modalities: [text]": "models.demo.features: missing",
-    "    epochs: 30 -> epoch: 30": "models.demo.epoch: unknown key (did you mean 'epochs'?)",
-    "    epochs: 30 -> epochs: 0": "models.demo.epochs: input should be greater than or equal to 1 (it is 0)",
-    "    epochs: 30 -> adam_betas: [0.9, 1]": "models.demo.adam_betas.1: input should be less than 1",
-    "    epochs: 30 -> seeds: [0, 0]": "models.demo.seeds: must not name anything twice",
-    "    epochs: 30 -> l2: .inf": "models.demo.l2: input should be a finite number",
+    "    epochs: 20 -> epoch: 30": "models.demo.epoch: unknown key (did you mean 'epochs'?)",
+    "    epochs: 20 -> epochs: 0": "models.demo.epochs: input should be greater than or equal to 1 (it is 0)",
+    "    epochs: 20 -> adam_betas: [0.9, 1]": "models.demo.adam_betas.1: input should be less than 1",
+    "    epochs: 20 -> seeds: [0, 0]": "models.demo.seeds: must not name anything twice",
+    "    epochs: 20 -> l2: .inf": "models.demo.l2: input should be a finite number",
     "  demo:\n    format -> my corpus:\n    format": "corpora.my corpus: string should match pattern",
     "  demo:\n    format -> models:\n    format": "corpora.models: data/models is not a corpus's",
     "  demo:\n    features -> results:\n    features": "models.results: data/models/results is not a model's",
@@ -139,7 +146,7 @@ def test_a_mistake_is_named_by_its_key(tmp_path: Path, edit: str) -> None:
 
 def test_a_model_that_asks_for_what_its_corpus_does_not_extract_is_named(tmp_path: Path) -> None:
     text = PARAMS.replace("modalities: [text, audio, visual]", "modalities: [text]")
-    asking = text.replace("    epochs: 30", "    modalities: [text, audio]")
+    asking = text.replace("    epochs: 20", "    modalities: [text, audio]")
     assert complaint(tmp_path, asking) == (
         "/params.yaml: models.demo.modalities: asks for audio, which corpora.demo.modalities does not extract"
     )

@@ -17,8 +17,8 @@ SMALL = (
     ),
     ("crop_size_px: 96", "crop_size_px: 64"),
     ("faces: {min_face_size_px: 60}", "faces: {min_face_size_px: 60, frames_per_utterance: 4}"),
-    ("finetune: {epochs: 15,", "finetune: {epochs: 0,"),
-    ("    epochs: 30", "    epochs: 2"),
+    ("finetune: {epochs: 3,", "finetune: {epochs: 0,"),
+    ("    epochs: 20", "    epochs: 2"),
     (
         "encoder: {kind: opensmile}\n    window",
         "encoder: {kind: opensmile}\n      silence_dbfs: -70.0\n    window",

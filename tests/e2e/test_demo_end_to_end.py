@@ -14,6 +14,7 @@ from transformers import AutoModel
 from pipeline.features.file import find_problems, read_features
 from pipeline.manifest import read_media, read_utterances
 from pipeline.media.frames import sample_indices
+from pipeline.report.results import read_results
 from tests.documentation import Block, runnable_blocks
 from tests.e2e.conftest import Clone
 from tests.e2e.lab import stages_run
@@ -111,7 +112,7 @@ def test_the_feature_file_is_sound_and_says_what_is_untrained(data: Path) -> Non
 
 def test_the_text_encoder_loads_with_transformers_alone(data: Path) -> None:
     assert AutoModel.from_pretrained(data / "text_encoder").config.hidden_size == 256
-    assert len(rows(data / "plots" / "finetune.csv")) == 15
+    assert len(rows(data / "plots" / "finetune.csv")) == 3
 
 
 def test_the_model_metrics_and_predictions_belong_together(trained: Path) -> None:
@@ -133,7 +134,21 @@ def test_the_model_metrics_and_predictions_belong_together(trained: Path) -> Non
         (row["label"], row["prediction"]) for row in test
     ]
     curves = rows(trained / "plots" / "curves.csv")
-    assert [int(row["epoch"]) for row in curves] == list(range(1, 31))
+    assert [int(row["epoch"]) for row in curves] == list(range(1, 21))
+
+
+def test_the_model_beats_logistic_regression_over_dev_and_test(
+    finished: tuple[Clone, str], trained: Path
+) -> None:
+    results = read_results(trained.parent / "results/demo.json")
+    assert results.dev is not None
+    assert results.test is not None
+    network = (results.dev.weighted_f1 + results.test.weighted_f1) / 2  # both have 15 utterances
+    simplest = results.logistic_regression
+    assert list(simplest) == ["text", "audio", "visual", "text + audio + visual"]
+    for modalities in ("audio", "text + audio + visual"):
+        assert network > (simplest[modalities]["dev"] + simplest[modalities]["test"]) / 2
+    assert "logistic regression on each utterance alone: weighted F1 " in finished[1]
 
 
 def test_dvcs_own_commands_show_the_results(finished: tuple[Clone, str]) -> None:
@@ -155,7 +170,7 @@ def test_an_experiment_retrains_without_extracting_again(finished: tuple[Clone, 
     clone.run("git", "checkout", "params.yaml")
     # The run-cache has the first run's results.
     assert "Running stage 'train@demo'" not in clone.run("dvc", "repro")
-    assert len(rows(trained / "plots/curves.csv")) == 30
+    assert len(rows(trained / "plots/curves.csv")) == 20
 
 
 def test_a_sweep_is_queued_run_and_compared(finished: tuple[Clone, str], trained: Path) -> None:
@@ -170,7 +185,7 @@ def test_a_sweep_is_queued_run_and_compared(finished: tuple[Clone, str], trained
     assert len(experiments) == 2
     assert {row["models.demo.modalities"] for row in experiments} == {"['text']", "['text', 'audio']"}
     assert all(0 <= float(row["test.weighted_f1"]) <= 100 for row in experiments)
-    assert len(rows(trained / "plots/curves.csv")) == 30  # the workspace is as it was
+    assert len(rows(trained / "plots/curves.csv")) == 20  # the workspace is as it was
 
 
 def test_an_ablation_is_a_line_and_costs_its_own_training(finished: tuple[Clone, str]) -> None:
