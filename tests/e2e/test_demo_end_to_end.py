@@ -121,7 +121,7 @@ def test_the_model_metrics_and_predictions_belong_together(trained: Path) -> Non
     assert set(metrics["test"]["f1"]) == set(model.card.label_names) == EMOTIONS
     assert metrics["untrained"] == "text, visual"
     predictions = rows(trained / "predictions.csv")
-    assert len(predictions) == 30
+    assert len(predictions) == 3 * 30
     probability = np.array(
         [[float(row[f"p_{name}"]) for name in model.card.label_names] for row in predictions]
     )
@@ -134,7 +134,7 @@ def test_the_model_metrics_and_predictions_belong_together(trained: Path) -> Non
         (row["label"], row["prediction"]) for row in test
     ]
     curves = rows(trained / "plots" / "curves.csv")
-    assert [int(row["epoch"]) for row in curves] == list(range(1, 21))
+    assert [int(row["epoch"]) for row in curves] == 3 * list(range(1, 21))
 
 
 def test_the_model_beats_logistic_regression_over_dev_and_test(
@@ -166,11 +166,11 @@ def test_an_experiment_retrains_without_extracting_again(finished: tuple[Clone, 
     clone = finished[0]
     printed = clone.run("dvc", "exp", "run", "-S", "models.demo.epochs=2")
     assert stages_run(printed) == ["code", "train@demo", "evaluate@demo", "compare"]
-    assert len(rows(trained / "plots/curves.csv")) == 2
+    assert len(rows(trained / "plots/curves.csv")) == 3 * 2
     clone.run("git", "checkout", "params.yaml")
     # The run-cache has the first run's results.
     assert "Running stage 'train@demo'" not in clone.run("dvc", "repro")
-    assert len(rows(trained / "plots/curves.csv")) == 20
+    assert len(rows(trained / "plots/curves.csv")) == 60
 
 
 def test_a_sweep_is_queued_run_and_compared(finished: tuple[Clone, str], trained: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_sweep_is_queued_run_and_compared(finished: tuple[Clone, str], trained
     assert len(experiments) == 2
     assert {row["models.demo.modalities"] for row in experiments} == {"['text']", "['text', 'audio']"}
     assert all(0 <= float(row["test.weighted_f1"]) <= 100 for row in experiments)
-    assert len(rows(trained / "plots/curves.csv")) == 20  # the workspace is as it was
+    assert len(rows(trained / "plots/curves.csv")) == 60  # the workspace is as it was
 
 
 def test_an_ablation_is_a_line_and_costs_its_own_training(finished: tuple[Clone, str]) -> None:
