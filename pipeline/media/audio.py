@@ -13,7 +13,8 @@ import numpy as np
 
 from pipeline.media.clips import Clip, Outcome, read_by_file
 from pipeline.media.clock import origin_s, start_s
-from pipeline.media.decoding import WHOLE, MediaError, Span, audio_stream, decode, open_media
+from pipeline.media.decoding import WHOLE, Span, audio_stream, decode
+from pipeline.media.opening import MediaError, in_words, open_media
 
 MOST_MIXED_CHANNELS = 8  # ffmpeg has a usual order for up to as many
 # Time stamps are rounded, to milliseconds in Matroska, and decoders hold back samples.  What is further off
@@ -21,6 +22,8 @@ MOST_MIXED_CHANNELS = 8  # ffmpeg has a usual order for up to as many
 TOLERANCE_S = 0.1
 # More silence than this is a broken time stamp.
 LONGEST_SILENCE_S = 3600.0
+# Nobody says more at once, and memory holds it.
+LONGEST_UTTERANCE_S = 3600.0
 
 
 def read_audio(
@@ -37,13 +40,14 @@ def read_audio(
     scaled to the sum of 1, and a windowed sinc of 32 taps.  Channels that a file does not name are
     taken in the usual order; of more than eight, all count alike.  Lossy formats may overshoot [-1, 1].
 
-    Raises MediaError where there is no sound track or it cannot be decoded.
+    Raises MediaError where there is no sound track, it cannot be decoded, or an utterance lasts over an hour.
     """
     with open_media(path) as container:
         stream = audio_stream(container)
         first_s = start_s(container, stream)
         blocks = _to_mono(decode(container, stream), origin_s(container) + first_s, sample_rate_hz)
-        yield from _cut(blocks, [_sample_range(span, first_s, sample_rate_hz) for span in spans])
+        ranges = [_sample_range(span, first_s, sample_rate_hz) for span in spans]
+        yield from _cut(blocks, ranges, most_samples=round(LONGEST_UTTERANCE_S * sample_rate_hz))
 
 
 def iterate_audio(clips: Sequence[Clip], root: Path, sample_rate_hz: int) -> Iterator[Outcome[np.ndarray]]:
@@ -74,7 +78,7 @@ def _to_mono(
             place += len(samples)
 
     current, layout = resampler(), None
-    try:
+    with in_words("sound cannot be converted"):
         for time_s, frame in _timed(frames, first_stamp_s):
             if frame.layout.nb_channels > MOST_MIXED_CHANNELS:
                 frame = _averaged(frame)
@@ -87,10 +91,6 @@ def _to_mono(
             layout = found
             yield from convert(frame)
         yield from convert(None)
-    except MemoryError:
-        raise
-    except (av.FFmpegError, ValueError) as error:
-        raise MediaError(f"sound cannot be converted: {error}") from error
 
 
 def _timed(frames: Iterable[Any], first_stamp_s: float) -> Iterator[tuple[float | None, Any]]:
@@ -134,7 +134,7 @@ def _sample_range(span: Span, first_s: float, sample_rate_hz: int) -> tuple[int,
 
 
 def _cut(
-    blocks: Iterable[tuple[int, np.ndarray]], ranges: Sequence[tuple[int, float]]
+    blocks: Iterable[tuple[int, np.ndarray]], ranges: Sequence[tuple[int, float]], *, most_samples: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The samples of each range by its place, in the order in which they end."""
     waiting = deque(sorted(range(len(ranges)), key=ranges.__getitem__))
@@ -148,6 +148,8 @@ def _cut(
             parts[waiting.popleft()] = []
         for place in list(parts):
             start, end = ranges[place]
+            if min(heard, end) - max(first, start) > most_samples:
+                raise MediaError("an utterance of more than an hour")
             if begin < end:
                 parts[place].append((begin, block))
             if heard >= end:
