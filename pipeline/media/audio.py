@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.audio.plane import AudioPlane
 
 from pipeline.media.clips import Clip, Outcome, read_by_file
 from pipeline.media.clock import origin_s, start_s
@@ -17,6 +18,7 @@ from pipeline.media.decoding import WHOLE, Span, audio_stream, decode
 from pipeline.media.opening import MediaError, in_words, open_media
 
 MOST_MIXED_CHANNELS = 8  # ffmpeg has a usual order for up to as many
+DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 # Time stamps are rounded, to milliseconds in Matroska, and decoders hold back samples.  What is further off
 # is missing or too much: libswresample's min_hard_comp.
 TOLERANCE_S = 0.1
@@ -113,7 +115,13 @@ def _timed(frames: Iterable[Any], first_stamp_s: float) -> Iterator[tuple[float 
 
 def _averaged(frame: Any) -> av.AudioFrame:
     """A frame as mono, every channel counting alike."""
-    samples, channels = frame.to_ndarray(), frame.layout.nb_channels
+    channels, dtype = frame.layout.nb_channels, np.dtype(DTYPES[frame.format.packed.name])
+    # Not frame.planes, nor to_ndarray(): of more than eight channels they do not find the end, and crash.
+    planes: list[Any] = [
+        AudioPlane(frame, place) for place in range(channels if frame.format.is_planar else 1)
+    ]
+    count = frame.samples * channels // len(planes)
+    samples = np.stack([np.frombuffer(plane, dtype, count) for plane in planes])
     if frame.format.is_packed:
         samples = samples.reshape(-1, channels).T
     if samples.dtype.kind in "iu":
