@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +46,19 @@ def write_large_gif(path: Path) -> Path:
     content = path.read_bytes()
     path.write_bytes(content[:6] + np.array([12000, 12000], "<u2").tobytes() + content[10:])
     return path
+
+
+def refer(film: Path, other: str) -> None:
+    """Make a MOV of one track say that its samples lie in another file of its folder, by an alias."""
+    content, path, name = bytearray(film.read_bytes()), b"/" + other.encode(), other.encode()
+    path += bytes(len(path) % 2)
+    entry = b"alis" + bytes(4 + 10 + 28 + 12) + bytes([len(name)]) + name.ljust(63, b"\0") + bytes(16)
+    entry += struct.pack(">HH16xHH", 1, 1, 2, len(path)) + path + struct.pack(">HH", 0xFFFF, 0) + bytes(40)
+    start = content.index(b"dref") + 12
+    (old,) = struct.unpack_from(">I", content, start)
+    content[start : start + old] = struct.pack(">I", len(entry) + 4) + entry
+    for around in (b"dref", b"dinf", b"minf", b"mdia", b"trak", b"moov"):
+        place = content.index(around) - 4
+        (size,) = struct.unpack_from(">I", content, place)
+        struct.pack_into(">I", content, place, size + len(entry) + 4 - old)
+    film.write_bytes(content)

@@ -21,7 +21,7 @@ from pipeline.media.frames import read_frames
 from pipeline.media.opening import MediaError, UnreachableFileError, open_media
 from pipeline.media.probe import probe
 from pipeline.media.probes import examine_file
-from tests.media.broken import write_large_gif, write_liars, write_wav
+from tests.media.broken import refer, write_large_gif, write_liars, write_wav
 from tests.media.seconds import RATE_HZ, write_seconds
 
 
@@ -85,6 +85,16 @@ def test_what_names_other_files_is_no_recording(tmp_path: Path, film: Path, name
     assert re.match(
         r"cannot be opened: (it is no recording in a format that is read|Invalid data)", found.image_problem
     )
+
+
+def test_samples_that_lie_in_another_file_are_not_read(tmp_path: Path) -> None:
+    path, _ = (write_seconds(tmp_path / f"{second}.mov", [second], sound="pcm_s16be") for second in (1, 5))
+    refer(path, "5.mov")
+    with av.open(path, options={"enable_drefs": "1"}) as container:
+        [first, *_] = container.decode(audio=0)  # what ffmpeg can be made to do
+        assert first.samples
+    with pytest.raises(MediaError, match="no sound could be decoded"):
+        list(read_audio(path, RATE_HZ))
 
 
 def test_numbered_images_are_no_recording_by_their_pattern(tmp_path: Path) -> None:
