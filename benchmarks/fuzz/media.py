@@ -1,4 +1,4 @@
-"""Damaged and hostile media files, for benchmarks.fuzz: read as the pipeline reads them.
+"""Media files that are damaged, or lie: each must be read, or refused as a broken clip.
 
 Small recordings in many containers, and texts that name another file, are flipped, cut, zeroed, stretched
 and spliced.  Each is probed, and read for frames and sound, whole and by spans.  The file that texts name is
@@ -7,12 +7,15 @@ a pipe which nobody writes to: whoever opens it hangs, and is found so.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from random import Random
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
 
 import av
@@ -68,39 +71,48 @@ TEXTS = {
     "stream.mpd": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><Period><AdaptationSet>'
     '<Representation id="1"><BaseURL>file://{bait}</BaseURL></Representation></AdaptationSet></Period></MPD>',
 }
+QUIET = {"libx265": {"x265-params": "log-level=none"}}
 SIZES_AND_COUNTS = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x1000000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 RATE_HZ = 16000
 SPANS = [WHOLE, Span(0.1, 0.3), Span(0.2), Span(50.0, 51.0)]
 
 
-def make_seeds(folder: Path) -> dict[str, bytes]:
+def make(random: Random, folder: Path) -> None:
+    """Write a media file, broken in up to four ways, into an empty folder."""
+    seeds = _seeds()
+    name = random.choice(list(seeds))
+    content = bytearray(seeds[name])
+    for _ in range(random.randint(1, 4)):
+        random.choice(MUTATIONS)(content, seeds, random)
+    (folder / name).write_bytes(content)
+
+
+def attempt(folder: Path) -> str:
+    """``read`` or ``refused``; whatever is raised is a defect."""
+    [path] = folder.iterdir()
+    found, refused = probe(path), 0
+    for look in (lambda: read_frames(path, 20, SPANS), lambda: read_audio(path, RATE_HZ, SPANS)):
+        try:
+            for _ in look():
+                pass
+        except MediaError:
+            refused += 1
+    return "refused" if refused == 2 or (found.image_problem and found.audio_problem) else "read"
+
+
+@cache
+def _seeds() -> dict[str, bytes]:
     """Recordings of half a second by name, and texts that name a file."""
+    folder = Path(mkdtemp(prefix="fuzz-media-"))
+    atexit.register(rmtree, folder)
+    os.environ.setdefault("SVT_LOG", "-1")
     found = {}
     for name, picture, sound in RECORDINGS:
         _write(folder / name, picture, sound)
         found[name] = (folder / name).read_bytes()
     bait = folder / "bait.ts"
-    if not bait.exists():
-        os.mkfifo(bait)
+    os.mkfifo(bait)
     return found | {name: text.format(bait=bait).encode() for name, text in TEXTS.items()}
-
-
-def mutate(seeds: dict[str, bytes], random: Random) -> tuple[str, bytes]:
-    """Name and content of a file that is broken in up to four ways."""
-    name = random.choice(list(seeds))
-    content = bytearray(seeds[name])
-    for _ in range(random.randint(1, 4)):
-        random.choice(MUTATIONS)(content, seeds, random)
-    return name, bytes(content)
-
-
-def read(path: Path) -> None:
-    """Read a file for all that the pipeline reads; whatever is raised is a defect."""
-    probe(path)
-    for look in (lambda: read_frames(path, 20, SPANS), lambda: read_audio(path, RATE_HZ, SPANS)):
-        with suppress(MediaError):
-            for _ in look():
-                pass
 
 
 def _write(path: Path, picture: str, sound: str) -> None:
@@ -109,9 +121,9 @@ def _write(path: Path, picture: str, sound: str) -> None:
         if picture:
             pixel_format = {"gif": "rgb8", "mjpeg": "yuvj420p"}.get(picture, "yuv420p")
             size = (176, 144) if picture == "h263" else (64, 48)
-            tracks.append(
-                container.add_stream(picture, rate=25, width=size[0], height=size[1], pix_fmt=pixel_format)
-            )
+            options = QUIET.get(picture, {})
+            tracks.append(container.add_stream(picture, rate=25, options=options, pix_fmt=pixel_format))
+            tracks[0].width, tracks[0].height = size
         if sound:
             tracks.append(container.add_stream(sound, rate=48000, layout="stereo", bit_rate=64000))
         for track in tracks:
