@@ -10,17 +10,22 @@ from typing import Any
 
 import av
 import numpy as np
+from av.audio.plane import AudioPlane
 
 from pipeline.media.clips import Clip, Outcome, read_by_file
 from pipeline.media.clock import origin_s, start_s
-from pipeline.media.decoding import WHOLE, MediaError, Span, audio_stream, decode, open_media
+from pipeline.media.decoding import WHOLE, Span, audio_stream, decode
+from pipeline.media.opening import MediaError, in_words, open_media
 
 MOST_MIXED_CHANNELS = 8  # ffmpeg has a usual order for up to as many
+DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 # Time stamps are rounded, to milliseconds in Matroska, and decoders hold back samples.  What is further off
 # is missing or too much: libswresample's min_hard_comp.
 TOLERANCE_S = 0.1
 # More silence than this is a broken time stamp.
 LONGEST_SILENCE_S = 3600.0
+# Nobody says more at once, and memory holds it.
+LONGEST_UTTERANCE_S = 3600.0
 
 
 def read_audio(
@@ -37,13 +42,14 @@ def read_audio(
     scaled to the sum of 1, and a windowed sinc of 32 taps.  Channels that a file does not name are
     taken in the usual order; of more than eight, all count alike.  Lossy formats may overshoot [-1, 1].
 
-    Raises MediaError where there is no sound track or it cannot be decoded.
+    Raises MediaError where there is no sound track, it cannot be decoded, or an utterance lasts over an hour.
     """
     with open_media(path) as container:
         stream = audio_stream(container)
         first_s = start_s(container, stream)
         blocks = _to_mono(decode(container, stream), origin_s(container) + first_s, sample_rate_hz)
-        yield from _cut(blocks, [_sample_range(span, first_s, sample_rate_hz) for span in spans])
+        ranges = [_sample_range(span, first_s, sample_rate_hz) for span in spans]
+        yield from _cut(blocks, ranges, most_samples=round(LONGEST_UTTERANCE_S * sample_rate_hz))
 
 
 def iterate_audio(clips: Sequence[Clip], root: Path, sample_rate_hz: int) -> Iterator[Outcome[np.ndarray]]:
@@ -74,7 +80,7 @@ def _to_mono(
             place += len(samples)
 
     current, layout = resampler(), None
-    try:
+    with in_words("sound cannot be converted"):
         for time_s, frame in _timed(frames, first_stamp_s):
             if frame.layout.nb_channels > MOST_MIXED_CHANNELS:
                 frame = _averaged(frame)
@@ -87,10 +93,6 @@ def _to_mono(
             layout = found
             yield from convert(frame)
         yield from convert(None)
-    except MemoryError:
-        raise
-    except (av.FFmpegError, ValueError) as error:
-        raise MediaError(f"sound cannot be converted: {error}") from error
 
 
 def _timed(frames: Iterable[Any], first_stamp_s: float) -> Iterator[tuple[float | None, Any]]:
@@ -113,7 +115,13 @@ def _timed(frames: Iterable[Any], first_stamp_s: float) -> Iterator[tuple[float 
 
 def _averaged(frame: Any) -> av.AudioFrame:
     """A frame as mono, every channel counting alike."""
-    samples, channels = frame.to_ndarray(), frame.layout.nb_channels
+    channels, dtype = frame.layout.nb_channels, np.dtype(DTYPES[frame.format.packed.name])
+    # Not frame.planes, nor to_ndarray(): of more than eight channels they do not find the end, and crash.
+    planes: list[Any] = [
+        AudioPlane(frame, place) for place in range(channels if frame.format.is_planar else 1)
+    ]
+    count = frame.samples * channels // len(planes)
+    samples = np.stack([np.frombuffer(plane, dtype, count) for plane in planes])
     if frame.format.is_packed:
         samples = samples.reshape(-1, channels).T
     if samples.dtype.kind in "iu":
@@ -134,7 +142,7 @@ def _sample_range(span: Span, first_s: float, sample_rate_hz: int) -> tuple[int,
 
 
 def _cut(
-    blocks: Iterable[tuple[int, np.ndarray]], ranges: Sequence[tuple[int, float]]
+    blocks: Iterable[tuple[int, np.ndarray]], ranges: Sequence[tuple[int, float]], *, most_samples: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The samples of each range by its place, in the order in which they end."""
     waiting = deque(sorted(range(len(ranges)), key=ranges.__getitem__))
@@ -148,6 +156,8 @@ def _cut(
             parts[waiting.popleft()] = []
         for place in list(parts):
             start, end = ranges[place]
+            if min(heard, end) - max(first, start) > most_samples:
+                raise MediaError("an utterance of more than an hour")
             if begin < end:
                 parts[place].append((begin, block))
             if heard >= end:

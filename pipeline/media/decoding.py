@@ -1,25 +1,29 @@
-"""Media files opened and decoded by PyAV (ffmpeg's libraries), as far as damage allows.
-
-MemoryError passes everywhere: it says nothing about the file, and the engine has the work tried again.
-"""
+"""The picture and the sound of a media file, decoded by PyAV as far as damage and reason allow."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
 from av.stream import Disposition
 
-from pipeline.errors import UserError
 from pipeline.media.clock import Clock
+from pipeline.media.opening import (
+    MOST_CHANNELS,
+    MOST_PIXELS,
+    OPTIONS,
+    SAMPLE_RATES_HZ,
+    MediaError,
+    has_memory,
+    in_words,
+)
 
-# ffmpeg looks for another codec (DTS) in disguise, here in one packet of 32 kB.  Its own 2500 packets of 4 kB
-# take longer than everything else does in reading a short file.
-WAV_OPTIONS = {"max_probe_packets": "1", "max_size": "32768"}
+# Edit lists show a part more than once; an index that leads to the same bytes over and over is a lie.
+MOST_REPEATS = 20
+REPEATED_BYTES = 100_000
 
 
 class Span(NamedTuple):
@@ -32,45 +36,23 @@ class Span(NamedTuple):
 WHOLE = Span()
 
 
-class MediaError(Exception):
-    """A file, or one of its streams, that cannot be used; the message is the reason, in a few words."""
-
-
-class UnreachableFileError(UserError):
-    """A file that could not be read at all: not there, no permission, a disk that is gone."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"{path}: {reason}, though it was there when the manifest was made; run dvc repro again"
-        )
-
-
-def open_media(path: Path) -> av.container.InputContainer:
-    """The file, opened; MediaError if it is no media file, UnreachableFileError if it cannot be read."""
-    try:
-        return av.open(path, options=WAV_OPTIONS if path.suffix.lower() == ".wav" else {})
-    except av.InvalidDataError as error:
-        raise MediaError(f"cannot be opened: {_words(error)}") from error
-    except OSError as error:
-        # A clip that is not there or cannot be reached says nothing about the clip.
-        raise UnreachableFileError(path, _words(error)) from error
-    except MemoryError:
-        raise
-    except (av.FFmpegError, ValueError) as error:
-        raise MediaError(f"cannot be opened: {_words(error)}") from error
-
-
 def video_stream(container: av.container.InputContainer) -> Any:
     """The file's default video stream; MediaError if it has none that can be decoded.
 
     A cover picture, which music files carry as a video stream of one frame, is none.
     """
-    return _default(_moving(container), "no picture", "picture")
+    stream = _default(_moving(container), "no picture", "picture")
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > MOST_PIXELS:
+        raise MediaError(f"a picture of {width} x {height} pixels, which no camera takes")
+    return stream
 
 
 def audio_stream(container: av.container.InputContainer) -> Any:
     """The file's default audio stream; MediaError if it has none that can be decoded."""
-    return _default(list(container.streams.audio), "no sound track", "sound")
+    stream = _default(list(container.streams.audio), "no sound track", "sound")
+    _check_sound(stream.codec_context.sample_rate, stream.codec_context.channels)
+    return stream
 
 
 def track(container: av.container.InputContainer, stream: Any) -> str:
@@ -91,21 +73,28 @@ def used_streams(container: av.container.InputContainer) -> list[Any]:
 def packets(container: av.container.InputContainer) -> Iterator[av.Packet]:
     """The packets of the streams that are used, on one clock, up to the end of the file or of what is whole.
 
-    The last of each stream is empty: it asks the decoder for what it holds back.
+    The last of each stream is empty: it asks the decoder for what it holds back.  Raises MediaError where
+    nothing can be read, or more than the file holds.
     """
     clock, streams = Clock(container), used_streams(container)
     if not streams:  # PyAV would take it for all of them
         return
+    read_bytes, most_bytes = 0, MOST_REPEATS * (container.size + REPEATED_BYTES)
     try:
         for packet in container.demux(streams):
+            # One without content costs as well.
+            read_bytes += packet.size + 1
+            if read_bytes > most_bytes:
+                raise MediaError("its index names many times what it holds")
             try:
                 clock.set(packet)
             except ValueError as error:
                 raise MediaError(str(error)) from None
             yield packet
-    except MemoryError:
-        raise
-    except av.FFmpegError:
+    except av.FFmpegError as error:
+        with in_words("cannot be read"):
+            if not read_bytes or (isinstance(error, MemoryError) and not has_memory()):
+                raise
         for stream in streams:
             flush = av.Packet()
             flush.stream = stream
@@ -123,14 +112,15 @@ def decode(container: av.container.InputContainer, stream: Any) -> Iterator[Any]
         if packet.stream_index != stream.index:
             continue
         try:
-            frames = packet.decode()
-        except av.InvalidDataError as error:
-            problem = f"{kind} cannot be decoded: {_words(error)}"
+            with in_words(f"{kind} cannot be decoded"):
+                frames: list[Any] = packet.decode()
+        except MediaError as error:
+            if not isinstance(error.__cause__, av.InvalidDataError):
+                raise
+            problem = str(error)
             continue
-        except MemoryError:
-            raise
-        except (av.FFmpegError, ValueError) as error:
-            raise MediaError(f"{kind} cannot be decoded: {_words(error)}") from error
+        if frames and stream.type == "audio":  # streams change it on their way
+            _check_sound(frames[0].sample_rate, frames[0].layout.nb_channels)
         any_frame = any_frame or bool(frames)
         yield from frames
     if not any_frame:
@@ -148,9 +138,14 @@ def _default(streams: list[Any], absent: str, kind: str) -> Any:
     stream = next((s for s in streams if s.disposition & Disposition.default), streams[0])
     if stream.codec_context is None:
         raise MediaError(f"{kind} cannot be decoded: its format is unknown")
+    if not stream.codec_context.is_open:
+        stream.codec_context.options = OPTIONS
     return stream
 
 
-def _words(error: Exception) -> str:
-    """ffmpeg's own words, without the number and the path, which differs between machines."""
-    return getattr(error, "strerror", None) or type(error).__name__
+def _check_sound(sample_rate_hz: int, channels: int) -> None:
+    """Raise MediaError for what nobody records, and would fill the memory; 0 is not yet known."""
+    if sample_rate_hz and sample_rate_hz not in SAMPLE_RATES_HZ:
+        raise MediaError(f"sound of {sample_rate_hz} samples a second, which nobody records")
+    if channels > MOST_CHANNELS:
+        raise MediaError(f"sound of {channels} channels, which nobody records")

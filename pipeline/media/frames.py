@@ -18,7 +18,8 @@ import numpy as np
 from av.sidedata.sidedata import SideDataContainer
 
 from pipeline.media.clips import Clip, Outcome, read_by_file
-from pipeline.media.decoding import WHOLE, MediaError, Span, decode, open_media, video_stream
+from pipeline.media.decoding import WHOLE, Span, decode, video_stream
+from pipeline.media.opening import MediaError, open_media
 from pipeline.media.timeline import Timeline, read_timeline
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.media.decoding import MediaError, audio_stream, decode, open_media, track, video_stream
+from pipeline.media.decoding import audio_stream, decode, track, video_stream
 from pipeline.media.frames import to_rgb
+from pipeline.media.opening import MediaError, open_media
 from pipeline.media.timeline import read_timeline
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.media.decoding import UnreachableFileError
+from pipeline.media.opening import UnreachableFileError
 from pipeline.media.probe import Probe, probe
 from pipeline.store.atomic import write_atomically
 from pipeline.store.code import result_digest

@@ -11,7 +11,8 @@ from typing import Any
 import av
 
 from pipeline.media.clock import origin_s, stamp, start_s
-from pipeline.media.decoding import open_media, packets, used_streams
+from pipeline.media.decoding import packets, used_streams
+from pipeline.media.opening import open_media
 
 
 @dataclass(frozen=True)

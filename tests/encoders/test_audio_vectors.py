@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from pipeline.media.audio import read_audio
 from pipeline.media.clips import audio_clip
 from pipeline.media.decoding import MediaError
 from tests.encoders.speech import hum, noise
+from tests.media.broken import write_liars
 
 ENCODER = find_encoder("corpora.demo.audio.encoder", Params())
 SILENCE_DBFS = -70.0
@@ -62,3 +64,14 @@ def test_reasons_stand_beside_the_zeros(demo_root: Path, demo_media: dict[str, M
     ]  # fmt: skip
     assert not result["features"][result["reason"] != ""].any()
     assert (result["features"][result["reason"] == ""] != 0).any(axis=1).all()
+
+
+def test_files_that_lie_cost_their_neighbours_no_vector(
+    demo_root: Path, sound_clip: Medium, tmp_path: Path
+) -> None:
+    clip = audio_clip(sound_clip)
+    liars = [replace(clip, path=str(path)) for path in write_liars(tmp_path).values()]
+    result = describe_audio_of_dialogue([clip, *liars, clip], demo_root, ENCODER, SILENCE_DBFS)
+    assert (result["reason"] == "").tolist() == [True, False, False, False, False, True]
+    alone = describe_audio_of_dialogue([clip], demo_root, ENCODER, SILENCE_DBFS)["features"][0]
+    np.testing.assert_array_equal(result["features"][[0, -1]], [alone, alone])

@@ -16,6 +16,7 @@ from pipeline.media.clips import image_clip
 from pipeline.media.frames import sample_indices
 from pipeline.params import DemoParams, FacesParams
 from pipeline.store.h5 import Arrays
+from tests.media.broken import write_liars
 
 PARAMS = FacesParams(min_face_size_px=40)
 
@@ -61,6 +62,17 @@ def test_a_clip_that_cannot_be_used_costs_only_itself(demo_root: Path, demo_medi
     assert (missing, no_face, sound) == ("clip missing", "no face found", "")
     assert set(faces["face_utterance"].tolist()) == {3}
     assert faces["frames_sampled"].tolist() == [0, 0, 20, 20]
+
+
+def test_files_that_lie_cost_their_neighbours_no_face(
+    demo_root: Path, sound_clip: Medium, tmp_path: Path
+) -> None:
+    alone = find_faces([sound_clip], demo_root)
+    liars = [replace(sound_clip, path=str(path)) for path in write_liars(tmp_path).values()]
+    beside = find_faces([*liars, sound_clip], demo_root)
+    assert all(beside["reason"][:-1]), beside["reason"]
+    assert beside["reason"][-1] == ""
+    np.testing.assert_array_equal(beside["box_px"], alone["box_px"])
 
 
 def test_a_result_does_not_depend_on_the_neighbours(demo_root: Path, demo_media: dict[str, Medium]) -> None:

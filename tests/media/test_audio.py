@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -65,6 +66,20 @@ def test_channels_are_mixed_with_weights_that_sum_to_one(tmp_path: Path, channel
     [(_, samples)] = read_audio(path, RATE_HZ)
     expected = np.average(levels, weights=WEIGHTS[channels])
     np.testing.assert_allclose(samples[2000:-2000], expected, rtol=1e-5)
+    assert len(samples) == RATE_HZ
+
+
+def test_more_than_eight_channels_that_lie_in_planes_of_their_own_count_alike(tmp_path: Path) -> None:
+    """As of ambisonics in Opus; PyAV alone crashes."""
+    levels = np.arange(12, dtype=np.int16) * 1000
+    with av.open(tmp_path / "planes.wv", "w") as container:
+        stream: Any = container.add_stream("wavpack", rate=RATE_HZ, layout="12 channels")
+        stream.codec_context.format = "s16p"
+        frame = av.AudioFrame.from_ndarray(np.tile(levels, (1, RATE_HZ)), "s16", "12 channels")
+        frame.sample_rate, frame.pts, frame.time_base = RATE_HZ, 0, Fraction(1, RATE_HZ)
+        container.mux([*stream.encode(frame), *stream.encode()])
+    [(_, samples)] = read_audio(tmp_path / "planes.wv", RATE_HZ)
+    np.testing.assert_allclose(samples, levels.mean() / 32768, rtol=1e-5)
     assert len(samples) == RATE_HZ
 
 

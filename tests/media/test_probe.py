@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import errno
-import os
 from pathlib import Path
 
 import av
@@ -10,7 +8,6 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.manifest import Medium
-from pipeline.media import decoding
 from pipeline.media.audio import read_audio
 from pipeline.media.decoding import MediaError, Span
 from pipeline.media.frames import frames_at, read_frames, sample_indices
@@ -71,21 +68,6 @@ def test_each_span_of_a_file_is_sampled_by_itself(tmp_path: Path) -> None:
     assert [numbers_shown(part.images) for part in parts.values()] == [
         part.indices for part in parts.values()
     ]
-
-
-def test_want_of_memory_is_no_property_of_a_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would stand in quarantine for ever; as MemoryError, the clip is tried again."""
-
-    class LargePacket:
-        stream_index = 0
-
-        def decode(self) -> list[av.VideoFrame]:
-            raise av.error.MemoryError(errno.ENOMEM, os.strerror(errno.ENOMEM))
-
-    path = write_video(tmp_path / "v.mp4", 3)
-    monkeypatch.setattr(decoding, "packets", lambda container: iter([LargePacket()]))
-    with pytest.raises(MemoryError):
-        list(frames_at(path, [0]))
 
 
 def test_a_frame_beyond_the_end_is_an_error(tmp_path: Path) -> None:
