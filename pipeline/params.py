@@ -15,7 +15,6 @@ import difflib
 import importlib
 import os
 import pkgutil
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -30,16 +29,17 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, shorten
+from pipeline.params_file.first_version import explain_outdated
+from pipeline.params_file.reading import read_yaml
 
 PARAMS_FILE = Path("params.yaml")
 UNTRAINED = "untrained"
 
 Modality = Literal["text", "audio", "visual"]
 MODALITIES: tuple[Modality, ...] = ("text", "audio", "visual")
+MISTAKES_SHOWN = 20
 # Folders of data/ that are no corpus's.
 RESERVED = ("code", "joined", "models", "raw")
 
@@ -47,9 +47,8 @@ RESERVED = ("code", "joined", "models", "raw")
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Name = Annotated[str, Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-EntryName = Annotated[str, Field(pattern=r"^[\w-]+$")]  # it is part of paths and of shell commands
+EntryName = Annotated[str, Field(pattern=r"^[\w-]{1,80}$")]  # it is part of paths and of shell commands
 
 
 def _without_repetition(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -58,13 +57,20 @@ def _without_repetition(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+def _as_files_are_named(path: str) -> str:
+    if longest := max((name for name in path.split("/") if len(name.encode()) > 255), key=len, default=""):
+        raise ValueError(f"no file has a name of {len(longest)} characters")
+    return path
+
+
 def _as_dvc_reads_it(path: str) -> str:
     if path.startswith("~"):
         raise ValueError(f"~ is no home folder to DVC; write {os.path.expanduser(path)}")  # noqa: PTH111
     return path
 
 
-TrackedPath = Annotated[str, Field(min_length=1), AfterValidator(_as_dvc_reads_it)]
+Name = Annotated[str, Field(min_length=1), AfterValidator(_as_files_are_named)]
+TrackedPath = Annotated[Name, AfterValidator(_as_dvc_reads_it)]
 Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1), AfterValidator(_without_repetition)]
 ModalitySet = Annotated[
     tuple[Modality, ...], Field(strict=False, min_length=1), AfterValidator(_without_repetition)
@@ -396,24 +402,15 @@ def _entry(entries: Mapping[str, Any], section: str, name: str) -> Any:
 
 def read_params(path: Path = PARAMS_FILE) -> Params:
     """Read and validate params.yaml; UserError with one line per mistake, each naming its key."""
-    try:
-        # DVC's own YAML reader, so that a value such as 1e-4 means the same to both.
-        raw = YAML(typ="safe").load(path)
-    except FileNotFoundError:
-        raise UserError(f"{path} not found: run from the folder that holds dvc.yaml") from None
-    except YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    raw = read_yaml(path)
     if not isinstance(raw, dict):
         raise UserError(f"{path}: it should hold the keys {', '.join(Params.model_fields)}")
-    outdated = [key for pattern, key in _KEYS_OF_0_1 if any(pattern.fullmatch(each) for each in _keys(raw))]
-    if outdated:
-        raise UserError("\n".join(f"{path}: {line}" for line in [FIRST_VERSION, *outdated]))
+    if outdated := explain_outdated(raw):
+        raise UserError("\n".join(f"{path}: {line}" for line in outdated))
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
-        raise UserError(
-            "\n".join(f"{path}: {_explain(mistake, Params)}" for mistake in error.errors())
-        ) from None
+        raise _as_user_error(error, Params, f"{path}: ") from None
 
 
 class KindOf(NamedTuple):
@@ -439,8 +436,7 @@ def read_kind(package: str, given: Kind, key: str) -> KindOf:
     try:
         return KindOf(module, module.Params.model_validate(given.model_dump()))
     except ValidationError as error:
-        lines = (f"{PARAMS_FILE}: {key}.{_explain(mistake, module.Params)}" for mistake in error.errors())
-        raise UserError("\n".join(lines)) from None
+        raise _as_user_error(error, module.Params, f"{PARAMS_FILE}: {key}.") from None
 
 
 def kinds_in(package: str) -> list[str]:
@@ -449,10 +445,18 @@ def kinds_in(package: str) -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(path) if not module.ispkg)
 
 
+def _as_user_error(error: ValidationError, root: type[BaseModel], place: str) -> UserError:
+    """The first mistakes, one line each, which begin with ``place``."""
+    mistakes = error.errors(include_url=False)
+    lines = [f"{place}{_explain(mistake, root)}" for mistake in mistakes[:MISTAKES_SHOWN]]
+    more = len(mistakes) - MISTAKES_SHOWN
+    return UserError("\n".join([*lines, f"and {more} more"] if more > 0 else lines))
+
+
 def _explain(mistake: Any, root: type[BaseModel]) -> str:
     """One validation error as ``key: what is wrong (value given)``."""
     location = mistake["loc"]
-    key = ".".join(str(part) for part in location if part != "[key]")
+    key = ".".join(shorten(str(part), 80) for part in location if part != "[key]")
     if mistake["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(location[-1]), _known_keys(location[:-1], root), n=1)
         return f"{key}: unknown key" + (f" (did you mean {close[0]!r}?)" if close else "")
@@ -460,7 +464,7 @@ def _explain(mistake: Any, root: type[BaseModel]) -> str:
         return f"{key}: missing"
     message = mistake["msg"].removeprefix("Value error, ")
     given = mistake["input"]
-    shown = "" if isinstance(given, dict) else f" (it is {given!r})"
+    shown = "" if isinstance(given, dict) else f" (it is {shorten(repr(given), 200)})"
     return f"{f'{key}: ' if key else ''}{message[0].lower()}{message[1:]}{shown}"
 
 
@@ -475,58 +479,3 @@ def _known_keys(location: Sequence[Any], root: type[BaseModel]) -> list[str]:
         candidates: list[Any] = [annotation, *getattr(annotation, "__args__", ())]
         section = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
     return list(section.model_fields)
-
-
-FIRST_VERSION = "it is of version 0.1, and has these keys that stand elsewhere now (docs/upgrading.md):"
-_KEYS_OF_0_1 = [
-    (re.compile(pattern), line)
-    for pattern, line in (
-        (r"defaults", "defaults: delete it; a block that is {} has the defaults of pipeline/params.py"),
-        (
-            r"corpora\.[^.]+\.train",
-            "corpora.<name>.train: write models: {<name>: {features: data/<name>/features.h5, ...}}; there"
-            " context, fusion, layers, heads, dropout, loss, sizes stand in network: {kind: multiemo, ...}",
-        ),
-        (
-            r"corpora\.[^.]+\.report\.study",
-            "corpora.<name>.report.study: delete it; compare shows all models",
-        ),
-        (
-            r"corpora\.[^.]+\.visual\.(architecture|weights|layout|sha256|seed|output|precision)",
-            "corpora.<name>.visual: write encoder: {kind: resnet, architecture: ..., weights: ...,"
-            " sha256: ..., seed: ..., output: ..., precision: ...}; what was layout is naming there",
-        ),
-        (
-            r"corpora\.[^.]+\.visual\.features_(file|sha256)",
-            "corpora.<name>.visual.features_file: write joins: {<join>: {features: data/<name>/features.h5,"
-            " other: <that file>, take: [visual]}}, and a model with features: data/joined/<join>.h5",
-        ),
-        (
-            r"corpora\.[^.]+\.audio\.(feature_set|level|sample_rate_hz)",
-            "corpora.<name>.audio: write encoder: {kind: opensmile, feature_set: ..., level: ...}",
-        ),
-        (
-            r"corpora\.[^.]+\.finetune\.(encoder|revision|untrained)",
-            "corpora.<name>.finetune: write text: {encoder: {kind: transformers, weights: ..., revision: ...,"
-            " untrained: ...}}; what was encoder is weights there",
-        ),
-        (
-            r"corpora\.[^.]+\.outside_media",
-            "corpora.<name>.outside_media: write format: {kind: table, outside_media: true}",
-        ),
-    )
-]
-
-
-def _keys(raw: Any) -> list[str]:
-    """Keys of the first four levels, joined by dots."""
-    found, level = [], [("", raw)]
-    for _ in range(4):
-        level = [
-            (f"{path}.{key}" if path else str(key), value)
-            for path, content in level
-            if isinstance(content, dict)
-            for key, value in content.items()
-        ]
-        found += [path for path, _ in level]
-    return found

@@ -18,7 +18,8 @@ FLAT = {"pipeline.errors", "pipeline.manifest", "pipeline.params", "pipeline.run
 MAY_IMPORT: dict[str, set[str]] = {
     "pipeline.errors": set(),
     "pipeline.manifest": {"pipeline.errors"},
-    "pipeline.params": {"pipeline.errors"},
+    "pipeline.params": {"pipeline.errors", "pipeline.params_file"},
+    "pipeline.params_file": {"pipeline.errors"},
     "pipeline.runtime": {"pipeline.errors"},
     "pipeline.store": set(),
     "pipeline.work": {"pipeline.store"},

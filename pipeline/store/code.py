@@ -23,7 +23,8 @@ PACKAGES = ("pipeline", "stages", "train")
 # key by its own digest. What they hand on to those who do the work enters a key by value.
 NO_PART_OF_RESULTS = frozenset(
     {
-        *("pipeline.errors", "pipeline.params", "pipeline.runtime", "pipeline.work.progress"),
+        *("pipeline.errors", "pipeline.params", "pipeline.params_file.first_version"),
+        *("pipeline.params_file.reading", "pipeline.runtime", "pipeline.work.progress"),
         *("pipeline.features", "pipeline.features.file", "pipeline.store.h5", "train.checkpoint"),
     }
 )
