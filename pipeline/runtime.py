@@ -19,10 +19,12 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TextIO, cast
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, escape
 
 # Set by the engine for each of its processes: 0, 1, ...
 WORKER_INDEX = "MULTIEMO_WORKER_INDEX"
@@ -109,14 +111,35 @@ def decode_threads() -> int:
     return max(1, min(MOST_DECODE_THREADS, _cores() // model_workers()))
 
 
-def print_whatever_comes() -> None:
-    """Have characters that the output's encoding lacks printed as escapes, as Python does for errors alone.
+class _Shown:
+    """A text stream that gets escapes for control characters, save those at the ends that redraw a bar."""
 
-    A batch job's output is often ASCII, and labels, names and paths may hold anything.
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text; the number of its characters."""
+        bare = text.strip("\r")
+        start = len(text) - len(text.lstrip("\r"))
+        self._stream.write(text[:start] + escape(bare) + text[start + len(bare) :])
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def printing_whatever_comes() -> Iterator[None]:
+    """Within it, what is printed can neither fail for its characters nor act on a terminal by them.
+
+    A batch job's output is often ASCII, and labels, names and paths may hold anything.  Escapes are those of
+    JSON as well, so that what is JSON stays it.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="backslashreplace")  # as Python does for errors alone
+    with redirect_stdout(cast(TextIO, _Shown(sys.stdout))), redirect_stderr(cast(TextIO, _Shown(sys.stderr))):
+        yield
 
 
 def keep_onednn_caches_small() -> None:

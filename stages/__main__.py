@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.runtime import print_whatever_comes
+from pipeline.runtime import printing_whatever_comes
 from pipeline.work.lifetime import stopped_by_signals
 
 # How often a thread of PyTorch's looks whether the others are done before it sleeps. By default it looks for
@@ -30,9 +30,9 @@ DISK_TROUBLES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EAC
 PYTORCH_CANNOT_WRITE = ("PytorchStreamWriter failed writing", "unexpected pos")
 
 
+@printing_whatever_comes()
 def main(arguments: list[str]) -> int:
     """Run the stage that the arguments name; exit status 1 for a mistake the user can mend."""
-    print_whatever_comes()
     stage, *rest = arguments or [""]
     stages = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
     if stage not in stages:

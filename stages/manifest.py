@@ -16,7 +16,7 @@ from pipeline import runtime
 from pipeline.corpora.annotations.corpus import Annotation, Corpus
 from pipeline.corpora.annotations.doubts import find_doubts
 from pipeline.corpora.annotations.outside import files_outside, outside_sha256
-from pipeline.errors import UserError
+from pipeline.errors import UserError, printable
 from pipeline.manifest import Medium, Utterance, write_labels, write_table
 from pipeline.media.probe import Probe
 from pipeline.media.probes import ProbeCache, Probed, examine_file
@@ -51,7 +51,9 @@ def main(corpus: str) -> None:
     probed = {} if set(params.modalities) == {"text"} else examine(root, _list_files(annotations))
     _check_outside(corpus, form, root, probed)
     media = [describe(annotation, probed) for annotation in annotations]
-    doubts = find_doubts(annotations)
+    # They quote the table, are printed, and stand in the report.
+    remarks = list(map(printable, remarks))
+    doubts = list(map(printable, find_doubts(annotations)))
     folder = Path("data", corpus)
     write_table(folder / "utterances.csv", utterances, Utterance)
     write_table(folder / "media.csv", media, Medium)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,15 @@ import torch
 from pipeline.console.__main__ import main as run_command
 from pipeline.errors import UserError
 from pipeline.features.file import write_features
-from pipeline.runtime import WORKER_INDEX, accept_failures, checkpoint_root, device, model_workers, store_root
+from pipeline.runtime import (
+    WORKER_INDEX,
+    accept_failures,
+    checkpoint_root,
+    device,
+    model_workers,
+    printing_whatever_comes,
+    store_root,
+)
 from stages.__main__ import main as run_stage
 from tests import small_features
 
@@ -84,3 +93,21 @@ def test_an_output_that_is_ascii_gets_escapes_instead_of_ending_a_run(
     print("悲しみ")
     assert b"gr\\xf6\\xdfe" in b"".join(raw.getvalue() for raw in written)
     assert written[0].getvalue().endswith(b"\\u60b2\\u3057\\u307f\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_what_is_printed_shows_control_characters_and_stays_json(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding, write_through=True))
+    before = sys.stdout
+    with printing_whatever_comes():
+        print("label \x1b[2J\rfine")
+        print(json.dumps("\x1b\x9b\ud800é", ensure_ascii=False))
+        sys.stdout.write("\r 50%|#####     |\r")
+    assert sys.stdout is before
+    first, second, bar = raw.getvalue().decode(encoding).split("\n")
+    assert first == r"label \u001b[2J\u000dfine"
+    assert json.loads(second.replace(r"\xe9", "é")) == "\x1b\x9b\ud800é"
+    assert bar == "\r 50%|#####     |\r"  # a progress bar draws itself anew

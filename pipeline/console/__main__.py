@@ -14,14 +14,14 @@ from collections.abc import Sequence
 
 from pipeline.console.shared.modules import list_modules
 from pipeline.errors import UserError
-from pipeline.runtime import print_whatever_comes
+from pipeline.runtime import printing_whatever_comes
 
 PACKAGES = ("pipeline.console", "train.console")
 
 
+@printing_whatever_comes()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; its exit status."""
-    print_whatever_comes()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         return _run(arguments)

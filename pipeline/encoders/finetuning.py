@@ -276,8 +276,8 @@ class _Progress(TrainerCallback):
 
 
 if __name__ == "__main__":
-    runtime.print_whatever_comes()
-    try:
-        train(Path(sys.argv[1]))
-    except UserError as mistake:
-        sys.exit(f"finetune: error: {mistake}")
+    with runtime.printing_whatever_comes():
+        try:
+            train(Path(sys.argv[1]))
+        except UserError as mistake:
+            sys.exit(f"finetune: error: {mistake}")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import av
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, printable
 
 # What recordings are kept in.  None of these opens a second file, as playlists, ffconcat, SDP or numbered
 # images do, and none is a text that happens to be shown as a picture.
@@ -50,6 +50,9 @@ WAV_OPTIONS = {"max_probe_packets": "1", "max_size": "32768"}
 
 class MediaError(Exception):
     """A file, or one of its streams, that cannot be used; the message is the reason, in a few words."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(printable(reason))  # it may quote the file
 
 
 class UnreachableFileError(UserError):

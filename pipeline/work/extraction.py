@@ -30,6 +30,7 @@ from pipeline.work.progress import Progress
 UNSEEN_AT_MOST_S = 60.0
 # Of the utterances that lack a modality, so many are named.
 SHOWN = 5
+REASONS_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,9 @@ def summarise(stage: str, modality: str, ids: Sequence[str], reasons: np.ndarray
     """
     missing = Counter(reasons[reasons != ""].tolist())
     count, total = missing.total(), len(reasons)
-    why = "; ".join(f"{number} {reason}" for reason, number in missing.most_common())
+    why = "; ".join(f"{number} {reason}" for reason, number in missing.most_common(REASONS_SHOWN))
+    if (more := len(missing) - REASONS_SHOWN) > 0:
+        why += f"; and {more} other reasons"
     print(
         f"{stage}: {total - count} of {total} utterances observed" + (f" (not: {why})" if why else ""),
         flush=True,

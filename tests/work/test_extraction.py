@@ -185,6 +185,14 @@ def test_too_many_unobserved_utterances_stop_the_stage_with_the_reasons(
         summarise("audio", "audio", ids, reasons, limit=0.05)
 
 
+def test_of_many_reasons_the_most_frequent_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    reasons = np.array([f"frame {place // 2} cannot be decoded" for place in range(999)])
+    summarise("faces", "visual", [str(place) for place in range(999)], reasons, limit=1.0)
+    printed = capsys.readouterr().out
+    assert "(not: 2 frame 0 cannot be decoded; " in printed
+    assert printed.endswith("; and 490 other reasons)\n")
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_dialogues_whose_workers_die_twice_stop_the_stage_once_all_others_are_kept(
     workers: int, tmp_path: Path, capfd: pytest.CaptureFixture

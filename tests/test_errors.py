@@ -1,0 +1,46 @@
+"""What a message may quote, and how it is shown."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from pipeline.errors import LONGEST_MESSAGE_BYTES, UserError, printable
+from pipeline.media.opening import MediaError
+
+
+@pytest.mark.parametrize("kind", [UserError, MediaError])
+def test_control_characters_of_the_input_are_shown_and_not_obeyed(kind: type[Exception]) -> None:
+    said = str(kind("label 'a\x1b[2J\x07\x9b1m\u202eb\ud800' is unknown\r"))
+    assert said == r"label 'a\u001b[2J\u0007\u009b1m\u202eb\ud800' is unknown\u000d"
+
+
+def test_the_lines_of_a_message_stay() -> None:
+    assert str(UserError("a: wrong\n\tb: größer, 悲しい")) == "a: wrong\n\tb: größer, 悲しい"
+
+
+@pytest.mark.parametrize("quoted", ["x" * 10**6, "😀" * 10**5, "\x1b" * 10**5])
+def test_a_long_value_leaves_where_it_stands_and_what_to_do(quoted: str) -> None:
+    said = str(UserError(f"table.csv, line 3: label {quoted} is unknown: write one of joy, anger"))
+    assert said.startswith("table.csv, line 3: label ")
+    assert said.endswith(" is unknown: write one of joy, anger")
+    assert "characters …]" in said
+    assert len(said.encode()) < LONGEST_MESSAGE_BYTES
+
+
+def test_of_many_lines_the_first_are_shown_and_the_others_counted() -> None:
+    said = str(UserError("\n".join(f"line {number} is wrong" for number in range(10_000))))
+    assert len(said.encode()) <= LONGEST_MESSAGE_BYTES
+    first, *_, last = said.split("\n")
+    assert first == "line 0 is wrong"
+    assert last == f"and {10_000 - said.count('is wrong')} more lines"
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 10**4, "é\n" * 10**4, ("y" * 999 + "\n") * 30, "\x1b" * 10**4, "", "\n"]
+)
+def test_what_is_printable_stays_as_it_is(text: str) -> None:
+    error = UserError(text)
+    assert printable(str(error)) == str(error)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
