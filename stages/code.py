@@ -16,11 +16,13 @@ from __future__ import annotations
 import importlib
 import json
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pipeline.encoders.kinds import ENCODERS
-from pipeline.errors import UserError
+from pipeline.errors import UserError, shorten
+from pipeline.media.special_files import LEADS_NOWHERE, find_unreadable, special_kind
 from pipeline.params import (
     PARAMS_FILE,
     RESULTS,
@@ -45,6 +47,7 @@ def main() -> None:
     params = read_params()
     check_kinds(params)
     check_inputs(params)
+    check_for_dvc(params)
     folder = Path("data", "code")
     for stage in modules_in("stages"):
         if stage != "code":
@@ -55,7 +58,7 @@ def main() -> None:
     write_text(Path("data", "models", RESULTS, "models.txt"), _names(params.models))
     write_text(Path("data", "params.schema.json"), json.dumps(make_schema(), indent=1))
     entries = f"corpora: {_names(params.corpora)}; models: {_names(params.models)}"
-    print(f"code: params.yaml is sound; {entries}")
+    print(shorten(f"code: params.yaml is sound; {entries}"))
     for name, corpus in params.corpora.items():
         # No error: who has pulled the features of a corpus trains on them without its videos.
         if corpus.root != DEMO_ROOT and not Path(corpus.root).is_dir():
@@ -94,19 +97,42 @@ def check_inputs(params: Params) -> None:
 
     ``dvc exp run --temp`` copies what git or DVC tracks, and no other file.
     """
+    for key, path in _inputs(params).items():
+        original = project_root() / path
+        if original.exists() and not Path(path).exists():
+            raise UserError(
+                f"{PARAMS_FILE}: {key}: {path} is not in this experiment's copy of the project, because"
+                f" git does not track it; write the absolute path, {original}"
+            )
+
+
+def check_for_dvc(params: Params) -> None:
+    """UserError, a line for each key, where DVC would wait for ever or stop without saying why."""
+    mistakes = []
+    for key, path in _inputs(params).items():
+        kind = special_kind(path)
+        found = list(islice(find_unreadable(path), 4)) if Path(path).is_dir() else []
+        if kind and kind != LEADS_NOWHERE:  # whose target may be missing as a folder may
+            found = [f"{path} is {kind}"]
+        if found:
+            more = ", ..." if len(found) > 3 else ""
+            mistakes.append(
+                f"{PARAMS_FILE}: {key}: {', '.join(found[:3])}{more}; DVC reads all that lies there, and"
+                " would wait for ever or stop: move it elsewhere, or delete it"
+            )
+    if mistakes:
+        raise UserError("\n".join(mistakes))
+
+
+def _inputs(params: Params) -> dict[str, str]:
+    """Key and path of what is given, and not made by a stage."""
     made = {f"data/{name}/features.h5" for name in params.corpora}
     made |= {f"data/joined/{name}.h5" for name in params.joins} | {DEMO_ROOT}
     given = {f"corpora.{name}.root": corpus.root for name, corpus in params.corpora.items()}
     given |= {f"models.{name}.features": model.features for name, model in params.models.items()}
     for name, join in params.joins.items():
         given |= {f"joins.{name}.features": join.features, f"joins.{name}.other": join.other}
-    for key, path in given.items():
-        original = project_root() / path
-        if path not in made and original.exists() and not Path(path).exists():
-            raise UserError(
-                f"{PARAMS_FILE}: {key}: {path} is not in this experiment's copy of the project, because"
-                f" git does not track it; write the absolute path, {original}"
-            )
+    return {key: path for key, path in given.items() if path not in made}
 
 
 def write_text(path: Path, text: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.media.opening import UnreachableFileError
 from pipeline.media.probe import Probe, probe
+from pipeline.media.special_files import special_kind
 from pipeline.store.atomic import write_atomically
 from pipeline.store.code import result_digest
 from pipeline.store.items import make_shared_folder
@@ -38,13 +39,13 @@ class Probed:
 
 
 def examine_file(path: Path) -> Probed:
-    """Digest and probe of a file; a missing one is told as such.
+    """Digest and probe of a file; a missing one is told as such, and so is what is none.
 
     Raises UserError where a file is there but cannot be read: that says nothing about the clip.
     """
     stamp = _stamp(path)
     if not stamp:
-        return Probed()
+        return _no_file(path)
     try:
         return Probed(file_digest(path), probe(path), stamp)
     except (OSError, UnreachableFileError) as error:
@@ -82,6 +83,8 @@ class ProbeCache:
         stamp = _stamp(self.root / name)
         if entry is None or tuple(entry["stamp"]) != stamp:
             return None
+        if not stamp:  # nothing was read, and what is there in its place may be another now
+            return _no_file(self.root / name)
         return Probed(entry["sha256"], Probe(**entry["probe"]), stamp)
 
     def put(self, name: str, probed: Probed) -> None:
@@ -93,6 +96,15 @@ class ProbeCache:
         folder = self.path.parent
         make_shared_folder(folder, folder.parent)
         write_atomically(self.path, json.dumps(self.entries).encode())
+
+
+def _no_file(path: Path) -> Probed:
+    what = "a folder" if path.is_dir() else special_kind(path)
+    return (
+        Probed(probe=Probe(image_problem=f"no file, but {what}", audio_problem=f"no file, but {what}"))
+        if what
+        else Probed()
+    )
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -127,6 +128,28 @@ def test_an_experiments_copy_of_the_project_that_lacks_a_folder_names_the_path_t
         line = rf"corpora\.mine\.root: recordings is not in .* absolute path, {tmp_path}/recordings$"
         with pytest.raises(UserError, match=line) if lacks else nullcontext():
             stages.code.check_inputs(params)
+
+
+def test_what_dvc_would_wait_for_is_named_before_dvc_reads_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("whole", "mine", "data/raw/demo"):
+        Path(folder).mkdir(parents=True)
+    for pipe in ("mine/live", "data/raw/demo/live", "features.h5"):
+        os.mkfifo(pipe)
+    roots = {"demo": "data/raw/demo", "absent": "absent", "whole": "whole", "mine": "mine"}
+    corpora = {name: ENTRY | {"root": root} for name, root in roots.items()}
+    models = {"m": MODEL, "n": {"features": "features.h5"}}
+    with pytest.raises(UserError) as raised:
+        stages.code.check_for_dvc(Params.model_validate({"corpora": corpora, "models": models}))
+    advice = (
+        "; DVC reads all that lies there, and would wait for ever or stop: move it elsewhere, or delete it"
+    )
+    assert str(raised.value).splitlines() == [
+        f"params.yaml: corpora.mine.root: mine/live is a pipe (FIFO){advice}",
+        f"params.yaml: models.n.features: features.h5 is a pipe (FIFO){advice}",
+    ]
 
 
 def test_what_dvc_keeps_in_its_cache_is_left_alone_when_the_stage_runs_without_it(
