@@ -7,8 +7,10 @@ IN_VENV := . .venv/bin/activate &&
 .PHONY: repro test test-fast lint bench clean
 
 repro: .venv/installed
-# A zip of the project is no git repository; a mistake in params.yaml is said better before DVC meets it.
+# A zip of the project is no git repository; a killed DVC leaves half a file; a mistake in params.yaml is said
+# better before DVC meets it.
 	@test -e .git || .venv/bin/dvc config --local core.no_scm true
+	@$(IN_VENV) python -m pipeline.work.dvc_lock
 	@$(IN_VENV) python -m stages code >/dev/null
 	$(IN_VENV) dvc repro
 
