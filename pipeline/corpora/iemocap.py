@@ -41,7 +41,8 @@ UTTERANCES_OF_LABEL = dict(zip(IEMOCAP, (648, 1084, 1708, 1103, 1041, 1849), str
 
 _SUMMARY = re.compile(r"\[(\d+\.?\d*)\s*-\s*(\d+\.?\d*)\]\s+(\S+_[FM]\w{3})\s+(\w+)\b")
 _VOTE = re.compile(r"C-([EFM])\d*:([^(]*)")
-_OF_A_RATER = re.compile(r"[AC]-[EFM]\d*:")
+# One that names an utterance has swallowed a summary.
+_OF_A_RATER = re.compile(r"[AC]-[EFM]\d*:(?!.*Ses\d\d[FM]_)")
 _TRANSCRIBED = re.compile(r"(\S+_[FM]\w{3})\s+\[[^\]]*\]:(.*)")
 
 

@@ -42,6 +42,7 @@ CONTENT = "annotations.csv, annotations.tsv or annotations.jsonl and the media f
 COLUMNS = ("dialogue", "utterance", "speaker", "text", "label", "split", "media")
 OPTIONAL_COLUMNS = ("start_s", "end_s", "crop")
 FILE_NAMES = ("annotations.csv", "annotations.tsv", "annotations.jsonl")
+LONGEST_LABEL = 100
 OTHER_NAMES_OF_SPLITS = {"val": "dev", "valid": "dev", "validation": "dev"}
 
 _PANDAS_NUMBER = re.compile(r"^(\d+)[.,]0$")
@@ -145,6 +146,8 @@ def _parse(cells: dict[str, str], id: str) -> Annotation:
     if cells["speaker"].startswith(("['", '["')):
         raise UserError(f"speaker {cells['speaker']!r} is a list as Python prints it: write Ann & Bob")
     label = cells["label"]
+    if len(label) > LONGEST_LABEL:
+        raise UserError(f"label {label!r} of {len(label):,} characters is no name of a class")
     if (number(label) or 0) % 1:
         raise UserError(f"label {label!r} is a measure: write the class that it stands for, such as negative")
     start_s, end_s = _parse_span(cells.get("start_s", ""), cells.get("end_s", ""))

@@ -164,6 +164,7 @@ def test_a_release_that_was_not_unpacked_whole_is_refused(iemocap_root: Path) ->
         (EVALUATION, "[0.2000 - 1.0000]", "[1.0000 - 1.0000]", "_F000 ends at 1 s, not after its start"),
         (EVALUATION, "[0.2000 - 1.0000]", "[0.2000]", "line 3: a summary must read"),
         (EVALUATION, "[1.0000 - 2.0000]", " [1.0000 - 2.0000]", "line 10: neither a summary, a rating nor"),
+        (EVALUATION, "\n\n[1.0000", "[1.0000", r"line 8: neither a summary, a rating nor .*\[1\.0000"),
         (EVALUATION, "C-M1:", "CM1:", "line 14: neither a summary, a rating nor a comment: 'CM1:"),
         (EVALUATION, "impro05_M002", "impro05_F000", "_F000 is evaluated more than once: also .* line 3"),
         (TRANSCRIPTION, "impro05_F000", "impro05_F009", "_F000 is evaluated but not transcribed"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.corpora.annotations import rows as annotation_rows
 from pipeline.corpora.annotations.corpus import Annotation
+from pipeline.corpora.annotations.rows import read_lines
 from pipeline.corpora.table import Params, label_names, read, read_table
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance, read_utterances, write_table
@@ -197,6 +200,20 @@ def test_a_cell_with_line_breaks_is_one_utterance(tmp_path: Path) -> None:
         read_table(write(tmp_path, [rows[0], rows[1].replace("train", "trian")]))
 
 
+def test_annotations_that_are_no_file_or_far_too_large_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(UserError, match=r"pipe\.txt: is no file"):
+        read_lines(tmp_path / "pipe.txt")
+    monkeypatch.setattr(annotation_rows, "MOST_BYTES", 2**20)
+    path = write(tmp_path, ["d1,1,Ann,x,joy,train,,,,"]) / "annotations.csv"
+    assert len(read_lines(path)) == 2
+    os.truncate(path, 2**40)  # of which the disk holds nothing
+    with pytest.raises(UserError, match=r"annotations\.csv: is larger than 1 MB: is it the right file"):
+        read_lines(path)
+
+
 def test_the_classes_are_those_that_occur(tmp_path: Path) -> None:
     rows = ["d1,1,,x,sad,train,,,,", "d1,2,,x,,train,,,,", "d2,1,,x,joy,test,,,,"]
     labels = (row.utterance.label for row in read_table(write(tmp_path, rows)))
@@ -209,6 +226,7 @@ def test_the_classes_are_those_that_occur(tmp_path: Path) -> None:
         (",1,Ann,x,joy,train,a.mp4,,,", "dialogue is empty"),
         ("d1,,Ann,x,joy,train,a.mp4,,,", "utterance is empty"),
         ("d1,2,Ann,x,joy,eval,a.mp4,,,", "utterance 'd1_2': split 'eval' is none of train, dev, test"),
+        (f"d1,2,Ann,x,{'joy ' * 30},train,a.mp4,,,", "of 119 characters is no name of a class"),
         ("d1,2,Ann,x,-1.6,train,a.mp4,,,", "label '-1.6' is a measure: write the class"),
         ('d1,2,Ann,x,"2,5",train,a.mp4,,,', "label '2,5' is a measure: write the class"),
         ("d1,2,Ann,x,ｊｏｙ,train,a.mp4,,,", "label 'ｊｏｙ' does not agree with 'joy' on line 2"),

@@ -16,9 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, shorten
 
 MISTAKES_SHOWN = 5
+# The words of more than a thousand hours; in memory a table takes some twenty times its size.
+MOST_BYTES = 64 * 2**20
 CHARACTERS_SHOWN = 300
 DELIMITERS = (",", ";", "\t")
 """Excel separates by semicolons where the comma is the decimal point."""
@@ -51,7 +53,7 @@ class Mistakes:
 
     def add(self, place: str, what: str) -> None:
         """Note a mistake."""
-        self._lines.append(f"{place}: {what[:CHARACTERS_SHOWN]}")
+        self._lines.append(f"{shorten(place, CHARACTERS_SHOWN)}: {shorten(what, CHARACTERS_SHOWN)}")
 
     @contextmanager
     def at(self, place: str) -> Iterator[None]:
@@ -74,10 +76,15 @@ def read_lines(path: Path, *, cp1252: bool = False) -> list[str]:
 
     Raises UserError, with the line, for a file that is empty or is no text of that encoding.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise UserError(f"{path}: is no file")
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(content) > MOST_BYTES:
+        raise UserError(f"{path}: is larger than {MOST_BYTES // 2**20} MB: is it the right file?")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UserError(f"{path}: is UTF-16: save it as UTF-8")
     lines = content.removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True)
