@@ -6,6 +6,7 @@ across splits.  Facts on the layout and its defects are from the corpus and its 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,6 +27,7 @@ _SPLIT_FOLDERS = {
     "dev": "dev_splits_complete",
     "test": "output_repeated_splits_test",
 }
+_LINE_END = re.compile(r"[\r\n]+")  # within quotes; the manifest has a line for an utterance
 _COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 
 
@@ -116,7 +118,7 @@ def _read_rows(path: Path, mistakes: Mistakes, mended: Counter[str]) -> dict[tup
     if not table:
         mistakes.add(str(path), "no utterances")
     for row in table:
-        cells = {column: plain(row.cells[column]).strip() for column in _COLUMNS}
+        cells = {column: _LINE_END.sub(" ", plain(row.cells[column])).strip() for column in _COLUMNS}
         with mistakes.at(f"{path}, line {row.line}"):
             key = _check(cells)
             if (earlier := lines.setdefault(key, row.line)) != row.line:

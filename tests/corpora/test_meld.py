@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.corpora.meld import Params, read, read_meld
 from pipeline.errors import UserError
+from pipeline.manifest import Utterance, read_utterances, write_table
 
 PROJECT = Path(__file__).parents[2]
 REAL = PROJECT.parent / "shared" / "data" / "meld"
@@ -124,6 +125,14 @@ def test_words_that_look_alike_are_one_and_it_is_said(tmp_path: Path) -> None:
     [remark] = found.remarks
     assert remark.startswith("9 cells, or")
     assert "(Emotion 3, Speaker 3, Utterance 3)" in remark
+
+
+def test_a_line_end_within_a_cell_is_a_space_and_the_manifest_can_be_read_again(tmp_path: Path) -> None:
+    root = write_corpus(tmp_path, ['1,"Hi\r there.\r\nYou.",Ross,joy,positive,0,0,1,1,0,0'])
+    utterances = [row.utterance for row in read_meld(root)]
+    assert utterances[0].text == "Hi  there. You."
+    write_table(tmp_path / "utterances.csv", utterances, Utterance)
+    assert read_utterances(tmp_path / "utterances.csv") == utterances
 
 
 def test_a_table_that_pandas_or_excel_wrote_anew_is_read(tmp_path: Path) -> None:
