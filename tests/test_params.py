@@ -116,7 +116,7 @@ MISTAKES = {
     "    epochs: 20 -> epoch: 30": "models.demo.epoch: unknown key (did you mean 'epochs'?)",
     "    epochs: 20 -> epochs: 0": "models.demo.epochs: input should be greater than or equal to 1 (it is 0)",
     "    epochs: 20 -> adam_betas: [0.9, 1]": "models.demo.adam_betas.1: input should be less than 1",
-    "    epochs: 20 -> seeds: [0, 0]": "models.demo.seeds: must not name anything twice",
+    "    seeds: [0, 1, 2] -> seeds: [0, 0]": "models.demo.seeds: must not name anything twice",
     "    epochs: 20 -> l2: .inf": "models.demo.l2: input should be a finite number",
     "  demo:\n    format -> my corpus:\n    format": "corpora.my corpus: string should match pattern",
     "  demo:\n    format -> models:\n    format": "corpora.models: data/models is not a corpus's",

@@ -17,6 +17,7 @@ from random import Random
 from typing import Any
 
 from benchmarks.fuzz.mutation import damage
+from pipeline.corpora.annotations.cells import plain
 from pipeline.corpora.annotations.corpus import SPLITS, Annotation
 from pipeline.corpora.annotations.doubts import find_doubts
 from pipeline.corpora.annotations.rows import Mistakes
@@ -203,8 +204,6 @@ def _texts(line: bytes, path: Path) -> set[str]:
         cells = list(map(str, json.loads(text).values()))
     else:
         cells = [cell for mark in ",;\t" for row in csv.reader([text], delimiter=mark) for cell in row]
-    from pipeline.corpora.annotations.cells import plain
-
     return {" ".join(plain(cell).split()) for cell in cells}
 
 
