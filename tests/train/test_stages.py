@@ -344,7 +344,8 @@ def test_a_model_gets_all_that_its_params_leave_open(project):
     two = {name: features.modalities[name] for name in ("visual", "text")}
     write_features(project.features, replace(features, modalities=two))
     network = {"kind": "multiemo", "hidden_size": 16, "heads": 2, "feedforward_size": 24, "layers": 1}
-    project.describe(small={"features": "data/small/features.h5", "network": network, "epochs": 1})
+    entry = {"features": "data/small/features.h5", "recipe": "paper", "network": network, "epochs": 1}
+    project.describe(small=entry)
     stages.train.main("small")
     params = load_model(project.model / "model").card.params
     assert params.modalities == ("text", "visual")
