@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.features.file import SPLITS, UNLABELLED, list_stored, read_stored
+from pipeline.features.content import SPLITS, UNLABELLED
+from pipeline.features.file import open_features
+from pipeline.features.rules import list_modalities
 from pipeline.store.h5 import CONTENT_SHA256, Arrays
 
 _COLUMNS = ("split", "dialogue", "speaker", "label")
@@ -77,11 +79,11 @@ class Inspection:
 
 def inspect_features(path: Path) -> Inspection:
     """Look at a feature file; UserError if it is not a readable one of this version."""
-    names = [name for name in list_stored(path) if name.split("/")[-1] in _COLUMNS + _SUMMARIES]
-    arrays, attrs = read_stored(path, names)
+    with open_features(path) as file:
+        names = [name for name in file.arrays if name.split("/")[-1] in _COLUMNS + _SUMMARIES]
+        arrays, attrs = {name: file.read(name) for name in names}, file.attrs
     status = path.stat()
     provenance = json.loads(attrs["provenance"])
-    modalities = sorted({name.split("/")[0] for name in names} - {"utterances"})
     return Inspection(
         path=str(path),
         size_bytes=status.st_size,
@@ -90,7 +92,7 @@ def inspect_features(path: Path) -> Inspection:
         corpus=attrs["corpus"],
         content_sha256=attrs[CONTENT_SHA256],
         splits=_summarise_splits(arrays, json.loads(attrs["labels"])),
-        modalities={name: _summarise_modality(name, arrays, provenance) for name in modalities},
+        modalities={name: _summarise_modality(name, arrays, provenance) for name in list_modalities(names)},
     )
 
 

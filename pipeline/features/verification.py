@@ -5,8 +5,7 @@ A check that cannot be made, because what it needs is missing, fails with that r
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,16 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.features.file import (
-    MODALITY_ARRAYS,
-    SCHEMA,
-    SPLITS,
-    UTTERANCE_COLUMNS,
-    Features,
-    assemble_features,
+from pipeline.features.content import SCHEMA, SPLITS, Features, value_range
+from pipeline.features.file import assemble_features
+from pipeline.features.rules import (
+    attribute_problems,
+    layout_problems,
     modality_problems,
     utterance_problems,
-    value_range,
 )
-from pipeline.store.h5 import CONTENT_SHA256, Arrays, content_digest, list_arrays, open_to_read, read_h5
+from pipeline.store.h5 import CONTENT_SHA256, Arrays, content_digest
+from pipeline.store.opening.file import DamagedFileError, H5File, open_h5
 
 
 @dataclass(frozen=True)
@@ -51,49 +48,45 @@ def verify_features(path: Path) -> Iterator[Check]:
     if not path.is_file():
         raise UserError(f"{path}: no such file; make it with dvc repro, or fetch it with dvc pull")
     try:
-        with open_to_read(path) as file:
-            attrs: dict[str, Any] = dict(file.attrs)
-            names = list_arrays(file)
-    except Exception as error:  # h5py raises whatever a damaged object leads it to
-        yield Check("is an HDF5 file", (str(error),))
-        return
-    yield Check("is an HDF5 file")
+        with open_h5(path) as file:
+            yield from _verify(path, file)
+    except DamagedFileError as error:
+        yield Check("is an HDF5 file whose bytes are those that were written", (_reason(error, path),))
+
+
+def _verify(path: Path, file: H5File) -> Iterator[Check]:
+    damaged = file.check_bytes()
+    known = "" if file.sealed else " (unknown: other software wrote it, or changed it since)"
+    yield _check(f"is an HDF5 file whose bytes are those that were written{known}", damaged)
+    attrs = file.attrs
     other_schema = _schema_problems(attrs.get("schema"))
     yield _check("is of this version's schema", other_schema)
     if other_schema:
         return
-    attribute_problems, array_problems = _attribute_problems(attrs), _array_problems(names)
-    yield _check("has the attributes", attribute_problems)
-    yield _check("has the arrays", array_problems)
-    arrays, damaged = _read_each(path, names)
-    yield _check("every array's checksum is right", damaged)
-    if attribute_problems or array_problems or damaged:
+    attributes, layout = attribute_problems(attrs), layout_problems(file.arrays)
+    yield _check("has the attributes", attributes)
+    yield _check("has the arrays, of the right types and shapes", layout)
+    arrays, unreadable = _read_each(path, file)
+    yield _check("every array can be read", unreadable)
+    if attributes or layout or unreadable:
         return
     yield _check("the content has the digest that it was written with", _digest_problems(arrays, attrs))
     features = assemble_features(arrays, attrs)
     yield _check(
-        "utterances: ids are unique, labels and splits known, dialogues whole and counted from 0",
-        _attempt(utterance_problems, features),
+        "utterances: ids are unique, labels and splits known, spans possible, dialogues whole and in order",
+        utterance_problems(features),
     )
     for name, modality in features.modalities.items():
         yield _check(
-            f"{name}: shapes fit, features are finite, zero where not observed, each row is the one written",
-            _attempt(modality_problems, modality, features.id),
+            f"{name}: features are finite, zero where not observed, each row is the one written",
+            modality_problems(modality, features.id),
         )
-        yield _check(f"{name}: the stored ranges are true", _attempt(_range_problems, name, arrays))
-    yield _check("the provenance is of these features", _attempt(_provenance_problems, features))
+        yield _check(f"{name}: the stored ranges are true", _range_problems(name, arrays))
+    yield _check("the provenance is of these features", _provenance_problems(features))
 
 
 def _check(name: str, problems: list[str]) -> Check:
     return Check(name, tuple(problems))
-
-
-def _attempt(rule: Callable[..., list[str]], *arguments: Any) -> list[str]:
-    """The problems that a rule names; content so broken that the rule cannot be applied is one too."""
-    try:
-        return rule(*arguments)
-    except Exception as error:
-        return [f"cannot be checked ({error})"]
 
 
 def _schema_problems(schema: Any) -> list[str]:
@@ -101,43 +94,24 @@ def _schema_problems(schema: Any) -> list[str]:
         return []
     if schema is None:
         return ["it has no schema, so it is not a feature file"]
-    word = "an older" if schema < SCHEMA else "a newer"
+    word = "an older" if str(schema) < str(SCHEMA) else "a newer"
     return [f"it is of {word} schema, {schema}; this version reads {SCHEMA}: run dvc repro"]
 
 
-def _attribute_problems(attrs: dict[str, Any]) -> list[str]:
-    problems = [f"{name} is missing" for name in ("corpus", CONTENT_SHA256) if name not in attrs]
-    for name, kind in (("labels", list), ("provenance", dict)):
-        try:
-            if not isinstance(json.loads(attrs[name]), kind):
-                problems.append(f"{name} is no JSON {'list' if kind is list else 'object'}")
-        except KeyError:
-            problems.append(f"{name} is missing")
-        except (ValueError, TypeError):
-            problems.append(f"{name} is not JSON")
-    return problems
-
-
-def _array_problems(names: list[str]) -> list[str]:
-    modalities = sorted({name.split("/")[0] for name in names} - {"utterances"})
-    needed = [f"utterances/{column}" for column in UTTERANCE_COLUMNS]
-    needed += [f"{modality}/{name}" for modality in modalities for name in MODALITY_ARRAYS]
-    known = {*needed, *(f"{modality}/feature_name" for modality in modalities)}
-    return [f"{name} is missing" for name in needed if name not in names] + [
-        f"{name} is not part of the format" for name in names if name not in known
-    ]
-
-
-def _read_each(path: Path, names: list[str]) -> tuple[Arrays, list[str]]:
-    """The arrays that can be read, and the names of the others."""
+def _read_each(path: Path, file: H5File) -> tuple[Arrays, list[str]]:
+    """The arrays that can be read, and what is wrong with the others."""
     arrays: Arrays = {}
     damaged = []
-    for name in names:
+    for name in file.arrays:
         try:
-            arrays |= read_h5(path, [name])[0]
-        except Exception:  # as above
-            damaged.append(f"{name} is damaged")
+            arrays[name] = file.read(name)
+        except DamagedFileError as error:
+            damaged.append(f"{name} is damaged: {_reason(error, path)}")
     return arrays, damaged
+
+
+def _reason(error: DamagedFileError, path: Path) -> str:
+    return str(error).removeprefix(f"{path}: ")
 
 
 def _digest_problems(arrays: Arrays, attrs: dict[str, Any]) -> list[str]:

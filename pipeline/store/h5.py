@@ -15,18 +15,15 @@ import numpy as np
 from h5py import h5a, h5s, h5t
 
 from pipeline.store.atomic import replace_file, write_all
+from pipeline.store.opening.file import DamagedFileError as DamagedFileError
+from pipeline.store.opening.file import open_h5
+from pipeline.store.seal import append_seal
 from pipeline.store.spool import Spool
 
 Arrays = dict[str, np.ndarray]
 
 CONTENT_SHA256 = "content_sha256"
 BLOCK_BYTES = 4 << 20
-# Files are written whole and never again, so readers need no lock; a file server may have none to give.
-open_to_read = partial(h5py.File, mode="r", locking=False)
-
-
-class DamagedFileError(Exception):
-    """A file whose content is not what was written."""
 
 
 def content_digest(arrays: Mapping[str, np.ndarray | Spool], attrs: Mapping[str, Any]) -> str:
@@ -75,34 +72,21 @@ def write_h5(
             for name in sorted(attrs):
                 _write_attribute(file, name, attrs[name])
         image.raise_error()
+        append_seal(raw)
 
 
 def read_h5(path: Path, names: Iterable[str] | None = None) -> tuple[Arrays, dict[str, Any]]:
-    """The named arrays (all, if none are named) and the attributes of a file of ``write_h5``.
+    """The named arrays (all, if none are named) and the attributes of a file, whoever wrote it.
 
     Text comes as arrays of ``str`` objects.  Raises FileNotFoundError, or DamagedFileError where HDF5
-    cannot read the file, an array is absent or, when all arrays are read, their digest is not the one
-    that was written with them.
+    cannot read the file, it holds what ``open_h5`` refuses, an array is absent or, when all arrays are read,
+    their digest is not the one that was written with them.
     """
-    try:
-        with open_to_read(path) as file:
-            wanted = list_arrays(file) if names is None else list(names)
-            arrays = {name: _read_array(file[name]) for name in wanted}
-            attrs = dict(file.attrs)
-    except FileNotFoundError:
-        raise
-    except (OSError, KeyError, RuntimeError, UnicodeDecodeError) as error:
-        raise DamagedFileError(f"{path}: {error}") from error
-    if names is None and attrs.get(CONTENT_SHA256) != content_digest(arrays, attrs):
+    with open_h5(path) as file:
+        arrays = {name: file.read(name) for name in (file.arrays if names is None else names)}
+    if names is None and file.attrs.get(CONTENT_SHA256) != content_digest(arrays, file.attrs):
         raise DamagedFileError(f"{path}: the content does not match its digest")
-    return arrays, attrs
-
-
-def list_arrays(file: h5py.File) -> list[str]:
-    """Full names of all arrays in an open file, sorted."""
-    found: list[str] = []
-    file.visititems(lambda name, node: found.append(name) if isinstance(node, h5py.Dataset) else None)
-    return sorted(found)
+    return arrays, file.attrs
 
 
 def is_text(array: np.ndarray) -> bool:
@@ -142,12 +126,6 @@ def _blocks(array: np.ndarray | Spool, multiple: int = 1) -> Iterator[slice]:
     row_bytes = max(1, array.dtype.itemsize * prod(row))
     step = max(1, BLOCK_BYTES // row_bytes // multiple) * multiple
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
-
-
-def _read_array(dataset: h5py.Dataset) -> np.ndarray:
-    if h5py.check_string_dtype(dataset.dtype):
-        return np.asarray(dataset.asstr()[()], dtype=object)
-    return np.asarray(dataset[()])
 
 
 class _Image(FileIO):

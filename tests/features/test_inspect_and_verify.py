@@ -17,6 +17,7 @@ from pipeline.features.file import write_features
 from pipeline.store.code import PROJECT
 from pipeline.store.h5 import CONTENT_SHA256, content_digest, read_h5
 from tests import small_features
+from tests.store.seals import cut_seal
 
 
 @pytest.fixture
@@ -59,11 +60,16 @@ def test_inspect_names_the_columns_that_never_change(tmp_path: Path, capsys) -> 
 
 
 def test_inspect_reads_no_features(path: Path, capsys) -> None:
-    with h5py.File(path, "a") as file:  # nothing that inspect says depends on them
+    cut_seal(path)
+    content = bytearray(path.read_bytes())
+    with h5py.File(path) as file:  # nothing that inspect says depends on them
         for name in ("text", "audio", "visual"):
-            del file[f"{name}/features"]
+            chunk = file[f"{name}/features"].id.get_chunk_info(0)
+            content[chunk.byte_offset + 9] ^= 1
+    path.write_bytes(content)
     assert main(["inspect", str(path)]) == 0
     assert "audio: 30 dimensions" in capsys.readouterr().out
+    assert "visual/features is damaged" in failures(path, capsys)
 
 
 def test_inspect_starts_without_torch(path: Path) -> None:
@@ -106,11 +112,14 @@ def reseal(path: Path) -> None:
 
 @pytest.mark.parametrize("where", [0.3, 0.5, 0.7, 0.9])
 def test_verify_finds_a_flipped_byte_of_features(path: Path, where: float, capsys) -> None:
+    """In a file of other software, by HDF5's own checksums; in ours by its seal."""
     with h5py.File(path) as file:
         chunk = file["audio/features"].id.get_chunk_info(0)
     content = bytearray(path.read_bytes())
     content[chunk.byte_offset + int(where * chunk.size)] ^= 1
     path.write_bytes(content)
+    assert "are damaged: not what was written" in failures(path, capsys)
+    cut_seal(path)
     assert "audio/features is damaged" in failures(path, capsys)
 
 

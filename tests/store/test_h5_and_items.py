@@ -19,6 +19,7 @@ from pipeline.errors import UserError
 from pipeline.store.code import PROJECT
 from pipeline.store.h5 import DamagedFileError, is_text, read_h5, write_h5
 from pipeline.store.items import ItemStore
+from tests.store.seals import cut_seal
 
 ARRAYS = {
     "features": np.arange(600, dtype=np.float32).reshape(20, 30),
@@ -99,6 +100,7 @@ def test_every_flipped_byte_is_noticed_or_harmless(tmp_path: Path) -> None:
 def test_an_attribute_that_is_no_text_any_more_is_damage(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     write_h5(path, ARRAYS, {"name": "worth reading"})
+    cut_seal(path)
     path.write_bytes(path.read_bytes().replace(b"worth reading", b"w\xefrth reading"))
     with pytest.raises(DamagedFileError, match="digest"):
         read_h5(path)
@@ -300,6 +302,7 @@ import os, sys
 import numpy as np
 from pathlib import Path
 from pipeline.store.items import ItemStore
+from tests.store.seals import cut_seal
 root, group = Path(sys.argv[1]), int(sys.argv[2])
 gate, opener = os.pipe()
 members = []
