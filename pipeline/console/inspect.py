@@ -32,7 +32,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(dataclasses.asdict(inspection), indent=2, ensure_ascii=False))
     else:
-        print("\n".join(describe(inspection)))
+        for line in describe(inspection):
+            # The file may come from elsewhere, and what it says may move the cursor or colour the terminal.
+            print("".join(each if each.isprintable() else ascii(each)[1:-1] for each in line))
     return 0
 
 

@@ -71,7 +71,7 @@ def layout_problems(arrays: Mapping[str, ArrayKind], written: bool = True) -> li
 
 def list_modalities(names: Iterable[str]) -> list[str]:
     """The modalities of which there are arrays, sorted."""
-    return sorted({name.split("/")[0] for name in names} - {"utterances"})
+    return sorted({name.split("/")[0] for name in names if "/" in name} - {"utterances"})
 
 
 def attribute_problems(attrs: Mapping[str, Any]) -> list[str]:
