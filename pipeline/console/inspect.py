@@ -32,9 +32,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(dataclasses.asdict(inspection), indent=2, ensure_ascii=False))
     else:
-        for line in describe(inspection):
-            # The file may come from elsewhere, and what it says may move the cursor or colour the terminal.
-            print("".join(each if each.isprintable() else ascii(each)[1:-1] for each in line))
+        print("\n".join(describe(inspection)))
     return 0
 
 

@@ -87,7 +87,7 @@ def open_features(path: Path) -> Iterator[H5File]:
     try:
         with open_h5(path) as file:
             schema = file.attrs.get("schema")
-            if schema is None:
+            if not isinstance(schema, int):
                 raise UserError(f"{path}: no feature file, though an HDF5 file; name a features.h5")
             if schema != SCHEMA:
                 raise UserError(

@@ -92,9 +92,9 @@ def _check(name: str, problems: list[str]) -> Check:
 def _schema_problems(schema: Any) -> list[str]:
     if schema == SCHEMA:
         return []
-    if schema is None:
+    if not isinstance(schema, int):
         return ["it has no schema, so it is not a feature file"]
-    word = "an older" if str(schema) < str(SCHEMA) else "a newer"
+    word = "an older" if schema < SCHEMA else "a newer"
     return [f"it is of {word} schema, {schema}; this version reads {SCHEMA}: run dvc repro"]
 
 

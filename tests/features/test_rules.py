@@ -148,17 +148,6 @@ def test_what_breaks_a_rule_is_refused_in_one_line(path: Path, spoil: Spoil, pro
     assert capsys.readouterr().err.count("\n") <= 1
 
 
-def test_the_terminal_gets_no_control_characters_of_a_file(path: Path, capsys) -> None:
-    with h5py.File(path, "a") as file:
-        file.attrs["corpus"] = "\x1b[31mred\r"
-        provenance(encoders={"audio": "a\nb"})(file)
-    reseal(path)
-    assert main(["inspect", str(path)]) == 0
-    printed = capsys.readouterr().out
-    assert r"features of corpus \x1b[31mred\r" in printed
-    assert r"audio: 30 dimensions by a\nb" in printed
-
-
 def test_numbers_of_fewer_bits_are_read_as_what_they_are(path: Path, capsys) -> None:
     with h5py.File(path, "a") as file:
         put("utterances/label", file["utterances/label"][:].astype("i1"))(file)
