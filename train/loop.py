@@ -164,7 +164,7 @@ def unpack_run(item: Arrays) -> TrainingRun:
 
 
 def predict(network: Any, dialogues: Dialogues, spans: Sequence[range], params: ModelParams) -> Predictions:
-    """Class probabilities of every utterance of some dialogues, labelled or not."""
+    """Class probabilities of every utterance of some dialogues, labelled or not; UserError if one is none."""
     network.eval()
     rows: list[Tensor] = []
     probabilities: list[Tensor] = []
@@ -175,7 +175,14 @@ def predict(network: Any, dialogues: Dialogues, spans: Sequence[range], params: 
     if not rows:
         return Predictions(np.empty(0, np.int64), np.empty((0, len(dialogues.label_names)), np.float32))
     row, order = torch.cat(rows).sort()
-    return Predictions(row.numpy(), torch.cat(probabilities)[order].numpy())
+    probability = torch.cat(probabilities)[order].numpy()
+    if not (finite := np.isfinite(probability).all(axis=1)).all():
+        raise UserError(
+            f"{(~finite).sum()} of {len(finite)} utterances, the first in row {int(row[~finite][0])} of the"
+            " features, get probabilities that are no numbers: features or weights are too large for the"
+            " network; standardise them (unscaled: []), or train the model again"
+        )
+    return Predictions(row.numpy(), probability)
 
 
 def _with_epoch(

@@ -7,27 +7,28 @@ model/seed_<seed>.safetensors       the weights of each training run
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field, ValidationError, model_validator
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.errors import UserError
 from pipeline.features.file import Features
 from pipeline.params import ModelParams, Section
 from pipeline.store.atomic import replace_folder
+from pipeline.store.keys import file_digest
 from train.data import Standardisation
 from train.networks import build_network
+from train.tensors import read_tensors
 
 CARD = "model.json"
 STANDARDISATION = "standardisation.safetensors"
+LARGEST_CARD_BYTES = 16 << 20
 
 
 class Selected(Section):
@@ -50,9 +51,9 @@ class ModelCard(Section):
     schema_version: Literal[3] = 3
     corpus: str
     label_names: Annotated[tuple[str, ...], Field(strict=False)]
-    class_counts: Annotated[tuple[int, ...], Field(strict=False)]
+    class_counts: Annotated[tuple[NonNegativeInt, ...], Field(strict=False)]
     """Labelled utterances of the training split by class, in the order of the label names."""
-    dims: dict[str, int]
+    dims: dict[str, PositiveInt]
     """Width of the features of each modality."""
     params: ModelParams
     """With all that has a default, and the modalities that the network sees."""
@@ -67,6 +68,8 @@ class ModelCard(Section):
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """What defines those features, by modality, as the feature file's provenance has it: the params of
     extraction and digests of the encoders' weights."""
+    digests: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of each other file of the folder, by name, as they were saved."""
 
     @model_validator(mode="after")
     def _dims_of_the_modalities(self) -> Self:
@@ -74,6 +77,14 @@ class ModelCard(Section):
             raise ValueError(
                 f"dims of {', '.join(self.dims)} for modalities {', '.join(self.params.modalities or ())}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _a_count_for_each_class(self) -> Self:
+        if len(set(self.label_names)) != len(self.label_names) or not all(self.label_names):
+            raise ValueError("label_names must be different names")
+        if len(self.class_counts) != len(self.label_names):
+            raise ValueError(f"{len(self.class_counts)} class_counts for {len(self.label_names)} label_names")
         return self
 
 
@@ -113,7 +124,6 @@ class TrainedModel:
 def save_model(folder: Path, model: TrainedModel) -> None:
     """Write the folder, which takes the place of an older one whole."""
     with replace_folder(folder) as new:
-        (new / CARD).write_text(model.card.model_dump_json(indent=2) + "\n", encoding="utf-8")
         scaling = model.standardisation
         statistics = {
             f"{name}.{kind}": torch.from_numpy(np.atleast_1d(values[name]))
@@ -123,59 +133,71 @@ def save_model(folder: Path, model: TrainedModel) -> None:
         save_file(statistics, new / STANDARDISATION)
         for seed, weights in model.weights.items():
             save_file(weights, new / _weights_file(seed))
+        digests = {path.name: file_digest(path) for path in sorted(new.iterdir())}
+        card = model.card.model_copy(update={"digests": digests})
+        (new / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def load_model(folder: Path) -> TrainedModel:
     """Read a folder of ``save_model``; UserError naming the file and what is wrong with it."""
-    path = folder / CARD
-    try:
-        card = ModelCard.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(
-            f"{path}: no such file; name the folder of a model that dvc repro made or dvc pull fetched"
-        ) from None
-    except ValidationError as error:
-        mistakes = "; ".join(f"{'.'.join(map(str, m['loc']))}: {m['msg']}" for m in error.errors())
-        raise UserError(f"{path}: not a model of this version: {mistakes}; train it again") from None
-    statistics = _read_tensors(folder / STANDARDISATION, {
-        f"{name}.{kind}": (1 if kind == "limit" else dim,)
-        for name, dim in card.dims.items()
-        for kind in ("mean", "scale", "limit")
-    })  # fmt: skip
+    card = _read_card(folder / CARD)
+    path = folder / STANDARDISATION
+    kinds = {"mean": card.dims, "scale": card.dims, "limit": dict.fromkeys(card.dims, 1)}
+    expected = {
+        f"{name}.{kind}": torch.empty(size, dtype=torch.float64, device="meta")
+        for kind, sizes in kinds.items()
+        for name, size in sizes.items()
+    }
+    limits = [f"{name}.limit" for name in card.dims]
+    statistics = read_tensors(path, expected, card.digests.get(path.name), may_be_infinite=limits)
+    # A feature that is constant in training has the scale 0.
+    for name in card.dims:
+        if (statistics[f"{name}.scale"] < 0).any() or not statistics[f"{name}.limit"] > 0:
+            raise UserError(f"{path}: {name}.scale or {name}.limit is negative; train the model again")
     standardisation = Standardisation(
         mean={name: statistics[f"{name}.mean"].numpy() for name in card.dims},
         scale={name: statistics[f"{name}.scale"].numpy() for name in card.dims},
         limit={name: float(statistics[f"{name}.limit"]) for name in card.dims},
     )
-    with torch.device("meta"):  # shapes without memory
-        expected = build_network(card.params.network, card.dims, card.class_counts).state_dict()
-    shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
-    weights = {seed: _read_tensors(folder / _weights_file(seed), shapes) for seed in card.selected}
+    expected = _expected_weights(card, folder / CARD)
+    paths = {seed: folder / _weights_file(seed) for seed in card.selected}
+    weights = {
+        seed: read_tensors(each, expected, card.digests.get(each.name)) for seed, each in paths.items()
+    }
     return TrainedModel(card, standardisation, weights)
+
+
+def _read_card(path: Path) -> ModelCard:
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such file; name the folder of a model that dvc repro made or dvc pull fetched"
+        )
+    if path.stat().st_size > LARGEST_CARD_BYTES:
+        raise UserError(f"{path}: too large to say how a model was trained; name the folder of a model")
+    try:
+        card = ModelCard.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        mistakes = [f"{'.'.join(map(str, m['loc']))}: {m['msg']}" for m in error.errors(include_url=False)]
+        more = f"; and {len(mistakes) - 5} more" if len(mistakes) > 5 else ""
+        raise UserError(
+            f"{path}: not a model of this version: {'; '.join(mistakes[:5])}{more}; train it again"
+        ) from None
+    if not card.selected:
+        raise UserError(f"{path}: names no seed; train the model again")
+    return card
+
+
+def _expected_weights(card: ModelCard, path: Path) -> dict[str, Tensor]:
+    """Shapes and types of the network's weights, without memory; UserError if there is no such network."""
+    try:
+        with torch.device("meta"):
+            network = build_network(card.params.network, card.dims, card.class_counts)
+    except (UserError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: there is no such network ({reason}); train the model again") from None
+    expected: dict[str, Tensor] = network.state_dict()
+    return expected
 
 
 def _weights_file(seed: int) -> str:
     return f"seed_{seed}.safetensors"
-
-
-def _read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """The tensors of a file, which must be exactly those named; UserError naming what differs."""
-    try:
-        tensors = load_file(path)
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such file, though {CARD} names it; fetch or train the model again"
-        ) from None
-    except SafetensorError as error:
-        raise UserError(f"{path}: damaged ({error}); fetch or train the model again") from None
-    problems = [f"lacks {name}" for name in shapes if name not in tensors]
-    problems += [f"has a foreign {name}" for name in tensors if name not in shapes]
-    problems += [
-        f"{name} is {tuple(tensor.shape)} instead of {shapes[name]}"
-        for name, tensor in tensors.items()
-        if name in shapes and tuple(tensor.shape) != shapes[name]
-    ]
-    if problems:
-        shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
-        raise UserError(f"{path}: does not fit {CARD}: {shown}; train the model again")
-    return tensors

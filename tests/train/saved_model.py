@@ -47,7 +47,7 @@ def save_small_model(folder: Path, features: Features, params: ModelParams) -> N
         encoders={name: ENCODERS[name] for name in names},
         settings={name: SETTINGS[name] for name in names},
     )
-    standardisation = fit_standardisation(features, names)
+    standardisation = fit_standardisation(features, names, params.unscaled)
     weights = {}
     for seed in (0, 1):
         torch.manual_seed(seed)

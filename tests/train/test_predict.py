@@ -157,6 +157,26 @@ def test_the_same_weights_in_other_words_and_other_settings_are_taken_with_a_not
     )
 
 
+def test_probabilities_that_are_no_numbers_are_never_written(
+    make_features: Callable[..., Features],
+    small_params: ModelParams,
+    recordings: Features,
+    tmp_path: Path,
+    capsys,
+) -> None:
+    unscaled = changed(small_params, unscaled=("text",))
+    save_small_model(tmp_path / "model", make_features(), unscaled)
+    text = recordings.modalities["text"]
+    values = np.where(text.observed[:, None], np.full_like(text.features, 3e38), 0)
+    huge = replace(text, features=values, digest=None)
+    modalities = recordings.modalities | {"text": huge}
+    status, _ = run(tmp_path / "model", replace(recordings, modalities=modalities), tmp_path)
+    assert status == 1
+    error = capsys.readouterr().err
+    assert "get probabilities that are no numbers" in error
+    assert len(error.splitlines()) == 1
+
+
 @pytest.mark.parametrize("command", ["predict", "explain --utterance test_dia0_utt0"])
 def test_what_a_command_reads_is_never_what_it_overwrites(
     command: str, model: Path, recordings: Features, tmp_path: Path, capsys

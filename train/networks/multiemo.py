@@ -60,7 +60,7 @@ class LossParams(Section):
     class_weights: Literal["batch", "training"] = "batch"
     """Eq. 19's (N / n_y)^alpha: by the counts of each batch, as printed, or by those of the training split
     and scaled to the sum 1 over classes, as in the authors' code."""
-    memory_utterances: Annotated[int, Field(ge=0)] = 0
+    memory_utterances: Annotated[int, Field(ge=0, le=100_000)] = 0
     """How many utterances of the steps before stand beside a batch in Eq. 18, so that a small batch has
     positives of every class; their z is that of their own step, without a gradient, and the oldest leave."""
     soft_hgr: Literal["paper", "authors"] = "paper"
@@ -82,7 +82,7 @@ class Params(Section):
     context: ContextParams = ContextParams()
     fusion: Literal["multiattn", "concat"] = "multiattn"
     """MultiAttn [3.4], or plain concatenation (the ablation "w/o MultiAttn")."""
-    layers: Annotated[int, Field(ge=1)] = 6
+    layers: Annotated[int, Field(ge=1, le=100)] = 6
     """T, layers of MultiAttn [4.3]."""
     heads: Annotated[int, Field(ge=1)] = 4
     """Attention heads; the paper does not say how many."""

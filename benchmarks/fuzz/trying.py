@@ -1,11 +1,9 @@
-"""Damaged and hostile input by the thousand: python -m benchmarks.fuzz features|models|... SECONDS [SEED]
+"""Inputs by the thousand, each tried in a child with limits of time and memory.
 
-A target is a module ``benchmarks.fuzz_<target>`` with two functions: ``make(random, folder)`` writes an input
-into an empty folder, and ``attempt(folder)`` does with it what a user would: it returns how that went in a
-word, or raises where the program went wrong.  Each input is tried in a child, so that one that takes more
-than LIMIT_S or LIMIT_BYTES, or ends the child, is a failure as one that raises is.
-
-Prints tried and failed, keeps failing inputs in fuzz/<target>/<seed>/, and ends with status 1 if any failed.
+A target is a module of this package with two functions: ``make(random, folder)`` writes an input into an
+empty folder, and ``attempt(folder)`` does with it what a user would: it returns how that went in a word, or
+raises where the program went wrong.  An input that takes more than LIMIT_S or LIMIT_BYTES, or ends the
+child, is a failure as one that raises is.
 """
 
 from __future__ import annotations
@@ -70,7 +68,7 @@ def fuzz(
             result.most_bytes = max(result.most_bytes, took_bytes)
             if failure:
                 result.failures[number] = failure
-                folder = kept / target.rpartition("fuzz_")[2] / str(number)
+                folder = kept / target.rpartition(".")[2] / str(number)
                 shutil.rmtree(folder, ignore_errors=True)
                 shutil.copytree(child.folder, folder, symlinks=True)
                 (folder / "failure.txt").write_text(failure, encoding="utf-8", errors="backslashreplace")
@@ -139,6 +137,7 @@ class _Child:
 
 def _serve(target: str, folder: Path, connection: Connection) -> None:
     """Make and try the input of each seed that comes."""
+    tempfile.tempdir = str(folder.parent)  # which goes with the parent
     module = importlib.import_module(target)
     make: Callable[[Random, Path], None] = module.make
     attempt: Callable[[Path], str] = module.attempt
@@ -178,22 +177,3 @@ def _peak_bytes() -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM")), 0)
-
-
-def main(target: str, seconds: str, seed: str = "0") -> int:
-    """Print what became of the inputs; the exit status."""
-    result = fuzz(f"benchmarks.fuzz_{target}", float(seconds), int(seed))
-    for number, failure in sorted(result.failures.items()):
-        print(f"{target}: seed {number} FAILED: {failure.strip().splitlines()[-1]}")
-    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(result.outcomes.items()))
-    print(
-        f"{target}: {result.tried} tried from seed {seed} on, {len(result.failures)} failed ({outcomes});"
-        f" the slowest took {result.slowest_s:.1f} s, the largest {result.most_bytes / 1e9:.2f} GB"
-    )
-    if result.failures:
-        print(f"{target}: failing inputs are in {KEPT / target}")
-    return 1 if result.failures else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Feature files for benchmarks.fuzz: damaged bytes, and files made on purpose that contradict themselves.
+"""Feature files: damaged bytes, and files made on purpose that contradict themselves.
 
 Whatever reads one must do its work or refuse in one line, read nothing else on the machine, and take what
 ``multiemo verify`` calls sound; and that is never what was damaged or breaks a rule.
@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import h5py
 import numpy as np
 
-from benchmarks.fuzz_bytes import damage
+from benchmarks.fuzz.damage import damage
 from pipeline.console.__main__ import main
 from pipeline.errors import UserError
 from pipeline.features.file import read_features, write_features
