@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -53,7 +53,7 @@ class ModelCard(Section):
     label_names: Annotated[tuple[str, ...], Field(strict=False)]
     class_counts: Annotated[tuple[NonNegativeInt, ...], Field(strict=False)]
     """Labelled utterances of the training split by class, in the order of the label names."""
-    dims: dict[str, PositiveInt]
+    dims: dict[str, Annotated[int, Field(ge=1, le=1_000_000)]]
     """Width of the features of each modality."""
     params: ModelParams
     """With all that has a default, and the modalities that the network sees."""

@@ -55,7 +55,7 @@ def read_tensors(
 
 def _differences(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Iterator[str]:
     yield from (f"lacks {name}" for name in expected if name not in tensors)
-    yield from (f"has a foreign {name}" for name in tensors if name not in expected)
+    yield from (f"has a foreign {name[:80]!r}" for name in tensors if name not in expected)
     for name, wanted in expected.items():
         found = tensors.get(name, wanted)
         if found.shape != wanted.shape:

@@ -17,7 +17,10 @@ from tempfile import TemporaryDirectory
 
 import h5py
 import numpy as np
+import pyarrow.parquet  # noqa: F401 - what takes long to import is no input's time
+import sklearn.decomposition  # noqa: F401
 
+import train.prediction  # noqa: F401
 from benchmarks.fuzz.damage import damage
 from pipeline.console.__main__ import main
 from pipeline.errors import UserError

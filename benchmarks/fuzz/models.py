@@ -100,6 +100,8 @@ def _damage_card(random: Random, folder: Path) -> None:
 def _exchange(random: Random, folder: Path) -> None:
     """A file of another training, or another file of this one."""
     name, taken = random.choice(TENSORS), random.choice(TENSORS)
+    if (folder / BASE / name).is_dir():
+        return
     shutil.copyfile(folder.parent / random.choice((BASE, OTHER)) / taken, folder / BASE / name)
 
 

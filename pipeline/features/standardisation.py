@@ -33,8 +33,12 @@ class Standardisation:
         standardised = np.zeros(features.shape, np.float32)
         for start in range(0, len(features), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
-            z = standardise(features[rows], self.mean[modality], self.scale[modality], self.limit[modality])
-            standardised[rows] = np.where(observed[rows, None], z, 0)
+            # What overflows without a limit is infinite, and no prediction comes of it.
+            with np.errstate(over="ignore", invalid="ignore"):
+                z = standardise(
+                    features[rows], self.mean[modality], self.scale[modality], self.limit[modality]
+                )
+                standardised[rows] = np.where(observed[rows, None], z, 0)
         return standardised
 
 

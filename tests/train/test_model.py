@@ -172,7 +172,7 @@ def test_weights_that_do_not_fit_are_named(trained, tmp_path):
     save_file(weights, folder / "seed_7.safetensors")
     with pytest.raises(UserError) as error:
         load_model(folder)
-    for words in ("seed_7.safetensors", "lacks fc_z.weight", "foreign fc_q.weight"):
+    for words in ("seed_7.safetensors", "lacks fc_z.weight", "foreign 'fc_q.weight'"):
         assert words in str(error.value)
     assert "fc_l.weight is (3, 16) instead of (16, 16)" in str(error.value)
 
@@ -267,7 +267,7 @@ def test_a_file_of_another_training_is_refused(trained, tmp_path, name):
             "must be different names",
         ),
         (lambda card: card.update(class_counts=[1, 2]), "2 class_counts for 3 label_names"),
-        (lambda card: card["dims"].update(text=0), "dims.text: Input should be greater than 0"),
+        (lambda card: card["dims"].update(text=0), "dims.text: Input should be greater than or equal to 1"),
         (lambda card: card.update(dims={}), "dims of  for modalities"),
     ],
 )
