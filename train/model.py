@@ -80,6 +80,14 @@ class ModelCard(Section):
         return self
 
     @model_validator(mode="after")
+    def _digests_of_weights(self) -> Self:
+        for name, settings in self.settings.items():
+            weights = settings.get("weights", {})
+            if not isinstance(weights, dict) or {*map(type, weights.values())} - {str}:
+                raise ValueError(f"settings.{name}.weights is no mapping of names to digests")
+        return self
+
+    @model_validator(mode="after")
     def _a_count_for_each_class(self) -> Self:
         if len(set(self.label_names)) != len(self.label_names) or not all(self.label_names):
             raise ValueError("label_names must be different names")

@@ -107,6 +107,8 @@ def _exchange(random: Random, folder: Path) -> None:
 
 def _leave_out(random: Random, folder: Path) -> None:
     path = folder / BASE / random.choice(FILES)
+    if path.is_dir():
+        return
     path.unlink(missing_ok=True)
     if random.random() < 0.3:
         path.mkdir()

@@ -31,13 +31,12 @@ class Standardisation:
     def apply(self, modality: str, features: np.ndarray, observed: np.ndarray) -> np.ndarray:
         """float32 [N, D] of features [N, D]: standardised, and 0 where not observed."""
         standardised = np.zeros(features.shape, np.float32)
+        mean, scale, limit = self.mean[modality], self.scale[modality], self.limit[modality]
         for start in range(0, len(features), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
             # What overflows without a limit is infinite, and no prediction comes of it.
             with np.errstate(over="ignore", invalid="ignore"):
-                z = standardise(
-                    features[rows], self.mean[modality], self.scale[modality], self.limit[modality]
-                )
+                z = standardise(features[rows], mean, scale, limit)
                 standardised[rows] = np.where(observed[rows, None], z, 0)
         return standardised
 
