@@ -21,7 +21,7 @@ import pyarrow.parquet  # noqa: F401 - what takes long to import is no input's t
 import sklearn.decomposition  # noqa: F401
 
 import train.prediction  # noqa: F401
-from benchmarks.fuzz.damage import damage
+from benchmarks.fuzz.byte_damage import damage
 from pipeline.console.__main__ import main
 from pipeline.errors import UserError
 from pipeline.features.file import read_features, write_features
@@ -276,7 +276,7 @@ ODD_TEXTS = (
 
 
 def attempt(folder: Path) -> str:
-    """``sound`` or ``refused``."""
+    """``read`` or ``refused``."""
     path, model = folder / "features.h5", folder.parent / "model"
     if not model.exists():
         save_small_model(model, small_features.meld(), PARAMS)
@@ -296,7 +296,7 @@ def attempt(folder: Path) -> str:
     assert not sound or not (folder / "wrong").exists(), "what is wrong is called sound"
     if sound and (folder / "damaged").exists():
         _check_untouched(path)
-    return "sound" if sound else "refused"
+    return "read" if sound else "refused"
 
 
 def _run(command: list[str]) -> tuple[int, str]:

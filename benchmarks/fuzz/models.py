@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import train.prediction  # noqa: F401 - what takes long to import is no input's time
-from benchmarks.fuzz.damage import damage
+from benchmarks.fuzz.byte_damage import damage
 from pipeline.console.__main__ import main
 from pipeline.features.file import write_features
 from pipeline.params import MODALITIES, Kind, ModelParams
@@ -179,7 +179,7 @@ KINDS = (
 
 
 def attempt(folder: Path) -> str:
-    """``predicted`` or ``refused``."""
+    """``read`` or ``refused``."""
     status, said = _predict(folder, folder / BASE, folder.parent / "features.h5")
     output = folder / "predictions.csv"
     assert {path.name for path in folder.iterdir()} <= {BASE, "damaged", "predictions.csv"}
@@ -197,7 +197,7 @@ def attempt(folder: Path) -> str:
         assert abs(sum(found) - 1) < 1e-3, row
     if (folder / "damaged").exists():
         assert output.read_bytes() == (folder.parent / WHOLE).read_bytes(), "damage changes what is predicted"
-    return "predicted"
+    return "read"
 
 
 def _predict(folder: Path, model: Path, features: Path | None = None) -> tuple[int, str]:

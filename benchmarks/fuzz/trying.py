@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -51,18 +52,21 @@ def fuzz(
     target: str,
     seconds: float,
     seed: int = 0,
+    most: int = sys.maxsize,
     limit_s: float = LIMIT_S,
     limit_bytes: int = LIMIT_BYTES,
     kept: Path = KEPT,
 ) -> Result:
-    """Try inputs of the seeds from ``seed`` on, until the time is over; ``target`` is a module's name."""
-    result, seeds = Result(), iter(range(seed, sys.maxsize))
+    """Try the inputs of ``most`` seeds from ``seed`` on, or until the time is over.
+
+    ``target`` is the name of a module.
+    """
+    result, seeds = Result(), iter(range(seed, min(seed + most, sys.maxsize)))
     end_s = time.monotonic() + seconds
 
     def work() -> None:
         child = _Child(target, limit_s, limit_bytes)
-        while time.monotonic() < end_s:
-            number = next(seeds)
+        while time.monotonic() < end_s and (number := next(seeds, None)) is not None:
             outcome, failure, took_s, took_bytes = child.attempt(number)
             result.slowest_s = max(result.slowest_s, took_s)
             result.most_bytes = max(result.most_bytes, took_bytes)
@@ -137,6 +141,7 @@ class _Child:
 
 def _serve(target: str, folder: Path, connection: Connection) -> None:
     """Make and try the input of each seed that comes."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     tempfile.tempdir = str(folder.parent)  # which goes with the parent
     module = importlib.import_module(target)
     make: Callable[[Random, Path], None] = module.make

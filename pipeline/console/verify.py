@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from pipeline.errors import shorten
 from pipeline.features.verification import verify_features
 
 
@@ -24,7 +25,7 @@ def _run(arguments: argparse.Namespace) -> int:
     for check in verify_features(arguments.file):
         print(f"{'ok    ' if check.passed else 'FAILED'}  {check.name}")
         for problem in check.problems:
-            print(f"          {problem}")
+            print(f"          {shorten(problem)}")
         failed += not check.passed
     way_out = "make it again with dvc repro, or fetch it with dvc pull"
     print(f"{arguments.file} is NOT sound: {way_out}" if failed else f"{arguments.file} is sound")

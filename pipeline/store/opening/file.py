@@ -14,9 +14,6 @@ from pipeline.store.opening.chunks import RefusedError
 from pipeline.store.opening.contents import ArrayKind, check_content, find_arrays, read_attributes
 from pipeline.store.opening.source import CheckedBytes
 
-LONGEST_REASON = 300
-"""Characters of what HDF5 says, which may quote what it read."""
-
 
 class DamagedFileError(Exception):
     """A file whose content is not what was written, or which holds what is not read here."""
@@ -78,11 +75,6 @@ def _telling_damage(path: Path, source: CheckedBytes | None = None, where: str =
     except RefusedError as error:
         raise DamagedFileError(f"{path}: {where}{error}") from None
     except Exception as error:  # h5py raises whatever a damaged object leads it to
-        reason = (source.refused if source else "") or _one_line(error)
+        words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = (source.refused if source else "") or " ".join(words.split()) or type(error).__name__
         raise DamagedFileError(f"{path}: {reason}") from error
-
-
-def _one_line(error: Exception) -> str:
-    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    line = " ".join(words.split()) or type(error).__name__
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line[:LONGEST_REASON])
