@@ -107,7 +107,7 @@ def test_two_clones_that_run_at_once_with_one_store_end_with_the_same_bytes(
     ann, ben = members
     assert outputs(ann) == outputs(ben)
     stages = Counter(name.split("/")[0] for name in stored_items(lab.store))
-    assert stages == {"faces": 5, "visual": 5, "audio": 5, "text": 5, "train": 1}
+    assert stages == {"faces": 5, "visual": 5, "audio": 5, "text": 5, "train": 1, "baseline": 1}
 
 
 def test_all_that_is_shared_is_open_to_the_group_whatever_a_members_umask(
