@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from benchmarks.measure import machine, time_in_turn
 from benchmarks.portrait import FRAMES, write_portrait
@@ -42,55 +42,82 @@ _at_hand: dict[str, Any] = {}
 
 
 def main(dialogues: int) -> None:
-    workers = runtime.model_workers()
     print(
         f"{dialogues} dialogues of {CLIPS} clips of {FRAMES} frames in 720p; {runtime.device()},"
-        f" {workers} workers, in each {runtime.decode_threads()} threads that decode ahead; {machine()}"
+        f" {runtime.model_workers()} workers, in each {runtime.decode_threads()} threads that decode ahead;"
+        f" {machine()}"
     )
-    with tempfile.TemporaryDirectory() as temporary, open_engine(workers, [__name__]) as engine:
-        root = Path(temporary)
-        paths = [f"{number}.mp4" for number in range(CLIPS)]
-        write_portrait(root / paths[0])
-        for path in paths[1:]:
-            shutil.copy(root / paths[0], root / path)
-        clips = [Clip(path, sha256="", problem="") for path in paths]
-        detect = partial(find_faces_of_dialogue, root=root, params=FACES)
-        compare("faces", engine, [clips] * dialogues, detect, partial(detect_alone, root))
-        found = detect(clips[:1])
-        with_faces = [ClipFaces(path, "", found["frame_index"], found["box_px"]) for path in paths]
-        encoder = find_encoder("visual.encoder", Params(weights="untrained"), None)
-        embed = partial(embed_dialogue, root=root, encoder=encoder, params=VISUAL)
-        compare("visual", engine, [with_faces] * dialogues, embed, partial(embed_alone, root, encoder))
+    for stage, rates in measure(dialogues).items():
+        print(
+            f"{stage}: {rates.whole:.2f} utterances/s, its network alone {rates.alone:.2f}:"
+            f" it waits for {rates.waiting:.1%} of the time"
+        )
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary, "clip.mp4")
+        write_portrait(path)
         start = time.perf_counter()
-        for path in paths:
-            list(read_frames(root / path, FACES.frames_per_utterance))
+        for _ in range(CLIPS):
+            list(read_frames(path, FACES.frames_per_utterance))
         decoding_s = time.perf_counter() - start
     print(f"decoding alone: {CLIPS * FRAMES / decoding_s:.0f} frames/s of one thread")
 
 
-def compare(stage: str, engine: Engine, dialogues: Sequence, whole: Function, alone: Function) -> None:
-    """Print a stage's rate, and the share of its time in which the networks wait."""
+class Rates(NamedTuple):
+    """Utterances per second of all workers."""
 
+    whole: float
+    """Of the stage."""
+    alone: float
+    """Of its network, whose pictures are at hand."""
+
+    @property
+    def waiting(self) -> float:
+        """Share of the stage's time in which the networks wait."""
+        return 1 - self.whole / self.alone
+
+
+def measure(
+    dialogues: int, clips: int = CLIPS, rounds: int = ROUNDS, params: FacesParams = FACES
+) -> dict[str, Rates]:
+    """Of the stages faces and visual, in as many workers as the environment says."""
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        open_engine(runtime.model_workers(), [__name__]) as engine,
+    ):
+        root = Path(temporary)
+        paths = [f"{number}.mp4" for number in range(clips)]
+        write_portrait(root / paths[0])
+        for path in paths[1:]:
+            shutil.copy(root / paths[0], root / path)
+        dialogue = [Clip(path, sha256="", problem="") for path in paths]
+        detect = partial(find_faces_of_dialogue, root=root, params=params)
+        faces = run_both(engine, [dialogue] * dialogues, detect, partial(detect_alone, root, params), rounds)
+        found = detect(dialogue[:1])
+        with_faces = [ClipFaces(path, "", found["frame_index"], found["box_px"]) for path in paths]
+        encoder = find_encoder("visual.encoder", Params(weights="untrained"), None)
+        embed = partial(embed_dialogue, root=root, encoder=encoder, params=VISUAL)
+        alone = partial(embed_alone, root, encoder)
+        visual = run_both(engine, [with_faces] * dialogues, embed, alone, rounds)
+    return {"faces": faces, "visual": visual}
+
+
+def run_both(engine: Engine, dialogues: Sequence, whole: Function, alone: Function, rounds: int) -> Rates:
     def run(function: Function, dialogues: Sequence) -> None:
         list(engine.run(function, dialogues))
 
     # Each worker loads the network, and what it gets alone.
     for function in (whole, alone):
         run(function, [dialogue[:1] for dialogue in dialogues])
-    seconds = time_in_turn(ROUNDS, whole=partial(run, whole, dialogues), alone=partial(run, alone, dialogues))
-    rates = {name: len(dialogues) * CLIPS / each for name, each in seconds.items()}
-    print(
-        f"{stage}: {rates['whole']:.2f} utterances/s, its network alone {rates['alone']:.2f}:"
-        f" it waits for {1 - rates['whole'] / rates['alone']:.1%} of the time"
-    )
+    seconds = time_in_turn(rounds, whole=partial(run, whole, dialogues), alone=partial(run, alone, dialogues))
+    return Rates(**{name: sum(map(len, dialogues)) / each for name, each in seconds.items()})
 
 
-def detect_alone(root: Path, clips: Sequence[Clip]) -> None:
+def detect_alone(root: Path, params: FacesParams, clips: Sequence[Clip]) -> None:
     [(_, frames)] = at_hand(
-        "frames", lambda: list(read_frames(root / clips[0].path, FACES.frames_per_utterance))
+        "frames", lambda: list(read_frames(root / clips[0].path, params.frames_per_utterance))
     )
     for _ in clips:
-        find_faces(frames, "", FACES)
+        find_faces(frames, "", params)
 
 
 def embed_alone(root: Path, encoder: VisualEncoder, clips: Sequence[ClipFaces]) -> None:

@@ -1,6 +1,6 @@
 """What each difference between the paper's text and its authors' code is worth, on real utterances.
 
-    python -m benchmarks.recipes MELD VIEWS [--seeds 5] [--rows "z as it is,paper"] [--runs runs.jsonl]
+    python -m benchmarks.recipes MELD VIEWS [--seeds 5] [--row "z as it is"] [--runs runs.jsonl]
 
 MELD holds MELD's *_sent_emo.csv, VIEWS is an .npz of ``id`` [N] and of features [N, D] of each modality.
 Each row is a recipe with one thing changed; the epoch is chosen on validation, and the test split is only
@@ -59,6 +59,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "no SWFC, no Soft-HGR": loss(swfc_weight=0.0, soft_hgr_weight=0.0),
     "paper": {"recipe": "paper", "epochs": 15},
     "default": {"recipe": None},
+    "default, refit on train and dev": {"recipe": None, "refit": True},
 }
 
 
@@ -140,7 +141,7 @@ if __name__ == "__main__":
     parser.add_argument("meld", type=Path)
     parser.add_argument("views", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--rows", default=",".join(ROWS))
+    parser.add_argument("--row", action="append", choices=ROWS, help="one of the rows; may be repeated")
     parser.add_argument("--runs", type=Path, default=Path("data/recipes.jsonl"))
     given = parser.parse_args()
-    main(given.meld, given.views, given.seeds, given.rows.split(","), given.runs)
+    main(given.meld, given.views, given.seeds, given.row or list(ROWS), given.runs)

@@ -63,11 +63,13 @@ def main(root: Path, count: int) -> None:
     print(f"the stage computes at {statistics.median(rates):.0%} of the rate of a large matrix product")
 
 
-def save_encoder(folder: Path, utterances: list[Utterance]) -> object:
-    """RoBERTa base's shape with a vocabulary of the corpus; its tokenizer."""
+def save_encoder(folder: Path, utterances: list[Utterance], layers: int = 12) -> object:
+    """RoBERTa base's shape, or fewer layers, with a vocabulary of the corpus; its tokenizer."""
     untrained = Params(weights="untrained", untrained=UntrainedTextEncoder(vocabulary=8000))
     tokenizer, _ = find_encoder("text.encoder", untrained, None).load(utterances, ["neutral"], WINDOW, seed=0)
-    config = RobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=514, type_vocab_size=1)
+    config = RobertaConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=514, type_vocab_size=1, num_hidden_layers=layers
+    )
     RobertaForSequenceClassification(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return tokenizer

@@ -122,7 +122,7 @@ def plain_stepper(dialogues: Dialogues, params: Params) -> Callable[[list[range]
 
     def step(spans: list[range]) -> None:
         batch = PaddedBatch(dialogues, spans)
-        loss = plain_loss(*network(batch), batch.label, params.loss)
+        loss = plain_loss(*network(batch), batch.label, params.loss, dialogues.class_counts)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -139,8 +139,8 @@ def timed(step: Callable[[list[range]], None], batch: list[range]) -> float:
     return time.perf_counter() - start
 
 
-def features_of_meld(annotations: Path | None) -> Features:
-    """MELD's train and dev as one training split, with random features."""
+def features_of_meld(annotations: Path | None, dialogues: int = 1152) -> Features:
+    """MELD's train and dev as one training split, or its first dialogues, with random features."""
     random = np.random.default_rng(0)
     if annotations:
         utterances = [u for u in utterances_of_meld(annotations) if u.split != "test"]
@@ -148,8 +148,8 @@ def features_of_meld(annotations: Path | None) -> Features:
         speaker = np.array([u.speaker for u in utterances])
         label = np.array([LABELS.index(u.label) for u in utterances])
     else:
-        lengths = random.permutation(np.repeat(np.arange(1, 25), DIALOGUES_OF_LENGTH))
-        dialogue = np.repeat([f"dia{i}" for i in range(1152)], lengths)
+        lengths = random.permutation(np.repeat(np.arange(1, 25), DIALOGUES_OF_LENGTH))[:dialogues]
+        dialogue = np.repeat([f"dia{i}" for i in range(dialogues)], lengths)
         speaker = random.integers(4, size=len(dialogue)).astype(str)
         label = random.integers(len(LABELS), size=len(dialogue))
     count = len(dialogue)

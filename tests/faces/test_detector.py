@@ -135,6 +135,7 @@ def test_a_picture_has_the_same_faces_alone_and_among_others_of_any_size() -> No
             np.testing.assert_array_equal(getattr(together, name)[mine], getattr(alone, name))
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_finds_the_faces_that_a_cpu_finds() -> None:
     images = [astronaut(), astronaut()[:, ::-1], crowd()[:512, :512]]
