@@ -14,7 +14,7 @@ None of this changes a value by more than the rounding of float32.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -73,10 +73,10 @@ class FaceDetector:
         found: list[tuple[Tensor, ...]] = [_no_faces(self._device)]
         first = 0
         with torch.inference_mode():
-            for _, alike in groupby(images, key=np.shape):
-                pictures = torch.from_numpy(np.stack(list(alike)))
-                for batch in pictures.split(self._batch_size(*pictures.shape[1:3])):
-                    image, *faces = self._detect(integral_images(batch.to(self._device)))
+            for (height, width, _), alike in groupby(images, key=np.shape):
+                while batch := list(islice(alike, self._batch_size(height, width))):
+                    pictures = torch.from_numpy(np.stack(batch)).to(self._device)
+                    image, *faces = self._detect(integral_images(pictures))
                     found.append((image + first, *faces))
                     first += len(batch)
         return _in_order(*(torch.cat(parts).cpu().numpy() for parts in zip(*found, strict=True)))
