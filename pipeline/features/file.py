@@ -84,6 +84,8 @@ def open_features(path: Path) -> Iterator[H5File]:
 
     Damage that is found while it is open is a UserError too.
     """
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; name a features.h5")
     try:
         with open_h5(path) as file:
             schema = file.attrs.get("schema")
@@ -99,8 +101,6 @@ def open_features(path: Path) -> Iterator[H5File]:
         raise UserError(
             f"{path}: no such feature file; make it with dvc repro, or fetch it with dvc pull"
         ) from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder; name a features.h5") from None
     except DamagedFileError as error:
         raise UserError(
             f"{path}: not a readable feature file ({str(error).removeprefix(f'{path}: ')});"

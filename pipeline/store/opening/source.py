@@ -44,8 +44,6 @@ class CheckedBytes(io.RawIOBase):
         self._handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would block
         try:
             status = os.fstat(self._handle)
-            if stat.S_ISDIR(status.st_mode):
-                raise IsADirectoryError(f"{path}: is a folder")
             if not stat.S_ISREG(status.st_mode):
                 raise BytesRefusedError("it is no plain file")
             try:
