@@ -29,7 +29,8 @@ from pipeline.features.content import UTTERANCE_COLUMNS as UTTERANCE_COLUMNS
 from pipeline.features.content import Features as Features
 from pipeline.features.content import ModalityFeatures as ModalityFeatures
 from pipeline.features.content import count_positions as count_positions
-from pipeline.features.rules import attribute_problems, layout_problems, list_modalities
+from pipeline.features.layout import layout_problems, list_modalities
+from pipeline.features.rules import attribute_problems
 from pipeline.features.rules import find_problems as find_problems
 from pipeline.store.h5 import CONTENT_SHA256, Arrays, content_digest, write_h5
 from pipeline.store.opening.file import DamagedFileError, H5File, open_h5
@@ -84,6 +85,8 @@ def open_features(path: Path) -> Iterator[H5File]:
 
     Damage that is found while it is open is a UserError too.
     """
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; name a features.h5")
     try:
         with open_h5(path) as file:
             schema = file.attrs.get("schema")
@@ -99,8 +102,6 @@ def open_features(path: Path) -> Iterator[H5File]:
         raise UserError(
             f"{path}: no such feature file; make it with dvc repro, or fetch it with dvc pull"
         ) from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder; name a features.h5") from None
     except DamagedFileError as error:
         raise UserError(
             f"{path}: not a readable feature file ({str(error).removeprefix(f'{path}: ')});"

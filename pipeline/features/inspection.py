@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline.features.content import SPLITS, UNLABELLED
 from pipeline.features.file import open_features
-from pipeline.features.rules import list_modalities
+from pipeline.features.layout import list_modalities
 from pipeline.store.h5 import CONTENT_SHA256, Arrays
 
 _COLUMNS = ("split", "dialogue", "speaker", "label")

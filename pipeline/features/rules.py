@@ -1,7 +1,7 @@
 """The rules of the feature file, for whoever writes, reads, inspects or verifies one.
 
-Each function names every rule that is broken, in words; nothing means that all are kept.  Layout and
-attributes are looked at before anything is read; the content's rules take for granted that those are kept.
+Each function names every rule that is broken, in words; nothing means that all are kept.  The content's rules
+take for granted that those of the layout (``layout``) and of the attributes are kept.
 """
 
 from __future__ import annotations
@@ -17,61 +17,16 @@ import numpy as np
 from pipeline.features.content import (
     SPLITS,
     UNLABELLED,
-    UTTERANCE_COLUMNS,
     Features,
     ModalityFeatures,
     count_positions,
     row_digests,
 )
+from pipeline.features.layout import TEXT_COLUMNS, kinds_of, layout_problems
 from pipeline.store.h5 import CONTENT_SHA256
-from pipeline.store.opening.contents import TEXT, ArrayKind
 
-ROWS, COLUMNS = "N", "D"
-_UTTERANCES = dict.fromkeys(UTTERANCE_COLUMNS, "text") | {
-    "position": "int64", "label": "int64", "start_s": "float64", "end_s": "float64",
-}  # fmt: skip
-_MODALITY = {
-    "features": ("float32", (ROWS, COLUMNS)),
-    "observed": ("bool", (ROWS,)),
-    "reason": ("text", (ROWS,)),
-    "digest": ("text", (ROWS,)),
-    "minimum": ("float32", (COLUMNS,)),
-    "maximum": ("float32", (COLUMNS,)),
-    "feature_name": ("text", (COLUMNS,)),
-}
-_OPTIONAL = ("feature_name",)
-_COMPUTED = ("digest", "minimum", "maximum")
-"""By the writer."""
 _DEEPEST_JSON = 32
 _SHOWN = 3
-
-
-def layout_problems(arrays: Mapping[str, ArrayKind], written: bool = True) -> list[str]:
-    """What is missing, foreign, or of another type or shape; ``written`` if it has what the writer adds."""
-    modalities = list_modalities(arrays)
-    expected: dict[str, tuple[str, tuple[str, ...]]] = {
-        f"utterances/{name}": (kind, (ROWS,)) for name, kind in _UTTERANCES.items()
-    }
-    expected |= {f"{each}/{name}": wanted for each in modalities for name, wanted in _MODALITY.items()}
-    optional = _OPTIONAL if written else (*_OPTIONAL, *_COMPUTED)
-    problems = [
-        f"{name} is missing" for name in expected if name not in arrays and name.split("/")[1] not in optional
-    ]
-    problems += [f"{name} is not part of the format" for name in arrays if name not in expected]
-    problems += [f"{name!r} is no name of a modality" for name in modalities if not name.isidentifier()]
-    if not modalities:
-        problems.append("it holds no modality")
-    for name, kind in arrays.items():
-        if name in expected:
-            sizes = {ROWS: _size(arrays, "utterances/id", 0), COLUMNS: None}
-            sizes[COLUMNS] = _size(arrays, f"{name.split('/')[0]}/features", 1)
-            problems += _kind_problems(name, kind, *expected[name], sizes)
-    return problems
-
-
-def list_modalities(names: Iterable[str]) -> list[str]:
-    """The modalities of which there are arrays, sorted."""
-    return sorted({name.split("/")[0] for name in names if "/" in name} - {"utterances"})
 
 
 def attribute_problems(attrs: Mapping[str, Any]) -> list[str]:
@@ -93,7 +48,7 @@ def attribute_problems(attrs: Mapping[str, Any]) -> list[str]:
 
 def find_problems(features: Features) -> list[str]:
     """Every rule that the content breaks, whether it was read from a file or is to be written."""
-    problems = layout_problems(_kinds(features), written=False)
+    problems = layout_problems(kinds_of(features), written=False)
     problems += _label_name_problems(list(features.label_names))
     problems += _provenance_problems(features.provenance)
     if problems:
@@ -110,9 +65,8 @@ def utterance_problems(features: Features) -> list[str]:
     if not count:
         return ["there are no utterances"]
     problems = []
-    for name, kind in _UTTERANCES.items():
-        if kind == "text":
-            problems += _text_problems(f"utterances/{name}", getattr(features, name))
+    for name in TEXT_COLUMNS:
+        problems += _text_problems(f"utterances/{name}", getattr(features, name))
     if len(set(features.id.tolist())) != count:
         problems.append("utterance ids repeat")
     if not all(features.id.tolist()) or not all(features.dialogue.tolist()):
@@ -154,41 +108,6 @@ def modality_problems(modality: ModalityFeatures, ids: np.ndarray) -> list[str]:
         wrong = ids[modality.digest != row_digests(ids, modality.features)].tolist()
         if wrong:
             problems.append(f"rows that are not what was written: {_some(wrong)}")
-    return problems
-
-
-def _kinds(features: Features) -> dict[str, ArrayKind]:
-    """What the arrays in memory would be in a file."""
-    arrays = {f"utterances/{name}": getattr(features, name) for name in UTTERANCE_COLUMNS}
-    for modality, content in features.modalities.items():
-        named = {f"{modality}/{name}": getattr(content, name, None) for name in _MODALITY}
-        arrays |= {name: array for name, array in named.items() if array is not None}
-    return {
-        name: ArrayKind(TEXT if array.dtype.kind in "UO" else array.dtype, array.shape)
-        for name, array in arrays.items()
-    }
-
-
-def _size(arrays: Mapping[str, ArrayKind], name: str, axis: int) -> int | None:
-    """How long an array is along an axis; None if it has none such."""
-    shape = arrays[name].shape if name in arrays else ()
-    return shape[axis] if len(shape) > axis else None
-
-
-def _kind_problems(
-    name: str, found: ArrayKind, wanted: str, axes: Sequence[str], sizes: Mapping[str, int | None]
-) -> list[str]:
-    dtype = "text" if found.dtype == TEXT else str(found.dtype)
-    # Other software may write whole numbers or seconds in fewer bits.
-    alike = found.dtype.kind in {"int64": "iu", "float64": "f"}.get(wanted, "")
-    holds = dtype == wanted or (alike and np.can_cast(found.dtype, wanted))
-    problems = [] if holds else [f"{name} is {dtype}, not {wanted}"]
-    fits = len(found.shape) == len(axes) and all(
-        sizes[axis] in (None, length) for axis, length in zip(axes, found.shape, strict=True)
-    )
-    if not fits:
-        shape = ", ".join(f"{axis} = {sizes[axis]}" for axis in axes)
-        problems.append(f"{name} has the shape {list(found.shape)}, not [{shape}]")
     return problems
 
 

@@ -15,12 +15,8 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.features.content import SCHEMA, SPLITS, Features, value_range
 from pipeline.features.file import assemble_features
-from pipeline.features.rules import (
-    attribute_problems,
-    layout_problems,
-    modality_problems,
-    utterance_problems,
-)
+from pipeline.features.layout import layout_problems
+from pipeline.features.rules import attribute_problems, modality_problems, utterance_problems
 from pipeline.store.h5 import CONTENT_SHA256, Arrays, content_digest
 from pipeline.store.opening.file import DamagedFileError, H5File, open_h5
 

@@ -146,11 +146,12 @@ def read_stage_file(path: Path, ids: Sequence[str]) -> tuple[Arrays, dict[str, A
     """Arrays and provenance; UserError unless the file is sound and holds exactly these utterances."""
     try:
         arrays, attrs = read_h5(path)
-    except (FileNotFoundError, DamagedFileError) as error:
+        found, provenance = arrays["id"].tolist(), json.loads(attrs["provenance"])
+    except (FileNotFoundError, DamagedFileError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); run dvc repro, which makes it") from None
-    if arrays["id"].tolist() != list(ids):
+    if found != list(ids):
         raise UserError(f"{path}: holds other utterances than the manifest; run dvc repro")
-    return arrays, json.loads(attrs["provenance"])
+    return arrays, provenance
 
 
 def no_vectors(dimension: int) -> Arrays:

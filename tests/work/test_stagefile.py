@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.store.h5 import Arrays
+from pipeline.store.h5 import Arrays, write_h5
 from pipeline.work.stagefile import (
     ExtractionStage,
     no_vectors,
@@ -74,6 +74,12 @@ def test_a_stage_file_holds_all_dialogues_in_order_and_says_how_it_was_made() ->
 def test_a_file_of_other_utterances_is_refused() -> None:
     run_extraction("c", stage(), {"d": ["abc"]}, ["d_0"], limit=0)
     with pytest.raises(UserError, match="holds other utterances than the manifest"):
+        read_stage_file(Path("data/c/features.h5"), ["d_1"])
+
+
+def test_a_file_that_no_stage_wrote_is_refused() -> None:
+    write_h5(Path("data/c/features.h5"), {"features": np.zeros(3)}, {})
+    with pytest.raises(UserError, match=r"features\.h5: cannot be read .* run dvc repro, which makes it"):
         read_stage_file(Path("data/c/features.h5"), ["d_1"])
 
 

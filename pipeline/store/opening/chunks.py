@@ -45,6 +45,10 @@ class Chunks:
             raise RefusedError("has other filters than gzip, shuffle and Fletcher-32, or in another order")
         return found
 
+    def stored_bytes(self) -> int:
+        """Of all chunks in the file."""
+        return sum(chunk.size for chunk in self._list())
+
     def check(self) -> None:
         """RefusedError if a chunk has another size than its filters give, or would fill the memory."""
         for chunk in self._list():
@@ -62,8 +66,18 @@ class Chunks:
         return self.dataset.get_create_plist()
 
     def _list(self) -> list[h5d.StoreInfo]:
+        """RefusedError, before they are all listed, if there are more than the shape has places for."""
+        places = zip(self.dataset.shape, self._plist.get_chunk(), strict=True)
+        most = prod(-(-length // size) for length, size in places)
         chunks: list[h5d.StoreInfo] = []
-        self.dataset.chunk_iter(chunks.append)
+
+        def note(chunk: h5d.StoreInfo) -> bool | None:
+            chunks.append(chunk)
+            return True if len(chunks) > most else None
+
+        self.dataset.chunk_iter(note)
+        if len(chunks) > most:
+            raise RefusedError("has more chunks than its shape has places for")
         return chunks
 
     def _applied(self, chunk: h5d.StoreInfo) -> list[int]:

@@ -6,7 +6,7 @@ disk.  A file that comes from elsewhere may not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -64,11 +64,10 @@ def find_arrays(file: h5py.File, source: CheckedBytes) -> dict[str, ArrayKind]:
 
 def read_attributes(file: h5py.File, source: CheckedBytes) -> dict[str, Any]:
     """The attributes of the file, each a text or a number; RefusedError if one is neither."""
-    if h5a.get_num_attrs(file.id) > MOST_ATTRIBUTES:
-        raise RefusedError(f"it has more than {MOST_ATTRIBUTES} attributes")
     attrs: dict[str, Any] = {}
     size = 0
-    for name in file.attrs:
+    names = _names(lambda note: h5a.iterate(file.id, note), MOST_ATTRIBUTES)
+    for name in [each.decode(errors="surrogateescape") for each in names]:
         attribute = file.attrs.get_id(name)
         try:
             _dtype(attribute.get_type())
@@ -101,7 +100,7 @@ def check_content(dataset: h5d.DatasetID, source: CheckedBytes) -> None:
 
 def _walk(group: h5g.GroupID, prefix: str, deepest: int) -> Iterator[tuple[str, h5g.GroupID | h5d.DatasetID]]:
     """What is in a group, and in the groups within."""
-    for link in group:
+    for link in _names(group.links.iterate, MOST_OBJECTS):
         name = prefix + link.decode(errors="backslashreplace")
         if group.links.get_info(link).type != h5l.TYPE_HARD:
             raise RefusedError(f"{name} is a link to somewhere else")
@@ -113,6 +112,20 @@ def _walk(group: h5g.GroupID, prefix: str, deepest: int) -> Iterator[tuple[str, 
             yield from _walk(node, f"{name}/", deepest - 1)
         elif not isinstance(node, h5d.DatasetID):
             raise RefusedError(f"{name} is neither an array nor a group")
+
+
+def _names(iterate: Callable[[Callable[[bytes], object]], object], most: int) -> list[bytes]:
+    """The names that an iteration gives; RefusedError, before it ends, if there are more than ``most``."""
+    names: list[bytes] = []
+
+    def note(name: bytes, *_: object) -> bool | None:
+        names.append(name)
+        return True if len(names) > most else None
+
+    iterate(note)
+    if len(names) > most:
+        raise RefusedError(f"it holds more than {most} attributes, arrays or groups in one place")
+    return names
 
 
 def _examine(dataset: h5d.DatasetID, source: CheckedBytes) -> tuple[ArrayKind, int, int]:
@@ -134,6 +147,7 @@ def _examine(dataset: h5d.DatasetID, source: CheckedBytes) -> tuple[ArrayKind, i
         chunks.filters()
         if chunks.chunk_bytes > max(size, LARGEST_CHUNK_BYTES):
             raise RefusedError("has chunks that are larger than itself")
+        return ArrayKind(dtype, shape), size, chunks.stored_bytes()
     return ArrayKind(dtype, shape), size, dataset.get_storage_size()
 
 

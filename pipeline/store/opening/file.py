@@ -53,9 +53,9 @@ class H5File:
 def open_h5(path: Path) -> Iterator[H5File]:
     """Open a file to read.
 
-    FileNotFoundError or IsADirectoryError; DamagedFileError if HDF5 cannot read it, if its bytes are not
-    those that were written, or if it holds links, external storage, virtual data sets, filters other than
-    gzip, shuffle and Fletcher-32, types other than text and numbers, or arrays larger than its size allows.
+    FileNotFoundError; DamagedFileError if HDF5 cannot read it, if its bytes are not those that were written,
+    or if it holds links, external storage, virtual data sets, filters other than gzip, shuffle and
+    Fletcher-32, types other than text and numbers, or arrays larger than its size allows.
     """
     with ExitStack() as stack:
         with _telling_damage(path):
@@ -70,7 +70,7 @@ def _telling_damage(path: Path, source: CheckedBytes | None = None, where: str =
     """Turn whatever goes wrong into a DamagedFileError."""
     try:
         yield
-    except (FileNotFoundError, IsADirectoryError, MemoryError):
+    except (FileNotFoundError, MemoryError):
         raise
     except RefusedError as error:
         raise DamagedFileError(f"{path}: {where}{error}") from None

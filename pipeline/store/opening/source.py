@@ -1,29 +1,22 @@
 """A file for HDF5 to read from, which gives it no bytes that are known to be damaged or to harm it.
 
-Of a sealed file each block is held against its digest before HDF5 sees any of it.  Of every file the heaps,
-where text of varying length lies, are walked first: HDF5 goes round for ever in one whose sizes are zeros.
+Of a sealed file each block is held against its digest before HDF5 sees any of it.  Of every file the
+structures that HDF5 follows blindly are looked at first (``structures``).
 """
 
 from __future__ import annotations
 
 import io
 import os
-import re
 import stat
-import struct
 from pathlib import Path
 from typing import Any
 
+from pipeline.store.opening.structures import Structures
 from pipeline.store.seal import BLOCK_BYTES, SealBrokenError, find_seal
 
-_HEAP = re.compile(rb"GCOL\x01", re.DOTALL)
-_HEAP_HEAD = struct.Struct("<4sB3xQ")
-"""Signature, version, and size in bytes of the whole heap, this head included."""
-_HEAP_OBJECT = struct.Struct("<H6xQ")
-"""Number of an object and the size of its content; 0 is what is free, whose size counts this head."""
-_SMALLEST_HEAP = 4096
-_LARGEST_METADATA_READ = 1 << 20
-"""HDF5 reads its own structures in pieces of at most this size, as they stand in H5Faccum.c."""
+_PIECE_BYTES = 1 << 20
+"""That are held beside what HDF5 gets, at most."""
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _END_AT = {0: 40, 1: 44, 2: 28, 3: 28}
 """Where the first block of a file says how long it is, by that block's version."""
@@ -38,14 +31,14 @@ class BytesRefusedError(OSError):
 class CheckedBytes(io.RawIOBase):
     """The bytes of a file, for ``h5py.File``; the seal is no part of them."""
 
+    _handle = -1
+
     def __init__(self, path: Path) -> None:
         """OSError if it cannot be opened, BytesRefusedError if it is no plain file or its seal is broken."""
         super().__init__()
         self._handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would block
         try:
             status = os.fstat(self._handle)
-            if stat.S_ISDIR(status.st_mode):
-                raise IsADirectoryError(f"{path}: is a folder")
             if not stat.S_ISREG(status.st_mode):
                 raise BytesRefusedError("it is no plain file")
             try:
@@ -55,14 +48,13 @@ class CheckedBytes(io.RawIOBase):
             self.length = self._seal.length if self._seal else status.st_size
             self._sound: set[int] = set()
             """Numbers of the blocks that were held against the seal."""
-            self._walked: set[int] = set()
-            """Where the heaps that were looked at begin."""
+            self._structures = Structures(self.read_at, self.length)
             self._position = 0
             self.refused = ""
             """Why bytes were not given; HDF5 itself would only say that reading failed."""
             self._check_end()
         except BaseException:
-            os.close(self._handle)
+            self.close()  # and not its handle alone, which may be another file's when this is forgotten
             raise
 
     @property
@@ -102,12 +94,11 @@ class CheckedBytes(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """As HDF5 calls it, where ``seek`` has led to."""
         view = memoryview(buffer).cast("B")
-        for start in range(0, len(view), _LARGEST_METADATA_READ):
-            part = view[start : start + _LARGEST_METADATA_READ]
+        for start in range(0, len(view), _PIECE_BYTES):
+            part = view[start : start + _PIECE_BYTES]
             part[:] = self.read_at(self._position, len(part))
-            if len(view) == len(part):
-                for heap in _HEAP.finditer(part):
-                    self._check_heap(self._position + heap.start())
+            if start == 0 and (problem := self._structures.find_problem(self._position, bytes(part))):
+                self._refuse(problem)
             self._position += len(part)
         return len(view)
 
@@ -130,7 +121,7 @@ class CheckedBytes(io.RawIOBase):
 
     def close(self) -> None:
         """Let go of the file."""
-        if not self.closed:
+        if not self.closed and self._handle >= 0:
             os.close(self._handle)
         super().close()
 
@@ -162,22 +153,3 @@ class CheckedBytes(io.RawIOBase):
         end = int.from_bytes(head[_END_AT[version] :][:8], "little")
         if end != self.length:
             self._refuse(f"it has {self.length} bytes instead of {end}: cut off, or its seal is damaged")
-
-    def _check_heap(self, start: int) -> None:
-        """Refuse a heap that leads out of itself or does not lead on."""
-        if start in self._walked:
-            return
-        self._walked.add(start)
-        if start + _HEAP_HEAD.size > self.length:
-            return
-        _, _, size = _HEAP_HEAD.unpack(self.read_at(start, _HEAP_HEAD.size))
-        if size < _SMALLEST_HEAP or start + size > self.length:
-            return  # chance, or HDF5 sees for itself
-        heap = self.read_at(start, size)
-        place, last = _HEAP_HEAD.size, size - _HEAP_OBJECT.size
-        while place <= last:
-            number, content = _HEAP_OBJECT.unpack_from(heap, place)
-            step = content if number == 0 else _HEAP_OBJECT.size + (content + 7 & ~7)
-            if step < _HEAP_OBJECT.size or place + step > size:
-                self._refuse("a heap of its text is damaged")
-            place += step
