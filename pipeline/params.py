@@ -309,6 +309,9 @@ class ModelParams(Section):
     """[4.3]"""
     l2: Annotated[float, Field(ge=0)] = 1e-5
     """lambda of Eq. 22 [4.3]."""
+    gradient_clip: Annotated[float, Field(gt=0)] | None = None
+    """Norm of the gradient of all weights that a larger one is scaled down to at each step; any is left as it
+    is where none is given."""
     modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of utterances' modalities that training passes off as unobserved, anew at each step, so that
     the network leans on none of them (after Neverova et al. 2016)."""

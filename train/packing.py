@@ -42,6 +42,11 @@ class Packing:
         step, dialogue = by_step // len(lengths), by_step % len(lengths)
         self.by_step = (dialogue * longest + step).to(device, non_blocking=True)
         """int64 [n]: place in the flattened [B, T] of each utterance sorted by step, then dialogue."""
+        # Utterances before each dialogue, [B]; its utterance t is row first + t.
+        first = torch.tensor([0, *accumulate(lengths)][:-1])
+        rows = first[dialogue] + step
+        self._rows_by_step = rows.to(device, non_blocking=True)
+        self._steps_by_row = rows.argsort().to(device, non_blocking=True)
         dialogue, position = places // longest, places % longest
         firsts = torch.tensor(_fill_lanes(lengths))
         in_lanes = firsts[dialogue] + position
@@ -60,6 +65,14 @@ class Packing:
     def pad(self, packed: Tensor) -> Tensor:
         """[n, ...] to [B, T, ...], zero at padding."""
         return _Spread.apply(packed, self.places, self.shape.numel()).unflatten(0, self.shape)
+
+    def to_steps(self, packed: Tensor) -> Tensor:
+        """[n, ...] sorted by step, then dialogue: as ``PackedSequence`` has it."""
+        return packed.index_select(0, self._rows_by_step)
+
+    def from_steps(self, by_step: Tensor) -> Tensor:
+        """The opposite of ``to_steps``."""
+        return by_step.index_select(0, self._steps_by_row)
 
     def to_lanes(self, packed: Tensor) -> Tensor:
         """[n, ...] to [L * T, ...], zero where a lane is empty."""

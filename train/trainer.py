@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 
 from pipeline.errors import UserError
 from pipeline.params import ModelParams
@@ -87,6 +88,8 @@ class Trainer:
             batch = drop_modalities(batch, self.params.modality_dropout)
         _, losses = self._run(batch)
         losses["total"].backward()
+        if self.params.gradient_clip is not None:
+            clip_grad_norm_(self.network.parameters(), self.params.gradient_clip)
         self.optimiser.step()
         return losses
 

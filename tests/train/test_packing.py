@@ -28,6 +28,13 @@ def test_steps_are_first_utterances_then_second_ones():
     assert (packing.by_step % 4).tolist() == [0, 0, 0, 1, 1, 2, 3]
 
 
+def test_rows_sorted_by_step_come_back_in_order():
+    packing = Packing([4, 2, 1], CPU)
+    rows = torch.arange(7)
+    assert packing.to_steps(rows).tolist() == [0, 4, 6, 1, 5, 2, 3]
+    assert torch.equal(packing.from_steps(packing.to_steps(rows)), rows)
+
+
 def test_dialogues_out_of_order_are_refused():
     with pytest.raises(ValueError, match="falling order"):
         Packing([1, 2], CPU)

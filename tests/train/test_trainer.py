@@ -1,4 +1,4 @@
-"""The learning rate, epoch by epoch."""
+"""The learning rate, epoch by epoch, and a step's gradient."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from pipeline.params import ModelParams
-from train.trainer import learning_rate
+from tests.train.small import changed, dialogues_of
+from train.trainer import Trainer, learning_rate
 
 LOSSES = [1.0, 0.9, 0.95, 0.9, 0.9 - 1e-8, 0.91, 0.92, 0.8, 0.81, 0.82, 0.83, 0.84, 0.85, 0.86]
 
@@ -34,3 +35,21 @@ def test_on_a_plateau_the_rate_falls_as_torchs_scheduler_lets_it(patience):
     plateau = params(schedule="plateau", decay_every_epochs=patience)
     found = [learning_rate(plateau, LOSSES[: done + 1]) for done in range(len(LOSSES))]
     np.testing.assert_allclose(found, expected)
+
+
+def gradient_norm(features, params):
+    """Of all weights, after a step."""
+    dialogues = dialogues_of(features, params)
+    trainer = Trainer(dialogues, params, seed=0)
+    trainer.step(dialogues.batch(dialogues.spans["train"]))
+    return torch.cat([weight.grad.flatten() for weight in trainer.network.parameters()]).norm().item()
+
+
+def test_a_gradient_is_clipped_to_a_norm_if_it_is_larger(make_features, small_params):
+    features = make_features()
+    torch.manual_seed(0)
+    free = gradient_norm(features, small_params)
+    torch.manual_seed(0)
+    assert gradient_norm(features, changed(small_params, gradient_clip=free / 2)) == pytest.approx(free / 2)
+    torch.manual_seed(0)
+    assert gradient_norm(features, changed(small_params, gradient_clip=2 * free)) == free

@@ -1,8 +1,8 @@
 """Networks: one module per kind, with its ``Params`` and ``build(params, dims, class_counts)``.
 
 It may have ``RECIPES``: sets of values for an entry of ``models`` by name, the first for an entry which names
-none.  What ``build`` returns is a torch module with the two methods of ``Network``: loop, checkpoints,
-curves and metrics know no more of it.
+none; and ``PAST_ONLY = True`` if no utterance sees later ones.  What ``build`` returns is a torch module with
+the two methods of ``Network``: loop, checkpoints, curves and metrics know no more of it.
 """
 
 from __future__ import annotations
