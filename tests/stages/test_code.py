@@ -46,7 +46,8 @@ MISTAKES = {
     ),
     "a network that there is not": (
         {"models": {"m": MODEL | {"network": {"kind": "multimeo"}}}},
-        "params.yaml: models.m.network.kind: 'multimeo' is none of multiemo (did you mean 'multiemo'?)",
+        f"params.yaml: models.m.network.kind: 'multimeo' is none of {', '.join(kinds_in('train.networks'))}"
+        " (did you mean 'multiemo'?)",
     ),
     "an encoder that there is not": (
         {"corpora": {"c": ENTRY | {"audio": {"encoder": {"kind": "opensmyle"}}}}},
