@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from train.dropout import Dropout
 from train.packing import Packing
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Contexts(nn.Module):
 
 
 class DialogueRNN(nn.Module):
-    """DialogueRNN of each modality, forward or in both directions: [n, D] to [n, directions * state_size].
+    """DialogueRNN of each modality, forward or in both directions: [n, D] to [n, directions * emotion_size].
 
     In each direction, for utterance u_t of speaker s (the paper's Eq. 1-6):
 
@@ -77,6 +78,7 @@ class DialogueRNN(nn.Module):
     (here + is concatenation).  Attention is ``general`` as above, with a matrix W, or ``simple``: its scores
     are [g_1..g_{t-1}] w, with a vector w, whatever the utterance is.  All states start at 0.  An utterance
     whose modality was not observed changes no state, and its output is the emotion state that stands there.
+    Emotion states may have a width of their own.  Dropout, if any, is that of each new state.
 
     All modalities and directions run in one loop over time.  They are its R readers (first
     modality forward, backward, second modality forward, ...), whose weights and states are stacked
@@ -85,15 +87,23 @@ class DialogueRNN(nn.Module):
     """
 
     def __init__(
-        self, input_sizes: Mapping[str, int], state_size: int, directions: int, attention: str
+        self,
+        input_sizes: Mapping[str, int],
+        state_size: int,
+        directions: int,
+        attention: str,
+        emotion_size: int | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         state = state_size
         readers = directions * len(input_sizes)
         self.state_size, self.directions = state, directions
-        self.global_gru = _GRU(readers, state)
-        self.party_gru = _GRU(readers, state)
-        self.emotion_gru = _GRU(readers, state)
+        self.emotion_size = emotion_size or state
+        self.global_gru = StackedGRU(readers, state)
+        self.party_gru = StackedGRU(readers, state)
+        self.emotion_gru = StackedGRU(readers, self.emotion_size, input_size=state)
+        self.dropout = Dropout(dropout)
         # What of the gates and of attention depends on u_t alone; it is done for all steps at once.
         query_size = state if attention == "general" else 0
         self.utterance = nn.ParameterDict(
@@ -116,7 +126,7 @@ class DialogueRNN(nn.Module):
         self, features: Mapping[str, Tensor], observed: Mapping[str, Tensor], speaker: Tensor, speakers: int,
         packing: Packing,
     ) -> dict[str, Tensor]:  # fmt: skip
-        """Emotion states [n, directions * state_size]: forward, then backward if there is such.
+        """Emotion states [n, directions * emotion_size]: forward, then backward if there is such.
 
         features [n, D] and observed bool [n] per modality; speaker int64 [n] below ``speakers``.
         """
@@ -142,7 +152,7 @@ class DialogueRNN(nn.Module):
         # Many small steps one upon the other: little to gain from a lower precision, and much to lose.
         with torch.autocast(query.device.type, enabled=False):
             party_states = self._party_states(for_global, for_party, query, turns, speakers, packing)
-            emitted = self._emotion_states(party_states, packing)  # [R, n, state], by step
+            emitted = self._emotion_states(party_states, packing)  # [R, n, emotion_size], by step
         # An utterance gets the state after the last read step up to it; row 0 is the state at the start.
         emitted = F.pad(emitted, (0, 0, 1, 0))
         states = _take_rows(emitted.flatten(0, 1), reader * emitted.shape[1] + read_before)
@@ -177,39 +187,40 @@ class DialogueRNN(nn.Module):
                 g, c, past, party = g[:, :count], c[:, :count], past[:, :count], party[:, :count]
             turn = turn[:, :, None, None].expand(-1, -1, 1, size)
             q = party.gather(2, turn).squeeze(2)
-            g = self.global_gru(torch.baddbmm(to_global, q, self.global_gru.weight_input), g)
+            g = self.dropout(self.global_gru(torch.baddbmm(to_global, q, self.global_gru.weight_input), g))
             if past.shape[2]:
                 attention = (past @ u.unsqueeze(3)).softmax(dim=2)
                 c = (attention * past).sum(dim=2)
             past = torch.cat([past, g.unsqueeze(2)], dim=2)
-            q = self.party_gru(torch.baddbmm(to_party, c, self.party_gru.weight_input), q)
+            q = self.dropout(self.party_gru(torch.baddbmm(to_party, c, self.party_gru.weight_input), q))
             party = party.scatter(2, turn, q.unsqueeze(2))
             spoken.append(q)
         return torch.cat(spoken, dim=1)
 
     def _emotion_states(self, party_states: Tensor, packing: Packing) -> Tensor:
-        """e_t from q_{s,t}, both [R, n, state] and sorted by step."""
+        """e_t [R, n, emotion_size] from q_{s,t} [R, n, state], both sorted by step."""
         gru = self.emotion_gru
         gates = torch.baddbmm(gru.bias_input, party_states, gru.weight_input)
-        e = party_states.new_zeros(len(party_states), packing.shape[0], self.state_size)
+        e = party_states.new_zeros(len(party_states), packing.shape[0], self.emotion_size)
         emitted = []
         for step in gates.split(packing.dialogues_at_step, dim=1):
-            e = gru(step, e[:, : step.shape[1]])
+            e = self.dropout(gru(step, e[:, : step.shape[1]]))
             emitted.append(e)
         return torch.cat(emitted, dim=1)
 
 
-class _GRU(nn.Module):
+class StackedGRU(nn.Module):
     """R GRU cells of one size; torch's GRUCell with its weights transposed and stacked.
 
     Gates lie in the order reset, update, new.  The caller multiplies the input by ``weight_input``
     and adds ``bias_input``, because part of that can be done for all steps at once.
     """
 
-    def __init__(self, readers: int, size: int) -> None:
+    def __init__(self, readers: int, size: int, input_size: int | None = None) -> None:
+        """``input_size``: of what is multiplied by ``weight_input``; as wide as the state if not given."""
         super().__init__()
         bound = size**-0.5
-        self.weight_input = nn.Parameter(_uniform(readers, size, 3 * size, bound=bound))
+        self.weight_input = nn.Parameter(_uniform(readers, input_size or size, 3 * size, bound=bound))
         self.weight_state = nn.Parameter(_uniform(readers, size, 3 * size, bound=bound))
         self.bias_input = nn.Parameter(_uniform(readers, 1, 3 * size, bound=bound))
         self.bias_state = nn.Parameter(_uniform(readers, 1, 3 * size, bound=bound))
