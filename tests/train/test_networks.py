@@ -39,9 +39,13 @@ def small(kind: str, form: str | None = None, **changes: Any) -> Kind:
 
 
 def network_of(network: Kind, dims: Mapping[str, int] = DIMS, seed: int = 0) -> Any:
-    """A new network as it predicts."""
+    """A network as it predicts, whose weights are no more what they were at first, zero or one."""
     torch.manual_seed(seed)
-    return build_network(network, dims, COUNTS).eval()
+    built = build_network(network, dims, COUNTS).eval()
+    with torch.no_grad():
+        for weight in built.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    return built
 
 
 def dialogues_of(lengths: Sequence[int] = LENGTHS, speakers: int = 4, unobserved: float = 0.3) -> Dialogues:
