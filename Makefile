@@ -35,6 +35,7 @@ bench: .venv/installed
 	$(IN_VENV) python -m benchmarks.audio
 	$(IN_VENV) python -m benchmarks.training $(if $(MELD),--annotations $(MELD))
 ifdef MELD
+	$(IN_VENV) python -m benchmarks.networks --annotations $(MELD)
 	$(IN_VENV) python -m benchmarks.text $(MELD)
 	$(IN_VENV) python -m benchmarks.text_meld $(MELD)
 	$(IN_VENV) python -m benchmarks.precision $(MELD) 3 7
