@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from train.context import StackedGRU
 from train.data import Batch
 from train.dropout import Dropout
 from train.packing import Packing
@@ -37,7 +36,7 @@ class MvnUtterance(Peer):
         size = params.state_size
         self.window = params.window
         self.project = nn.Linear(self.inputs.size, size)
-        self.gru = StackedGRU(2, size)
+        self.gru = nn.GRU(size, size, bidirectional=True)
         self.gate = nn.Linear(2 * size, size, bias=False)
         """[A, B]"""
         self.hidden = nn.Linear(size, params.classifier_size)
@@ -54,57 +53,25 @@ class MvnUtterance(Peer):
 
     def _attend(self, s: Tensor, packing: Packing) -> Tensor:
         """s_i, gated with what it sees of its window; both [n, size]."""
-        windows = Windows(packing, self.window)
-        if not windows.counts:
+        n, longest = len(s), min(self.window, packing.shape[1] - 1)
+        # Windows that are longer than 0, 1, ...; the utterances that have them come last when sorted by step.
+        counts = [n - first for first in packing.first_of_step[1 : longest + 1]]
+        if not counts:
             return s
-        count = windows.counts[0]  # all but the first of each dialogue
-        query = s.index_select(0, windows.row[:count])
-        memory = self._memory(s, windows)
+        position = packing.places % packing.shape[1]
+        row = packing.to_steps(torch.arange(n, device=s.device)).flip(0)[: counts[0]]
+        length = position[row].clamp(max=longest)  # falling
+        # The utterances of a dialogue are rows one after the other: a window of row r is r - length .. r - 1.
+        rows = torch.cat([(row - length)[:count] + step for step, count in enumerate(counts)])
+        windows = PackedSequence(s.index_select(0, rows), torch.tensor(counts, device="cpu"))
+        forward, backward = self.gru(windows)[0].data.chunk(2, dim=1)
+        memory, _ = pad_packed_sequence(
+            PackedSequence(windows.data + forward + backward, windows.batch_sizes), batch_first=True
+        )  # [windows, W, size]
+        query = s.index_select(0, row)
         scores = (memory @ query.unsqueeze(2)).squeeze(2)
-        empty = torch.arange(memory.shape[1], device=s.device) >= windows.length[:count, None]
+        empty = torch.arange(longest, device=s.device) >= length[:, None]
         weights = scores.masked_fill(empty, -torch.inf).softmax(dim=1)
         context = (weights.unsqueeze(1) @ memory).squeeze(1)
         gate = torch.sigmoid(self.gate(torch.cat([query, context], dim=1)))
-        return s.index_copy(0, windows.row[:count], torch.lerp(context, query, gate))
-
-    def _memory(self, s: Tensor, windows: Windows) -> Tensor:
-        """m_j of each window, [windows, W, size], in the order of j; whatever stands behind its end."""
-        gates = torch.baddbmm(self.gru.bias_input, s.expand(2, -1, -1), self.gru.weight_input)
-        count = windows.counts[0]
-        state = s.new_zeros(2, count, s.shape[1])
-        utterances, forward, backward = [], [], []
-        for ahead, back in windows.steps():
-            to_state = torch.stack([gates[0].index_select(0, ahead), gates[1].index_select(0, back)])
-            state = self.gru(to_state, state[:, : len(ahead)])
-            missing = (0, 0, 0, count - len(ahead))
-            utterances.append(F.pad(s.index_select(0, ahead), missing))
-            forward.append(F.pad(state[0], missing))
-            backward.append(F.pad(state[1], missing))
-        # The backward state of the step k belongs to the utterance that is k before the window's last.
-        step = torch.arange(len(backward), device=s.device)
-        step = (windows.length[:count, None] - 1 - step).clamp(min=0)
-        mirrored = torch.stack(backward, dim=1).gather(1, step.unsqueeze(2).expand(-1, -1, s.shape[1]))
-        return torch.stack(utterances, dim=1) + torch.stack(forward, dim=1) + mirrored
-
-
-class Windows:
-    """The utterances before each utterance of a batch, the longest windows first.
-
-    Those of a dialogue lie one after the other in [n], so that the window of row r is r - length..r - 1.
-    """
-
-    def __init__(self, packing: Packing, most: int) -> None:
-        position = packing.places % packing.shape[1]
-        self.row = packing.to_steps(torch.arange(len(position), device=position.device)).flip(0)
-        """int64 [n]: whose window it is."""
-        self.length = position[self.row].clamp(max=most)
-        """int64 [n]"""
-        n, longest = len(position), min(most, packing.shape[1] - 1)
-        self.counts = [n - first for first in packing.first_of_step[1 : longest + 1]]
-        """Windows that are longer than 0, 1, ..."""
-
-    def steps(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Rows that the k-th steps of both directions read, int64 [windows longer than k] each."""
-        for step, count in enumerate(self.counts):
-            row = self.row[:count]
-            yield row - self.length[:count] + step, row - 1 - step
+        return s.index_copy(0, row, torch.lerp(context, query, gate))

@@ -52,8 +52,8 @@ def bidirectional(network: nn.Module, xs: list[Tensor]) -> list[Tensor]:
     """``train.peers.recurrent.Bidirectional`` over x_1..x_T."""
     for layer in network.layers:
         step = lstm_step if isinstance(layer, nn.LSTM) else gru_step
-        forward = _recurrence(step, weights_of(layer, "l0"), xs)
-        backward = _recurrence(step, weights_of(layer, "l0_reverse"), xs[::-1])[::-1]
+        forward = recurrence(step, weights_of(layer, "l0"), xs)
+        backward = recurrence(step, weights_of(layer, "l0_reverse"), xs[::-1])[::-1]
         xs = [torch.cat(pair) for pair in zip(forward, backward, strict=True)]
     return xs
 
@@ -64,7 +64,8 @@ def weights_of(layer: nn.Module, suffix: str) -> tuple[Tensor, ...]:
     return tuple(getattr(layer, f"{name}_{suffix}" if suffix else name) for name in names)
 
 
-def _recurrence(step, weights, xs):
+def recurrence(step, weights: tuple[Tensor, ...], xs: list[Tensor]) -> list[Tensor]:
+    """h_1..h_T by ``lstm_step`` or ``gru_step``."""
     state = 2 * (xs[0].new_zeros(weights[1].shape[1]),)
     states = []
     for x in xs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tests.train.plain import concatenated, gru_step
+from tests.train.plain import concatenated, gru_step, recurrence, weights_of
 
 _SIZES = {"reduced_sizes": {"audio": 8}, "state_size": 8, "classifier_size": 8, "dropout": 0.0}
 SMALL = {"code": _SIZES, "a short window": _SIZES | {"window": 3}}
@@ -20,22 +20,11 @@ def logits(network, dialogue):
 
 
 def attend(network, s, window):
-    forward = read(network.gru, 0, window)
-    backward = read(network.gru, 1, window[::-1])[::-1]
+    forward = recurrence(gru_step, weights_of(network.gru, "l0"), window)
+    backward = recurrence(gru_step, weights_of(network.gru, "l0_reverse"), window[::-1])[::-1]
     memory = [sum(each) for each in zip(window, forward, backward, strict=True)]
     weights = torch.stack([s @ m for m in memory]).softmax(0)
     c = sum(weight * m for weight, m in zip(weights, memory, strict=True))
     a, b = network.gate.weight.chunk(2, dim=1)
     z = (a @ s + b @ c).sigmoid()
     return z * s + (1 - z) * c
-
-
-def read(gru, direction, xs):
-    names = (gru.weight_input, gru.weight_state, gru.bias_input, gru.bias_state)
-    w_i, w_h, b_i, b_h = (each[direction] for each in names)
-    state = (xs[0].new_zeros(len(w_h)),)
-    states = []
-    for x in xs:
-        state = gru_step((w_i.T, w_h.T, b_i[0], b_h[0]), x, state)
-        states.append(state[0])
-    return states
