@@ -48,6 +48,8 @@ class Packing:
         self._rows_by_step = rows.to(device, non_blocking=True)
         self._steps_by_row = rows.argsort().to(device, non_blocking=True)
         dialogue, position = places // longest, places % longest
+        self.position = position.to(device, non_blocking=True)
+        """int64 [n]: place of each utterance in its dialogue, from 0."""
         firsts = torch.tensor(_fill_lanes(lengths))
         in_lanes = firsts[dialogue] + position
         holds = torch.full((int(firsts.max()) // longest + 1, longest), -1)

@@ -22,6 +22,7 @@ def test_steps_are_first_utterances_then_second_ones():
     packing = Packing([4, 2, 1], CPU)
     dialogue = packing.pack(torch.tensor([[0] * 4, [1] * 4, [2] * 4]))
     assert dialogue.tolist() == [0, 0, 0, 0, 1, 1, 2]
+    assert packing.position.tolist() == [0, 1, 2, 3, 0, 1, 0]
     assert packing.dialogues_at_step == [3, 2, 1, 1]
     assert packing.first_of_step == [0, 3, 5, 6]
     assert (packing.by_step // 4).tolist() == [0, 1, 2, 0, 1, 0, 0]

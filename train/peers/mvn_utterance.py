@@ -58,9 +58,8 @@ class MvnUtterance(Peer):
         counts = [n - first for first in packing.first_of_step[1 : longest + 1]]
         if not counts:
             return s
-        position = packing.places % packing.shape[1]
         row = packing.to_steps(torch.arange(n, device=s.device)).flip(0)[: counts[0]]
-        length = position[row].clamp(max=longest)  # falling
+        length = packing.position[row].clamp(max=longest)  # falling
         # The utterances of a dialogue are rows one after the other: a window of row r is r - length .. r - 1.
         rows = torch.cat([(row - length)[:count] + step for step, count in enumerate(counts)])
         windows = PackedSequence(s.index_select(0, rows), torch.tensor(counts, device="cpu"))

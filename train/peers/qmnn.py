@@ -78,10 +78,9 @@ class Qmnn(Peer):
         missing = ~observed & observed.any(dim=1, keepdim=True)
         norm = torch.linalg.vector_norm(r, dim=2)
         weight = norm.masked_fill(missing, -torch.inf).softmax(dim=1) * observed
-        position = batch.packing.places % batch.packing.shape[1]
         speaker = batch.speaker % len(self.phase)
         of_speaker = 2 * math.pi * torch.sigmoid(self.phase).index_select(0, speaker)
-        angle = position[:, None] * self.frequency + of_speaker
+        angle = batch.packing.position[:, None] * self.frequency + of_speaker
         turned = torch.polar(torch.ones_like(angle), angle)
         return weight, F.normalize(r, dim=2) * turned.unsqueeze(1)
 
@@ -104,5 +103,5 @@ class Qmnn(Peer):
             given = share * (1 - share) ** lag * (given + mixed.index_select(0, source))
             probability = probability + F.pad(given, (0, 0, first, 0))
             observer = observer @ v
-        position = (packing.places % packing.shape[1] + 1).unsqueeze(1)
-        return packing.from_steps(probability) + (1 - share) ** position / size
+        of_start = (1 - share) ** (packing.position[:, None] + 1) / size
+        return packing.from_steps(probability) + of_start
