@@ -1,0 +1,51 @@
+"""What MM-DFN has beside its logits."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tests.train.test_networks import COUNTS, dialogues_of, network_of, small
+from train.data import IGNORED_LABEL
+from train.peers.mm_dfn import by_party
+from train.peers.network import Output
+
+
+def test_its_loss_is_the_focal_loss_of_what_is_labelled():
+    torch.manual_seed(0)
+    logits, label = torch.randn(5, 3), torch.tensor([0, 2, IGNORED_LABEL, 1, 1])
+    network = network_of(small("mm_dfn", focus=0.5, class_weight_exponent=1.0))
+    summed = weights = 0.0
+    for row, y in zip(logits.tolist(), label.tolist(), strict=True):
+        if y != IGNORED_LABEL:
+            p = torch.tensor(row).softmax(0)[y]
+            weight = sum(COUNTS) / COUNTS[y]
+            summed, weights = summed - weight * (1 - p) ** 0.5 * p.log(), weights + weight
+    assert network.losses(Output(logits), label)["total"].item() == pytest.approx((summed / weights).item())
+
+
+def test_without_focus_its_loss_is_cross_entropy():
+    logits, label = torch.randn(4, 3), torch.tensor([0, 1, 2, 1])
+    network = network_of(small("mm_dfn", focus=0.0))
+    torch.testing.assert_close(network.losses(Output(logits), label)["total"], F.cross_entropy(logits, label))
+
+
+def test_a_certain_answer_has_a_finite_gradient():
+    logits = torch.tensor([[1e4, 0.0, 0.0], [0.0, 1.0, 0.0]], requires_grad=True)
+    network = network_of(small("mm_dfn", focus=0.5))
+    network.losses(Output(logits), torch.tensor([0, 0]))["total"].backward()
+    assert logits.grad.isfinite().all()
+
+
+def test_parties_are_a_speaker_of_a_dialogue_each_in_their_order():
+    dialogues = dialogues_of((1, 6, 9))
+    batch = dialogues.batch(dialogues.spans["train"])
+    order, packing = by_party(batch)
+    dialogue = batch.packing.places // batch.packing.shape[1]
+    parties = [[row for row in party if row >= 0] for party in (packing.pad(order + 1) - 1).tolist()]
+    assert sorted(row for party in parties for row in party) == list(range(len(batch.row)))
+    assert len(parties) == len({*zip(dialogue.tolist(), batch.speaker.tolist(), strict=True)})
+    for party in parties:
+        assert party == sorted(party)
+        assert len({(int(dialogue[row]), int(batch.speaker[row])) for row in party}) == 1
