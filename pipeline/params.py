@@ -165,6 +165,9 @@ class AudioParams(Section):
 
     encoder: Kind | None = None
     """What describes a sound; needed where ``modalities`` has audio.  Kinds: pipeline/encoders/audio."""
+    channels: Literal["mix", "centre"] = "mix"
+    """``mix``: all channels, as ffmpeg mixes them; ``centre``: the front centre alone where a file has one,
+    which in MELD's 5.1 is mostly speech, with less music and laughter (EmoBox's choice)."""
     silence_dbfs: Annotated[float, Field(le=0)] = -70.0
     """A clip whose loudest sample lies below this level, in dB of full scale, counts as silent."""
 
