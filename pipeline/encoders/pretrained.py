@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pipeline.encoders.weights import Weights
 from pipeline.errors import UserError
 
 HEADS = ("classifier", "score", "head.", "pooler")
@@ -22,6 +23,13 @@ def prepare_torch() -> None:
     # float32 means float32: a GPU's TF32 has ten bits of mantissa, and would share keys with the CPU.
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def require_trained(key: str, weights: Weights | None) -> Weights:
+    """The weights; UserError, naming ``key``, where they are to be untrained."""
+    if weights is None:
+        raise UserError(f"{key}.weights: this kind is not built untrained; name weights, by path or hub id")
+    return weights
 
 
 def read_folder(kind: Any, folder: Path, key: str, **options: Any) -> Any:

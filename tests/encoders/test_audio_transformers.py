@@ -211,7 +211,7 @@ def test_sound_of_another_rate_and_untrained_weights_are_refused(folder: Path) -
     path.write_text(json.dumps(json.loads(path.read_text()) | {"sampling_rate": 8000}))
     with pytest.raises(UserError, match=rf"^{KEY}: .* wants sound at 8000 Hz, and gets 16000"):
         encoder_in(folder)
-    with pytest.raises(UserError, match=rf"^{KEY}\.weights: speech models are not built untrained"):
+    with pytest.raises(UserError, match=rf"^{KEY}\.weights: this kind is not built untrained"):
         find_encoder(KEY, Params(weights="untrained"), None)
 
 

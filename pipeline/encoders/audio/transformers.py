@@ -145,19 +145,20 @@ class _Model:
 
 def find_encoder(key: str, params: Params, weights: Weights | None) -> Encoder:
     """The encoder that the params name, checked whole; UserError, naming ``key``, if it cannot be used."""
-    if weights is None:
-        raise UserError(f"{key}.weights: speech models are not built untrained; name a folder or a hub id")
-    model = _read_model(key, weights.path)
+    from pipeline.encoders.pretrained import require_trained
+
+    found = require_trained(key, weights)
+    model = _read_model(key, found.path)
     check_layers(f"{key}.layers", params.layers, model.network)
     width: int = model.network.config.hidden_size
     layers = "the last layer" if params.layers == LAST else f"layers {', '.join(map(str, params.layers))}"
     return Encoder(
         key=key,
-        path=weights.path,
+        path=found.path,
         params=params,
         dimension=2 * width if params.pooling == "mean_std" else width,
         description=f"{FAMILIES[model.family]} from {params.weights} ({layers}; {params.pooling} over time)",
-        digest=tuple(weights.digest.items()),
+        digest=tuple(found.digest.items()),
     )
 
 
