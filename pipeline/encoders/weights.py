@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 from pipeline import runtime
+from pipeline.encoders.hub import fetch_snapshot, is_model_file
 from pipeline.errors import UserError
 from pipeline.params import UNTRAINED, CorpusParams, Modality, WeightsParams, read_kind
 from pipeline.store.atomic import write_atomically
@@ -24,7 +25,6 @@ from pipeline.store.keys import file_digest
 ORIGIN = "origin.json"
 """Beside the weights of an encoder that was made here: in words, how.  It is no part of the digest."""
 
-_MODEL_FILES = (".json", ".safetensors", ".txt", ".model")
 _WEIGHTS_FILES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar", ".pkl")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -149,7 +149,7 @@ def find_hub_commit(key: str, name: str, revision: str | None) -> str:
 
 def model_files(folder: Path) -> list[Path]:
     """The files that make a model: config, weights and tokenizer, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix in _MODEL_FILES and path.name != ORIGIN)
+    return sorted(path for path in folder.iterdir() if is_model_file(path.name) and path.name != ORIGIN)
 
 
 def _remembered_commit(key: str, params: WeightsParams) -> str:
@@ -184,23 +184,11 @@ def _folder_digest(key: str, folder: Path) -> dict[str, str]:
 
 def _fetch(key: str, name: str, revision: str | None) -> Weights:
     """A hub model in the hub's local cache, where it is put if need be."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        patterns = [f"*{suffix}" for suffix in _MODEL_FILES]
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
-    except LocalEntryNotFoundError as error:  # the hub is switched off, or out of reach
-        command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
+    folder = fetch_snapshot(key, name, revision)
+    if not any(path.suffix == ".safetensors" for path in model_files(folder)):
+        corpus = key.split(".")[1]
         raise UserError(
-            f"{key}: {name}{f' at revision {revision}' if revision else ''} is not in the local cache of the"
-            f" hub, and the hub cannot be asked; where there is a network run `{command}`, and copy its cache"
-            f" (~/.cache/huggingface) here, or give the folder of a model"
-        ) from error
-    except Exception as error:  # the hub's client raises what its HTTP library raises
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{key}: {name} is neither a folder here nor a model that can be had from the hub"
-            f" ({type(error).__name__}: {reason}); check the name, or download it and give its folder"
-        ) from error
+            f"{key}: {name} has no .safetensors weights at {revision or 'its main branch'}; `multiemo fetch"
+            f" {corpus}` looks whether the hub offers them elsewhere, and says what revision to give"
+        )
     return Weights(folder, _folder_digest(key, folder), commit=folder.name)

@@ -123,6 +123,20 @@ def test_a_transformers_folder_with_its_own_form_normalisation_and_precision(
         assert_gives(found, network((faces() / 128 - mean) / std).logits)
 
 
+def test_a_folder_of_timm_gives_its_own_normalisation(tmp_path: Path) -> None:
+    tensors = small_tensors()
+    save_file(tensors, tmp_path / "model.safetensors")
+    own = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4], "input_size": [3, 224, 224]}
+    config = {"architecture": "resnet101", "num_classes": 1000, "pretrained_cfg": own}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    found = load_resnet("key", tmp_path, SMALL)
+    assert found.naming.name == "torchvision"
+    mean, std = (torch.tensor(own[name]).view(3, 1, 1) for name in ("mean", "std"))
+    pixels = torch.from_numpy(np.full((1, 3, 64, 64), 51, np.uint8))
+    expected = ((torch.full((3, 1, 1), 51) / 255 - mean) / std).expand(1, 3, 64, 64)
+    torch.testing.assert_close(found.naming.normalisation.apply(pixels), expected)
+
+
 def test_a_transformers_model_of_another_kind_is_refused(tmp_path: Path) -> None:
     config = ResNetConfig(layer_type="basic", embedding_size=8, hidden_sizes=[8, 8, 8, 8], depths=[1] * 4)
     ResNetForImageClassification(config).save_pretrained(tmp_path)
