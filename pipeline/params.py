@@ -27,6 +27,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -36,6 +37,7 @@ from pipeline.params_file.reading import read_yaml
 
 PARAMS_FILE = Path("params.yaml")
 UNTRAINED = "untrained"
+LAST = "last"
 
 Modality = Literal["text", "audio", "visual"]
 MODALITIES: tuple[Modality, ...] = ("text", "audio", "visual")
@@ -69,12 +71,28 @@ def _as_dvc_reads_it(path: str) -> str:
     return path
 
 
+def _as_layers(given: Any) -> Any:
+    if given == LAST:
+        return LAST
+    numbers = isinstance(given, list | tuple) and all(type(each) is int and each != 0 for each in given)
+    if not given or not numbers or len(set(given)) < len(given):
+        raise ValueError("give numbers of layers, each once, from 1, or from the end as -1; or last")
+    return tuple(given)
+
+
 Name = Annotated[str, Field(min_length=1), AfterValidator(_as_files_are_named)]
 TrackedPath = Annotated[Name, AfterValidator(_as_dvc_reads_it)]
 Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1), AfterValidator(_without_repetition)]
 ModalitySet = Annotated[
     tuple[Modality, ...], Field(strict=False, min_length=1), AfterValidator(_without_repetition)
 ]
+
+Layers = Annotated[
+    Any,
+    AfterValidator(_as_layers),
+    WithJsonSchema({"anyOf": [{"const": LAST}, {"type": "array", "items": {"type": "integer"}}]}),
+]
+"""``last``, or numbers of layers, whose mean is taken."""
 
 
 class Section(BaseModel):
@@ -213,7 +231,10 @@ class TextParams(Section):
     encoder: Kind | None = None
     """What reads the text; needed where ``modalities`` has text.  Kinds: pipeline/encoders/text."""
     pooling: Literal["first", "mean"] = "first"
-    """``first``: the first token's last hidden state ([CLS] in the paper); ``mean``: over tokens."""
+    """``first``: the first token's hidden state ([CLS] in the paper); ``mean``: over tokens."""
+    layers: Layers = LAST
+    """Whose hidden states are taken, and of several the mean: ``last``, or numbers of layers, from 1, or from
+    the end as -1.  An encoder that is used as it is may say more in others; fine-tuning works on the last."""
 
 
 class ReportParams(Section):

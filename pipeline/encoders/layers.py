@@ -8,35 +8,16 @@ is now the one, now the other, by its version and by the family; so blocks are l
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import AfterValidator, WithJsonSchema
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UserError
+from pipeline.params import LAST
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-LAST = "last"
 # Where families keep their blocks: speech and Whisper; BERT and its kin; DistilBERT; ModernBERT.
 _BLOCKS = ("encoder.layers", "encoder.layer", "transformer.layer", "layers")
-
-
-def _as_layers(given: Any) -> Any:
-    if given == LAST:
-        return LAST
-    numbers = isinstance(given, list | tuple) and all(type(each) is int and each != 0 for each in given)
-    if not given or not numbers or len(set(given)) < len(given):
-        raise ValueError("give numbers of layers, each once, from 1, or from the end as -1; or last")
-    return tuple(given)
-
-
-Layers = Annotated[
-    Any,
-    AfterValidator(_as_layers),
-    WithJsonSchema({"anyOf": [{"const": LAST}, {"type": "array", "items": {"type": "integer"}}]}),
-]
-"""``last``, or numbers of layers, whose mean is taken."""
 
 
 def check_layers(key: str, layers: Any, network: nn.Module) -> None:

@@ -14,11 +14,11 @@ import numpy as np
 
 from pipeline import runtime
 from pipeline.encoders.audio import SAMPLE_RATE_HZ
-from pipeline.encoders.layers import LAST, Layers, check_layers, hidden_states
+from pipeline.encoders.layers import check_layers, hidden_states
 from pipeline.encoders.weights import Weights
 from pipeline.errors import UserError
 from pipeline.media.decoding import MediaError
-from pipeline.params import WeightsParams
+from pipeline.params import LAST, Layers, WeightsParams
 
 FAMILIES = {
     "wavlm": "WavLM",
