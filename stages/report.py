@@ -15,6 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from pipeline.features.cautions import describe_seen
 from pipeline.features.file import read_features
 from pipeline.manifest import Medium, read_labels, read_media, read_utterances
 from pipeline.params import CorpusParams, read_params
@@ -89,6 +90,11 @@ def describe_features(folder: Path, params: CorpusParams) -> dict[str, Any]:
         "quarantined": len(quarantine),
         "health": health,
         "sources": {name: provenance["sources"][name] for name in params.modalities},
+        "seen": {
+            name: words
+            for name in params.modalities
+            if (words := describe_seen(provenance["encoders"][name]))
+        },
         "untrained": [
             name for name in params.modalities if provenance["encoders"][name].startswith("UNTRAINED")
         ],

@@ -48,6 +48,18 @@ def fetch_snapshot(key: str, name: str, revision: str | None) -> Path:
         ) from error
 
 
+def read_licence(folder: Path) -> str:
+    """What a model's card says of its licence, such as ``cc-by-nc-4.0``; empty where it has none."""
+    from huggingface_hub import ModelCard
+
+    try:
+        data = ModelCard.load(folder / CARD, ignore_metadata_errors=True).data
+    except (OSError, ValueError):  # there is no card, or it is none
+        return ""
+    named = data.license_name if data.license == "other" else data.license
+    return named if isinstance(named, str) else ""
+
+
 def find_conversion(name: str) -> str | None:
     """The commit at which the hub's converter offers a model's weights as safetensors; None if none does.
 

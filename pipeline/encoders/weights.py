@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 from pipeline import runtime
-from pipeline.encoders.hub import fetch_snapshot, is_model_file
+from pipeline.encoders.hub import fetch_snapshot, is_model_file, read_licence
 from pipeline.errors import UserError
 from pipeline.params import UNTRAINED, CorpusParams, Modality, WeightsParams, read_kind
 from pipeline.store.atomic import write_atomically
@@ -38,6 +38,8 @@ class Weights(NamedTuple):
     """SHA-256 of each of its files, by name; of a single file, whose name says nothing, ``weights``."""
     commit: str | None = None
     """Of the hub's repository, if it came from there."""
+    licence: str = ""
+    """As its card names it; empty where that is not told."""
 
     def sha256(self) -> str:
         """Of the file; of a folder over the lines ``<SHA-256>  <name>`` of its files, in their order."""
@@ -71,9 +73,25 @@ def pin_weights(key: str, params: WeightsParams) -> Weights:
 
 
 def write_pinned(path: Path, pinned: Mapping[str, Weights]) -> None:
-    """Write weights.json: commit and digests by modality."""
-    content = {name: {"commit": each.commit, "digest": each.digest} for name, each in pinned.items()}
+    """Write weights.json: commit, digests and licence by modality."""
+    content = {
+        name: {"commit": each.commit, "digest": each.digest, "licence": each.licence}
+        for name, each in pinned.items()
+    }
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def read_licences(path: Path) -> dict[str, str]:
+    """The licences in weights.json by modality, empty where none is told; UserError if it cannot be read."""
+    return {name: each.get("licence", "") for name, each in _read_pinned(path).items()}
+
+
+def _read_pinned(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return content
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); run dvc repro, which makes it") from None
 
 
 def find_pinned(path: Path, modality: str, key: str, params: WeightsParams) -> Weights | None:
@@ -83,10 +101,9 @@ def find_pinned(path: Path, modality: str, key: str, params: WeightsParams) -> W
     """
     if params.weights == UNTRAINED:
         return None
-    try:
-        pinned: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))[modality]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); run dvc repro, which makes it") from None
+    pinned = _read_pinned(path).get(modality)
+    if pinned is None:
+        raise UserError(f"{path}: cannot be read (no {modality} in it); run dvc repro, which makes it")
     if is_local(params.weights):
         found = find_local(key, params.weights)
     else:
@@ -137,7 +154,7 @@ def find_local(key: str, name: str) -> Weights:
             f"{key}: no model folder {name}; give the path of one, a hub id such as"
             f" organisation/model, or {UNTRAINED!r} for random weights on purpose"
         )
-    return Weights(path, _folder_digest(key, path))
+    return Weights(path, _folder_digest(key, path), licence=read_licence(path))
 
 
 def find_hub_commit(key: str, name: str, revision: str | None) -> str:
@@ -191,4 +208,4 @@ def _fetch(key: str, name: str, revision: str | None) -> Weights:
             f"{key}: {name} has no .safetensors weights at {revision or 'its main branch'}; `multiemo fetch"
             f" {corpus}` looks whether the hub offers them elsewhere, and says what revision to give"
         )
-    return Weights(folder, _folder_digest(key, folder), commit=folder.name)
+    return Weights(folder, _folder_digest(key, folder), folder.name, read_licence(folder))

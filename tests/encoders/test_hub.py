@@ -54,10 +54,11 @@ def test_the_stage_downloads_what_makes_the_model_once_and_shows_how_far_it_is(
 ) -> None:
     done = run(hub, tmp_path, "lab/new", "stages", "weights", "demo")
     assert done.returncode == 0, done.stderr
-    assert f"weights: text: lab/new at commit {MAIN}" in done.stdout
+    assert f"weights: text: lab/new at commit {MAIN}, licence mit\n" in done.stdout
     assert "Fetching 3 files: 100%" in done.stderr
     pinned = json.loads((tmp_path / "data/demo/weights.json").read_text())
     assert list(pinned["text"]["digest"]) == ["config.json", "model.safetensors"]
+    assert pinned["text"]["licence"] == "mit"
     snapshot = tmp_path / "cache/models--lab--new/snapshots" / MAIN
     assert {path.name for path in snapshot.iterdir()} == {*WEIGHTS, "README.md"}
     hub.asked.clear()
