@@ -30,6 +30,10 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
+class NoSafetensorsError(UserError):
+    """A hub model has no weights that can be loaded without trust, at the revision that is meant."""
+
+
 class Weights(NamedTuple):
     """A model on disk: a folder as transformers writes it, or a file of weights alone."""
 
@@ -204,7 +208,7 @@ def _fetch(key: str, name: str, revision: str | None) -> Weights:
     folder = fetch_snapshot(key, name, revision)
     if not any(path.suffix == ".safetensors" for path in model_files(folder)):
         corpus = key.split(".")[1]
-        raise UserError(
+        raise NoSafetensorsError(
             f"{key}: {name} has no .safetensors weights at {revision or 'its main branch'}; `multiemo fetch"
             f" {corpus}` looks whether the hub offers them elsewhere, and says what revision to give"
         )

@@ -82,3 +82,30 @@ def test_a_model_without_safetensors_is_an_error_that_says_what_looks_for_them(
     assert refused.returncode == 1
     assert "corpora.demo.text.encoder: lab/old has no .safetensors weights at " in refused.stderr
     assert "`multiemo fetch demo` looks whether" in refused.stderr
+
+
+def test_fetch_finds_the_hubs_own_conversion_and_prints_the_revision_to_write(
+    hub: SmallHub, tmp_path: Path
+) -> None:
+    found = run(hub, tmp_path, "lab/old", "pipeline.console", "fetch", "demo")
+    assert found.returncode == 1, found.stderr
+    assert "corpora.demo.audio.encoder: needs no weights\n" in found.stdout
+    assert f"; write there\nrevision: {CONVERTED}\n" in found.stdout
+    assert (tmp_path / "cache/models--lab--old/snapshots" / CONVERTED / "model.safetensors").exists()
+
+    pinned = f"lab/old\n        revision: {CONVERTED}"
+    fetched = run(hub, tmp_path, pinned, "pipeline.console", "fetch", "demo")
+    assert fetched.returncode == 0, fetched.stderr
+    snapshot = tmp_path / "cache/models--lab--old"
+    assert (
+        f"corpora.demo.text.encoder: lab/old at commit {CONVERTED}, 0.0 MB, licence not told"
+        in fetched.stdout
+    )
+    assert f"rsync -a {snapshot} MACHINE:.cache/huggingface/hub/" in fetched.stdout
+
+
+def test_fetch_says_where_no_conversion_is_offered(hub: SmallHub, tmp_path: Path) -> None:
+    hub.conversions.pop()  # what somebody else called so is none
+    refused = run(hub, tmp_path, "lab/old", "pipeline.console", "fetch")
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1].endswith(": it offers none")
