@@ -1,4 +1,4 @@
-"""``multiemo fetch``: download encoders' weights, for this machine or one without a network."""
+"""``multiemo fetch``: download weights, also for machines without a network."""
 
 from __future__ import annotations
 
