@@ -190,6 +190,12 @@ SETTINGS: dict[str, tuple[dict[str, Any], str, str]] = {
         "multiemo",
         "–",
     ),
+    "with faces seen by another network": ({"encoder_kinds": {"visual": "facenet"}}, "multiemo", "–"),
+    "with whole pictures": (
+        {"encoder_kinds": {"visual": "scene"}},
+        "multiemo",
+        "64.89 (Table 2, MultiEMO w/o VisExtNet)",
+    ),
     "without two at once": (
         {"network": {"fusion": "concat"} | WITHOUT_SWFC},
         "multiemo, w/o MultiAttn, w/o SWFC",
