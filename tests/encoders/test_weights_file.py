@@ -189,6 +189,39 @@ def test_vggface2s_naming(tmp_path: Path, architecture: Architecture) -> None:
     assert_gives(found, caffe_forward(tensors, [2, 1, 1, 1], faces()))
 
 
+DAG = {
+    "conv1": "1x1_reduce", "conv2": "3x3", "conv3": "1x1_increase", "conv4": "1x1_down", "conv5": "1x1_up",
+    "bn1": "1x1_reduce_bn", "bn2": "3x3_bn", "bn3": "1x1_increase_bn",
+    "downsample.0": "1x1_proj", "downsample.1": "1x1_proj_bn",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("architecture", [SMALL, SMALL_SE])
+def test_the_naming_of_vggs_dag_nets(tmp_path: Path, architecture: Architecture) -> None:
+    """As resnet50_ferplus_dag.pth and senet50_ferplus_dag.pth have it: red first, the head a convolution."""
+    torch.manual_seed(0)
+    tensors = shaken(ResNet(architecture, 8, CAFFE)).state_dict()
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
+    renamed = {}
+    for name, tensor in tensors.items():
+        module, _, kind = name.rpartition(".")
+        stem = {"conv1": "conv1_7x7_s2", "bn1": "conv1_7x7_s2_bn", "fc": "classifier"}
+        if module in stem:
+            renamed[f"{stem[module]}.{kind}"] = tensor
+        else:
+            group, block, part = module.removeprefix("layer").split(".", 2)
+            renamed[f"conv{int(group) + 1}_{int(block) + 1}_{DAG[part]}.{kind}"] = tensor
+    renamed["classifier.weight"] = renamed["classifier.weight"][:, :, None, None]
+    assert {"conv1_7x7_s2.weight", "conv2_2_1x1_reduce_bn.running_var", "conv5_1_1x1_proj.weight"} <= set(
+        renamed
+    )
+    torch.save(renamed, tmp_path / "ferplus_dag.pth")
+    found = load_resnet("key", tmp_path / "ferplus_dag.pth", architecture)
+    assert (found.naming, found.head_size) == (NAMINGS["dag"], 8)
+    red_last = tensors | {"conv1.weight": tensors["conv1.weight"].flip(1)}
+    assert_gives(found, caffe_forward(red_last, [2, 1, 1, 1], faces()))
+
+
 def test_an_own_network_of_8631_people_is_read_as_torchvisions_on_demand(tmp_path: Path) -> None:
     save_file(torchvision_network(8631).state_dict(), tmp_path / "own.safetensors")
     found = load_resnet("key", tmp_path / "own.safetensors", FULL_WIDTH, "torchvision")
@@ -250,7 +283,10 @@ def test_an_error_names_the_architecture_that_the_file_looks_like(
 
 def test_a_file_of_another_network_is_refused_with_the_namings_that_are_known(tmp_path: Path) -> None:
     message = refusal(tmp_path, {"encoder.layer.0.weight": torch.zeros(3), "head.bias": torch.zeros(3)})
-    assert "is no ResNet in a naming that is known (torchvision, authors, transformers, vggface2)" in message
+    assert (
+        "is no ResNet in a naming that is known (torchvision, authors, transformers, vggface2, dag)"
+        in message
+    )
     assert "encoder.layer.0.weight" in message
 
 

@@ -61,6 +61,8 @@ def load_resnet(key: str, path: Path, architecture: Architecture, naming: str = 
     if path.is_dir():
         form = _read_config(key, path, form)
     state = {form.rename(name): tensor for name, tensor in tensors.items()}
+    if "fc.weight" in state:  # in Caffe's form a convolution of 1x1
+        state["fc.weight"] = state["fc.weight"].flatten(1)
     head_size = _head_size(state)
     with torch.device("meta"):
         network = ResNet(architecture, head_size, form.variant)
@@ -121,7 +123,7 @@ def _strip_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _head_size(tensors: Mapping[str, Tensor]) -> int:
-    names = ("fc.weight", "classifier_0.weight", "classifier.1.weight")
+    names = ("fc.weight", "classifier_0.weight", "classifier.1.weight", "classifier.weight")
     return next((len(tensors[name]) for name in names if name in tensors), 0)
 
 
