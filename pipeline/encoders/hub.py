@@ -28,11 +28,17 @@ def fetch_snapshot(key: str, name: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    try:
-        patterns = [*PATTERNS, CARD]
-        return Path(
-            snapshot_download(name, revision=revision, allow_patterns=patterns, ignore_patterns="*/*")
+    def download(*patterns: str) -> Path:
+        found = snapshot_download(
+            name, revision=revision, allow_patterns=list(patterns), ignore_patterns="*/*"
         )
+        return Path(found)
+
+    try:
+        try:
+            return download(*PATTERNS, CARD)
+        except LocalEntryNotFoundError:  # what was copied here may lack the card, which nothing needs
+            return download(*PATTERNS)
     except LocalEntryNotFoundError as error:  # the hub is switched off, or out of reach
         command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
         raise UserError(

@@ -33,7 +33,9 @@ def hub() -> Iterator[SmallHub]:
         yield hub
 
 
-def run(hub: SmallHub, folder: Path, weights: str, *command: str) -> subprocess.CompletedProcess[str]:
+def run(
+    hub: SmallHub, folder: Path, weights: str, *command: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """A command in a project whose text encoder has these weights."""
     params = (PROJECT / "params.yaml").read_text(encoding="utf-8")
     text = "kind: transformers\n        weights: "
@@ -43,6 +45,7 @@ def run(hub: SmallHub, folder: Path, weights: str, *command: str) -> subprocess.
         "MULTIEMO_STORE": str(folder / "store"), "HF_HUB_DISABLE_XET": "1",
     }  # fmt: skip
     environment.pop("HF_HUB_OFFLINE", None)
+    environment |= variables
     return subprocess.run(
         [sys.executable, "-m", *command], cwd=folder, env=environment, text=True, capture_output=True,
         check=False,
@@ -63,6 +66,22 @@ def test_the_stage_downloads_what_makes_the_model_once_and_shows_how_far_it_is(
     assert {path.name for path in snapshot.iterdir()} == {*WEIGHTS, "README.md"}
     hub.asked.clear()
     assert run(hub, tmp_path, "lab/new", "stages", "weights", "demo").returncode == 0
+    assert not [path for path in hub.asked if "lab" in path]
+
+
+def test_a_copied_cache_serves_without_a_network_and_lacks_what_it_lacks(
+    hub: SmallHub, tmp_path: Path
+) -> None:
+    run(hub, tmp_path, "lab/new", "stages", "weights", "demo")
+    snapshot = tmp_path / "cache/models--lab--new/snapshots" / MAIN
+    hub.asked.clear()
+    (snapshot / "README.md").unlink()
+    offline = run(hub, tmp_path, "lab/new", "stages", "weights", "demo", HF_HUB_OFFLINE="1")
+    assert offline.returncode == 0, offline.stderr
+    (snapshot / "model.safetensors").unlink()
+    refused = run(hub, tmp_path, "lab/new", "stages", "weights", "demo", HF_HUB_OFFLINE="1")
+    assert "lab/new at revision" in refused.stderr
+    assert "is not in the local cache of the hub" in refused.stderr
     assert not [path for path in hub.asked if "lab" in path]
 
 
