@@ -100,7 +100,12 @@ def wavlm(folder: Path) -> Pair:
 def whisper(folder: Path) -> Pair:
     """Whisper-base's encoder, which reads 30 s whatever there is."""
     config = WhisperConfig(
-        d_model=512, encoder_layers=6, encoder_attention_heads=8, encoder_ffn_dim=2048, decoder_layers=1
+        d_model=512,
+        encoder_layers=6,
+        encoder_attention_heads=8,
+        encoder_ffn_dim=2048,
+        decoder_layers=1,
+        decoder_attention_heads=8,
     )
     AutoModel.from_config(config).save_pretrained(folder)
     WhisperFeatureExtractor().save_pretrained(folder)

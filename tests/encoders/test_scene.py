@@ -23,6 +23,15 @@ from pipeline.media.frames import iterate_frames
 KEY = "corpora.demo.visual.encoder"
 
 
+@pytest.fixture(autouse=True)
+def _small_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks that see less of them, in less time."""
+    if "files" in request.fixturenames:
+        for name, height_px, width_px in (("mc3_18", 48, 64), ("s3d", 224, 224)):
+            small = NETWORKS[name]._replace(height_px=height_px, width_px=width_px)
+            monkeypatch.setitem(NETWORKS, name, small)
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Weights as torchvision publishes them, of the two smallest networks."""
@@ -45,7 +54,7 @@ def directly(path: Path, images: list[np.ndarray]) -> np.ndarray:
     network.load_state_dict(torch.load(path))
     setattr(network, NETWORKS[path.stem].head, torch.nn.Identity())
     video = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
-    size = [256, 256] if path.stem == "s3d" else [128, 171]
+    size = [NETWORKS[path.stem].height_px, NETWORKS[path.stem].width_px]
     values = F.convert_image_dtype(F.resize(video, size, antialias=False), torch.float)
     with torch.no_grad():
         return network.eval()(F.normalize(values, MEAN, STD).permute(1, 0, 2, 3)[None])[0].numpy()
@@ -93,8 +102,8 @@ def test_the_part_that_shows_the_speaker_is_used_alone(
 def test_its_steps_are_those_of_torchvision() -> None:
     preset = R2Plus1D_18_Weights.KINETICS400_V1.transforms()
     assert (tuple(preset.mean), tuple(preset.std)) == (MEAN, STD)
-    kind = NETWORKS["r2plus1d_18"]
-    assert preset.resize_size == [kind.height_px, kind.width_px]
+    for name in ("r2plus1d_18", "mc3_18", "r3d_18"):
+        assert preset.resize_size == [NETWORKS[name].height_px, NETWORKS[name].width_px]
 
 
 @pytest.mark.parametrize(
