@@ -33,6 +33,7 @@ bench: .venv/installed
 	$(IN_VENV) python -m benchmarks.visual
 	$(IN_VENV) python -m benchmarks.decode
 	$(IN_VENV) python -m benchmarks.audio
+	$(IN_VENV) python -m benchmarks.encoders
 	$(IN_VENV) python -m benchmarks.training $(if $(MELD),--annotations $(MELD))
 ifdef MELD
 	$(IN_VENV) python -m benchmarks.networks --annotations $(MELD)

@@ -27,6 +27,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -36,6 +37,9 @@ from pipeline.params_file.reading import read_yaml
 
 PARAMS_FILE = Path("params.yaml")
 UNTRAINED = "untrained"
+LAST = "last"
+SCENE = "scene"
+"""Kind of visual encoder that reads whole pictures."""
 
 Modality = Literal["text", "audio", "visual"]
 MODALITIES: tuple[Modality, ...] = ("text", "audio", "visual")
@@ -69,12 +73,28 @@ def _as_dvc_reads_it(path: str) -> str:
     return path
 
 
+def _as_layers(given: Any) -> Any:
+    if given == LAST:
+        return LAST
+    numbers = isinstance(given, list | tuple) and all(type(each) is int and each != 0 for each in given)
+    if not given or not numbers or len(set(given)) < len(given):
+        raise ValueError("give numbers of layers, each once, from 1, or from the end as -1; or last")
+    return tuple(given)
+
+
 Name = Annotated[str, Field(min_length=1), AfterValidator(_as_files_are_named)]
 TrackedPath = Annotated[Name, AfterValidator(_as_dvc_reads_it)]
 Seeds = Annotated[tuple[Seed, ...], Field(strict=False, min_length=1), AfterValidator(_without_repetition)]
 ModalitySet = Annotated[
     tuple[Modality, ...], Field(strict=False, min_length=1), AfterValidator(_without_repetition)
 ]
+
+Layers = Annotated[
+    Any,
+    AfterValidator(_as_layers),
+    WithJsonSchema({"anyOf": [{"const": LAST}, {"type": "array", "items": {"type": "integer"}}]}),
+]
+"""``last``, or numbers of layers, whose mean is taken."""
 
 
 class Section(BaseModel):
@@ -165,6 +185,9 @@ class AudioParams(Section):
 
     encoder: Kind | None = None
     """What describes a sound; needed where ``modalities`` has audio.  Kinds: pipeline/encoders/audio."""
+    channels: Literal["mix", "centre"] = "mix"
+    """``mix``: all channels, as ffmpeg mixes them; ``centre``: the front centre alone where a file has one,
+    which in MELD's 5.1 is mostly speech, with less music and laughter (EmoBox's choice)."""
     silence_dbfs: Annotated[float, Field(le=0)] = -70.0
     """A clip whose loudest sample lies below this level, in dB of full scale, counts as silent."""
 
@@ -210,7 +233,10 @@ class TextParams(Section):
     encoder: Kind | None = None
     """What reads the text; needed where ``modalities`` has text.  Kinds: pipeline/encoders/text."""
     pooling: Literal["first", "mean"] = "first"
-    """``first``: the first token's last hidden state ([CLS] in the paper); ``mean``: over tokens."""
+    """``first``: the first token's hidden state ([CLS] in the paper); ``mean``: over tokens."""
+    layers: Layers = LAST
+    """Whose hidden states are taken, and of several the mean: ``last``, or numbers of layers, from 1, or from
+    the end as -1.  An encoder that is used as it is may say more in others; fine-tuning works on the last."""
 
 
 class ReportParams(Section):
@@ -255,6 +281,11 @@ class CorpusParams(Section):
     def folder(self) -> Path:
         """``root`` as workers may use it, who need not run where the stage does."""
         return Path(self.root).absolute()
+
+    @property
+    def finds_faces(self) -> bool:
+        """Whether faces are looked for: not where the picture is not used, or used as a whole."""
+        return "visual" in self.modalities and self.encoder("visual").kind != SCENE
 
     def encoder(self, modality: Modality) -> Kind:
         """The encoder of a modality that is extracted."""

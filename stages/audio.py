@@ -14,6 +14,7 @@ import numpy as np
 from pipeline import runtime
 from pipeline.encoders.audio import AudioEncoder
 from pipeline.encoders.audio_vectors import describe_audio_of_dialogue
+from pipeline.encoders.encoder import runs_network
 from pipeline.encoders.weights import find_encoder
 from pipeline.manifest import by_dialogue, read_media
 from pipeline.media.clips import audio_clip
@@ -30,19 +31,24 @@ def main(corpus: str) -> None:
         return write_unused("audio", corpus)
     media = read_media(Path("data", corpus, "media.csv"))
     encoder: AudioEncoder = find_encoder(KINDS, corpus, params, "audio")
-    silence_dbfs = params.audio.silence_dbfs
+    print(f"audio: {encoder.description}", flush=True)
+    network = runs_network(encoder)
     stage = ExtractionStage(
         name="audio",
         modality="audio",
         function=partial(
-            describe_audio_of_dialogue, root=params.folder, encoder=encoder, silence_dbfs=silence_dbfs
+            describe_audio_of_dialogue,
+            root=params.folder,
+            encoder=encoder,
+            silence_dbfs=params.audio.silence_dbfs,
+            channels=params.audio.channels,
         ),
         inputs=lambda dialogue, clips: [clip.key for clip in clips],
         settings={"params": params.audio.model_dump(mode="json", exclude={"encoder"}), **encoder.settings},
         libraries=(*encoder.libraries, "av", "numpy"),
-        empty=no_vectors(encoder.dimension),
+        empty=no_vectors(encoder.dimension) | ({"device": np.empty(0, str)} if network else {}),
         about={"encoder": encoder.description},
-        workers=runtime.workers(),
+        workers=runtime.model_workers() if network else runtime.workers(),
         extra={"feature_name": np.array(encoder.feature_names)} if encoder.feature_names else {},
     )
     dialogues = {name: [audio_clip(row) for row in rows] for name, rows in by_dialogue(media).items()}

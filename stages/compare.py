@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.features.cautions import describe_seen
 from pipeline.params import RESULTS, read_params
 from pipeline.report.charts import draw_confusion, draw_curves, to_svg
 from pipeline.report.page import render_page
@@ -57,6 +58,14 @@ def describe_group(group: Sequence[Results]) -> dict[str, Any]:
         "rows": [describe_model(each, published) for each in group],
         "untrained": list(
             dict.fromkeys((name, each.encoders[name]) for each in group for name in each.untrained)
+        ),
+        "seen": list(
+            dict.fromkeys(
+                (name, encoder, words)
+                for each in group
+                for name, encoder in each.encoders.items()
+                if (words := describe_seen(encoder))
+            )
         ),
         "test_utterances": max(tested, default=0),
         "not_comparable": published is not None and bool(tested - {published.test_utterances}),

@@ -23,8 +23,9 @@ from pipeline.work.stagefile import ExtractionStage, run_extraction, write_unuse
 def main(corpus: str) -> None:
     """Write ``data/<corpus>/faces.h5``."""
     params = read_params().corpus(corpus)
-    if "visual" not in params.modalities:
-        return write_unused("faces", corpus)
+    if not params.finds_faces:
+        why = "visual.encoder reads whole pictures"
+        return write_unused("faces", corpus, *([why] if "visual" in params.modalities else []))
     media = read_media(Path("data", corpus, "media.csv"))
     stage = ExtractionStage(
         name="faces",

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.encoders.weights import read_licences
 from pipeline.features.file import SPLITS, UNLABELLED, Features, ModalityFeatures, write_features
 from pipeline.manifest import Utterance, read_labels, read_media, read_utterances
 from pipeline.params import CorpusParams, read_params
@@ -34,6 +35,7 @@ def main(corpus: str) -> None:
 def _assemble(corpus: str, params: CorpusParams, folder: Path) -> Features:
     utterances, media = read_utterances(folder / "utterances.csv"), read_media(folder / "media.csv")
     ids = [row.id for row in utterances]
+    licences = read_licences(folder / "weights.json")
     modalities: dict[str, ModalityFeatures] = {}
     sources: dict[str, dict[str, Any]] = {}
     for name in params.modalities:
@@ -49,6 +51,8 @@ def _assemble(corpus: str, params: CorpusParams, folder: Path) -> Features:
             "items_sha256": hashlib.sha256(keys.encode()).hexdigest(),
             "devices": devices,
         }
+        if licence := licences.get(name):
+            sources[name]["licence"] = licence
     labels = read_labels(folder / "labels.json")
     column = _columns(utterances)
     return Features(

@@ -15,6 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from pipeline.features.cautions import describe_seen
 from pipeline.features.file import read_features
 from pipeline.manifest import Medium, read_labels, read_media, read_utterances
 from pipeline.params import CorpusParams, read_params
@@ -49,7 +50,7 @@ def describe_corpus(folder: Path, params: CorpusParams, label_names: Sequence[st
     """Sizes, classes, lengths, faces."""
     utterances, media = read_utterances(folder / "utterances.csv"), read_media(folder / "media.csv")
     lengths, durations = facts.dialogue_lengths(utterances), facts.durations_s(utterances, media)
-    ids = [row.id for row in utterances] if "visual" in params.modalities else []
+    ids = [row.id for row in utterances] if params.finds_faces else []
     faces, source = read_stage_file(folder / "faces.h5", ids)
     found = facts.describe_faces(faces)
     return {
@@ -89,6 +90,11 @@ def describe_features(folder: Path, params: CorpusParams) -> dict[str, Any]:
         "quarantined": len(quarantine),
         "health": health,
         "sources": {name: provenance["sources"][name] for name in params.modalities},
+        "seen": {
+            name: words
+            for name in params.modalities
+            if (words := describe_seen(provenance["encoders"][name]))
+        },
         "untrained": [
             name for name in params.modalities if provenance["encoders"][name].startswith("UNTRAINED")
         ],
@@ -127,7 +133,7 @@ def _face_figures(found: facts.Faces, min_face_size_px: int) -> dict[str, Any]:
 
 
 def _contact_sheet(media: list[Medium], faces: Arrays, params: CorpusParams) -> list[Any]:
-    if not params.report.contact_sheet or "visual" not in params.modalities:
+    if not params.report.contact_sheet or not params.finds_faces:
         return []
     return draw_faces(media, faces, params.folder)
 

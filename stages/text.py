@@ -37,7 +37,13 @@ def main(corpus: str) -> None:
     stage = ExtractionStage(
         name="text",
         modality="text",
-        function=partial(embed_dialogue, encoder=encoder, window=params.window, pooling=params.text.pooling),
+        function=partial(
+            embed_dialogue,
+            encoder=encoder,
+            window=params.window,
+            pooling=params.text.pooling,
+            layers=params.text.layers,
+        ),
         inputs=lambda dialogue, turns: [[turn.speaker, turn.text] for turn in turns],
         settings={
             "params": params.text.model_dump(mode="json", exclude={"encoder"}),

@@ -1,4 +1,4 @@
-"""Faces -> one vector per utterance: cut out every face, embed it, pool [3.3.3].
+"""Faces -> one vector per utterance: cut out every face, embed it, pool [3.3.3]; or whole pictures [5.3].
 
 Writes visual.h5: features float32 [N, D]; D is 1000 for the head of the paper's ResNet-101.
 """
@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pipeline import runtime
 from pipeline.encoders.face_vectors import ClipFaces, embed_dialogue
+from pipeline.encoders.scene_vectors import embed_scenes
 from pipeline.encoders.visual import VisualEncoder
+from pipeline.encoders.visual.scene import Encoder as SceneEncoder
 from pipeline.encoders.weights import find_encoder
 from pipeline.manifest import Medium, by_dialogue, read_media
-from pipeline.params import read_params
+from pipeline.media.clips import Clip, image_clip
+from pipeline.params import CorpusParams, read_params
 from pipeline.store.h5 import Arrays
 from pipeline.work.stagefile import ExtractionStage, no_vectors, read_stage_file, run_extraction, write_unused
 
@@ -30,10 +34,19 @@ def main(corpus: str) -> None:
         return write_unused("visual", corpus)
     folder = Path("data", corpus)
     media = read_media(folder / "media.csv")
-    faces, detection = read_stage_file(folder / "faces.h5", [row.id for row in media])
-    encoder: VisualEncoder = find_encoder(KINDS, corpus, params, "visual")
+    encoder = find_encoder(KINDS, corpus, params, "visual")
     print(f"visual: {encoder.description}", flush=True)
-    clips = _faces_by_clip(media, faces)
+    describe: Any = _of_faces if params.finds_faces else _of_scenes
+    stage, clips = describe(folder, media, encoder, params)
+    dialogues = {name: [clips[row.id] for row in rows] for name, rows in by_dialogue(media).items()}
+    run_extraction(corpus, stage, dialogues, [row.id for row in media], params.max_unobserved.visual)
+
+
+def _of_faces(
+    folder: Path, media: Sequence[Medium], encoder: VisualEncoder, params: CorpusParams
+) -> tuple[ExtractionStage[ClipFaces], dict[str, ClipFaces]]:
+    """The stage, and each utterance's clip with the faces that were found in it."""
+    faces, detection = read_stage_file(folder / "faces.h5", [row.id for row in media])
     face_keys = dict(zip(faces["dialogue"].tolist(), faces["item_key"].tolist(), strict=True))
     stage = ExtractionStage(
         name="visual",
@@ -49,8 +62,25 @@ def main(corpus: str) -> None:
         about={"encoder": encoder.description, "faces": detection},
         workers=runtime.model_workers(),
     )
-    dialogues = {name: [clips[row.id] for row in rows] for name, rows in by_dialogue(media).items()}
-    run_extraction(corpus, stage, dialogues, [row.id for row in media], params.max_unobserved.visual)
+    return stage, _faces_by_clip(media, faces)
+
+
+def _of_scenes(
+    folder: Path, media: Sequence[Medium], encoder: SceneEncoder, params: CorpusParams
+) -> tuple[ExtractionStage[Clip], dict[str, Clip]]:
+    """The stage, and each utterance's clip, whose pictures are used as a whole."""
+    stage = ExtractionStage(
+        name="visual",
+        modality="visual",
+        function=partial(embed_scenes, root=params.folder, encoder=encoder),
+        inputs=lambda dialogue, clips: [clip.key for clip in clips],
+        settings=encoder.settings,
+        libraries=(*encoder.libraries, "numpy", "av"),
+        empty=no_vectors(encoder.dimension) | {"device": np.empty(0, str)},
+        about={"encoder": encoder.description},
+        workers=runtime.model_workers(),
+    )
+    return stage, {row.id: image_clip(row) for row in media}
 
 
 def _faces_by_clip(media: Sequence[Medium], faces: Arrays) -> dict[str, ClipFaces]:

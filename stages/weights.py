@@ -25,7 +25,8 @@ def main(corpus: str) -> None:
             pinned[modality] = pin_weights(key, encoder)
             commit = pinned[modality].commit
             at = f" at commit {commit}" if commit else ""
-            print(f"weights: {modality}: {encoder.weights}{at}", flush=True)
+            licence = f", licence {found}" if (found := pinned[modality].licence) else ""
+            print(f"weights: {modality}: {encoder.weights}{at}{licence}", flush=True)
     path = Path("data", corpus, "weights.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_pinned(path, pinned)

@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline.exports": {"pipeline.corpora", "pipeline.features", "pipeline.store"},
     "pipeline.report": {"pipeline.corpora", "pipeline.features", "pipeline.media", "pipeline.store"},
     "pipeline.console": {
-        *("pipeline.corpora", "pipeline.encoders", "pipeline.media"),
+        *("pipeline.corpora", "pipeline.encoders", "pipeline.faces", "pipeline.media"),
         *("pipeline.exports", "pipeline.features", "pipeline.store"),
     },
     "train": {"pipeline.features", "pipeline.report.fonts", "pipeline.store"},

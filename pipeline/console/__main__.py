@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from pipeline.console.shared.modules import list_modules
 from pipeline.errors import UserError
@@ -39,19 +40,21 @@ def _run(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="multiemo",
         description="Tools around the pipeline; `dvc repro` runs it.",
+        formatter_class=partial(argparse.HelpFormatter, width=100),
         epilog="`multiemo COMMAND --help` explains a command and gives an example.",
     )
     subparsers = parser.add_subparsers(metavar="command", required=True)
     called = next((word for word in arguments if not word.startswith("-")), None)
-    commands = {name: (package, line) for package in PACKAGES for name, line in list_modules(package).items()}
-    for name, (package, line) in sorted(commands.items()):
+    modules = {name: (package, line) for package in PACKAGES for name, line in list_modules(package).items()}
+    for module, (package, line) in sorted(modules.items()):
+        name = module.replace("_", "-")
         own = subparsers.add_parser(
             name,
             help=line.removeprefix(f"multiemo {name}: "),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if name == called:
-            importlib.import_module(f"{package}.{name}").configure(own)
+            importlib.import_module(f"{package}.{module}").configure(own)
     parsed = parser.parse_args(arguments)
     status: int = parsed.run(parsed)
     sys.stdout.flush()

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.features.cautions import describe_seen
 from pipeline.features.inspection import Inspection, ModalitySummary, inspect_features
 
 SHOWN = 5
@@ -91,6 +92,12 @@ def _describe_modality(name: str, modality: ModalitySummary, inspection: Inspect
     if modality.weights:
         weights = ", ".join(f"{key} {_short(value)}" for key, value in modality.weights.items())
         yield f"  weights       {weights}"
+    if modality.seen_labels:
+        yield f"  CAUTION       {describe_seen(modality.encoder)}"
+    if modality.non_commercial:
+        yield f"  licence       {modality.non_commercial}: no commercial use"
+    elif modality.licence:
+        yield f"  licence       {modality.licence}"
     if modality.versions:
         versions = ", ".join(f"{library} {version}" for library, version in modality.versions.items())
         yield f"  made with     {versions}"

@@ -28,3 +28,8 @@ class Encoder(Protocol):
     def libraries(self) -> Sequence[str]:
         """Distributions whose versions define its vectors."""
         ...
+
+
+def runs_network(encoder: Encoder) -> bool:
+    """Whether it computes with torch, on a GPU where there is one."""
+    return "torch" in encoder.libraries

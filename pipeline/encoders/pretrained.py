@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pipeline.encoders.weights import Weights
 from pipeline.errors import UserError
 
 HEADS = ("classifier", "score", "head.", "pooler")
@@ -24,6 +25,43 @@ def prepare_torch() -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
+def require_trained(key: str, weights: Weights | None) -> Weights:
+    """The weights; UserError, naming ``key``, where they are to be untrained."""
+    if weights is None:
+        raise UserError(f"{key}.weights: this kind is not built untrained; name weights, by path or hub id")
+    return weights
+
+
+def read_folder(kind: Any, folder: Path, key: str, **options: Any) -> Any:
+    """``kind.from_pretrained(folder)``, running no code of the folder's; UserError if it cannot be read."""
+    try:
+        # Were it not said, a terminal would be asked whether code in the folder may run.
+        return kind.from_pretrained(folder, trust_remote_code=False, **options)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise UserError(f"{key}: {folder} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+
+
+def family_of(folder: Path, key: str, families: Mapping[str, Any], what: str) -> str:
+    """The ``model_type`` of a model's folder; UserError unless it is one of ``families``, of ``what``."""
+    from transformers import AutoConfig
+
+    family: str = read_folder(AutoConfig, folder, key).model_type
+    if family not in families:
+        known = ", ".join(families)
+        raise UserError(f"{key}: {folder} is a {family}, and no {what} that is known here ({known})")
+    return family
+
+
+def read_processor(kind: Any, folder: Path, key: str, **options: Any) -> Any:
+    """What prepares a model's input, by its folder's own settings; UserError where the folder has none."""
+    if not any((folder / f"{name}_config.json").is_file() for name in ("preprocessor", "processor")):
+        raise UserError(
+            f"{key}: {folder} holds no preprocessor_config.json, which tells what input the model wants;"
+            " fetch the model whole"
+        )
+    return read_folder(kind, folder, key, **options)
+
+
 def load_pretrained(kind: Any, folder: Path, key: str, optional: Iterable[str] = (), **options: Any) -> Any:
     """``kind.from_pretrained(folder)`` in float32, whose weights must all come from the folder.
 
@@ -35,12 +73,13 @@ def load_pretrained(kind: Any, folder: Path, key: str, optional: Iterable[str] =
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # it has one for every file it reads
+    options |= {"output_loading_info": True, "dtype": torch.float32, "use_safetensors": True}
+    loud = logging.get_verbosity()
+    logging.set_verbosity_error()  # it logs a table of the names that are looked at here
     try:
-        network, report = kind.from_pretrained(
-            folder, output_loading_info=True, dtype=torch.float32, **options
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"{key}: {folder} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+        network, report = read_folder(kind, folder, key, **options)
+    finally:
+        logging.set_verbosity(loud)
     missing, misshapen = (
         [name for name in names if not any(part in name for part in optional)]
         for names in (report["missing_keys"], [str(entry[0]) for entry in report["mismatched_keys"]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +13,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from pipeline import runtime
-from pipeline.encoders.pretrained import HEADS, load_pretrained, prepare_torch
+from pipeline.encoders.layers import check_layers, hidden_states
+from pipeline.encoders.pretrained import HEADS, load_pretrained, prepare_torch, read_folder
 from pipeline.encoders.windows import Window, build_windows
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance
-from pipeline.params import WindowParams
+from pipeline.params import LAST, WindowParams
 from pipeline.store.h5 import Arrays
 
 # Larger batches gain nothing on a CPU and little on a GPU, and bound the memory that a dialogue needs.
@@ -24,17 +26,19 @@ BATCH_TOKENS = 8192
 
 
 def embed_dialogue(
-    dialogue: Sequence[Utterance], encoder: Path, window: WindowParams, pooling: str
+    dialogue: Sequence[Utterance], encoder: Path, window: WindowParams, pooling: str, layers: Any = LAST
 ) -> Arrays:
     """Features, reasons, and what did not fit, of all utterances of a dialogue.
 
     UserError, naming the utterance, if the encoder gives numbers that are not finite.
     """
     tokenizer, network = _load_encoder(encoder)
+    check_layers("text.layers", layers, network)
     windows = build_windows(dialogue, tokenizer, window)
     features = np.empty((len(windows), network.config.hidden_size), np.float32)
     for rows in _batches(windows):
-        features[rows] = _embed([windows[row].token_ids for row in rows], tokenizer, network, pooling)
+        batch = [windows[row].token_ids for row in rows]
+        features[rows] = _embed(batch, tokenizer, network, pooling, layers)
     for turn, vector in zip(dialogue, features, strict=True):
         if not np.isfinite(vector).all():
             raise UserError(
@@ -61,13 +65,13 @@ def _batches(windows: Sequence[Window]) -> Iterator[list[int]]:
 
 
 def _embed(
-    token_ids: list[list[int]], tokenizer: Tokenizer, network: PreTrainedModel, pooling: str
+    token_ids: list[list[int]], tokenizer: Tokenizer, network: PreTrainedModel, pooling: str, layers: Any
 ) -> np.ndarray:
     """One vector per window: float32 [B, D]; the padding takes no part in it."""
     batch = tokenizer.pad({"input_ids": token_ids}, padding_side="right", return_tensors="pt")
     batch = batch.to(network.device)
     with torch.inference_mode():
-        hidden = network(**batch).last_hidden_state.float()
+        hidden = hidden_states(network, layers, **batch).float()
     if pooling == "first":
         return hidden[:, 0].cpu().numpy()
     mask = batch["attention_mask"].unsqueeze(-1)
@@ -80,4 +84,4 @@ def _load_encoder(folder: Path) -> tuple[Tokenizer, PreTrainedModel]:
     prepare_torch()
     # An encoder that was taken as it is may have no head.
     network = load_pretrained(AutoModelForSequenceClassification, folder, "text encoder", optional=HEADS)
-    return AutoTokenizer.from_pretrained(folder), network.base_model.eval().to(runtime.device())
+    return read_folder(AutoTokenizer, folder, "text encoder"), network.base_model.eval().to(runtime.device())

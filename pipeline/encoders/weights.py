@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 from pipeline import runtime
+from pipeline.encoders.hub import fetch_snapshot, is_model_file, read_licence
 from pipeline.errors import UserError
 from pipeline.params import UNTRAINED, CorpusParams, Modality, WeightsParams, read_kind
 from pipeline.store.atomic import write_atomically
@@ -24,10 +25,13 @@ from pipeline.store.keys import file_digest
 ORIGIN = "origin.json"
 """Beside the weights of an encoder that was made here: in words, how.  It is no part of the digest."""
 
-_MODEL_FILES = (".json", ".safetensors", ".txt", ".model")
 _WEIGHTS_FILES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar", ".pkl")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class NoSafetensorsError(UserError):
+    """A hub model has no weights that can be loaded without trust, at the revision that is meant."""
 
 
 class Weights(NamedTuple):
@@ -38,6 +42,8 @@ class Weights(NamedTuple):
     """SHA-256 of each of its files, by name; of a single file, whose name says nothing, ``weights``."""
     commit: str | None = None
     """Of the hub's repository, if it came from there."""
+    licence: str = ""
+    """As its card names it; empty where that is not told."""
 
     def sha256(self) -> str:
         """Of the file; of a folder over the lines ``<SHA-256>  <name>`` of its files, in their order."""
@@ -71,9 +77,25 @@ def pin_weights(key: str, params: WeightsParams) -> Weights:
 
 
 def write_pinned(path: Path, pinned: Mapping[str, Weights]) -> None:
-    """Write weights.json: commit and digests by modality."""
-    content = {name: {"commit": each.commit, "digest": each.digest} for name, each in pinned.items()}
+    """Write weights.json: commit, digests and licence by modality."""
+    content = {
+        name: {"commit": each.commit, "digest": each.digest, "licence": each.licence}
+        for name, each in pinned.items()
+    }
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def read_licences(path: Path) -> dict[str, str]:
+    """The licences in weights.json by modality, empty where none is told; UserError if it cannot be read."""
+    return {name: each.get("licence", "") for name, each in _read_pinned(path).items()}
+
+
+def _read_pinned(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return content
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); run dvc repro, which makes it") from None
 
 
 def find_pinned(path: Path, modality: str, key: str, params: WeightsParams) -> Weights | None:
@@ -83,10 +105,9 @@ def find_pinned(path: Path, modality: str, key: str, params: WeightsParams) -> W
     """
     if params.weights == UNTRAINED:
         return None
-    try:
-        pinned: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))[modality]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); run dvc repro, which makes it") from None
+    pinned = _read_pinned(path).get(modality)
+    if pinned is None:
+        raise UserError(f"{path}: cannot be read (no {modality} in it); run dvc repro, which makes it")
     if is_local(params.weights):
         found = find_local(key, params.weights)
     else:
@@ -137,7 +158,7 @@ def find_local(key: str, name: str) -> Weights:
             f"{key}: no model folder {name}; give the path of one, a hub id such as"
             f" organisation/model, or {UNTRAINED!r} for random weights on purpose"
         )
-    return Weights(path, _folder_digest(key, path))
+    return Weights(path, _folder_digest(key, path), licence=read_licence(path))
 
 
 def find_hub_commit(key: str, name: str, revision: str | None) -> str:
@@ -149,7 +170,7 @@ def find_hub_commit(key: str, name: str, revision: str | None) -> str:
 
 def model_files(folder: Path) -> list[Path]:
     """The files that make a model: config, weights and tokenizer, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix in _MODEL_FILES and path.name != ORIGIN)
+    return sorted(path for path in folder.iterdir() if is_model_file(path.name) and path.name != ORIGIN)
 
 
 def _remembered_commit(key: str, params: WeightsParams) -> str:
@@ -184,23 +205,11 @@ def _folder_digest(key: str, folder: Path) -> dict[str, str]:
 
 def _fetch(key: str, name: str, revision: str | None) -> Weights:
     """A hub model in the hub's local cache, where it is put if need be."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        patterns = [f"*{suffix}" for suffix in _MODEL_FILES]
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
-    except LocalEntryNotFoundError as error:  # the hub is switched off, or out of reach
-        command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
-        raise UserError(
-            f"{key}: {name}{f' at revision {revision}' if revision else ''} is not in the local cache of the"
-            f" hub, and the hub cannot be asked; where there is a network run `{command}`, and copy its cache"
-            f" (~/.cache/huggingface) here, or give the folder of a model"
-        ) from error
-    except Exception as error:  # the hub's client raises what its HTTP library raises
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{key}: {name} is neither a folder here nor a model that can be had from the hub"
-            f" ({type(error).__name__}: {reason}); check the name, or download it and give its folder"
-        ) from error
-    return Weights(folder, _folder_digest(key, folder), commit=folder.name)
+    folder = fetch_snapshot(key, name, revision)
+    if not any(path.suffix == ".safetensors" for path in model_files(folder)):
+        corpus = key.split(".")[1]
+        raise NoSafetensorsError(
+            f"{key}: {name} has no .safetensors weights at {revision or 'its main branch'}; `multiemo fetch"
+            f" {corpus}` looks whether the hub offers them elsewhere, and says what revision to give"
+        )
+    return Weights(folder, _folder_digest(key, folder), folder.name, read_licence(folder))

@@ -17,7 +17,7 @@ from pipeline.encoders.pretrained import prepare_torch
 from pipeline.faces.detector import FaceDetector
 from pipeline.media.clips import Clip
 from pipeline.media.decoding import MediaError
-from pipeline.media.frames import SampledFrames, iterate_frames
+from pipeline.media.frames import SampledFrames, crop_box_px, iterate_frames
 from pipeline.params import FacesParams
 from pipeline.store.arrays import stack
 from pipeline.store.h5 import Arrays
@@ -74,17 +74,6 @@ def find_faces(frames: SampledFrames, crop: str, params: FacesParams) -> Arrays:
         "probability": found.probability,
         "landmarks_px": found.landmarks_px + corner[:, None],
     }
-
-
-def crop_box_px(crop: str, width: int, height: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the part of an image that ``crop`` names, see manifest.Medium.
-
-    >>> crop_box_px("right", 720, 480)
-    (360, 0, 720, 480)
-    """
-    fractions = {"": "0 0 1 1", "left": "0 0 0.5 1", "right": "0.5 0 1 1"}.get(crop, crop)
-    left, top, right, bottom = map(float, fractions.split())
-    return round(left * width), round(top * height), round(right * width), round(bottom * height)
 
 
 @cache

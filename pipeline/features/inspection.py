@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.features.cautions import non_commercial, seen_labels
 from pipeline.features.content import SPLITS, UNLABELLED
 from pipeline.features.file import open_features
 from pipeline.features.layout import list_modalities
@@ -59,6 +60,12 @@ class ModalitySummary:
     """Digests of the encoder's files, or how untrained weights were made."""
     settings: dict[str, Any]
     """The params that the features depend on."""
+    seen_labels: tuple[str, ...]
+    """Corpora whose labels the encoder was trained on, as far as that is known."""
+    licence: str
+    """Of the encoder's weights; empty where it is not told."""
+    non_commercial: str
+    """The licence that forbids commercial use; empty if none is known to."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,8 @@ def _summarise_modality(name: str, arrays: Arrays, provenance: dict[str, Any]) -
     names = arrays.get(f"{name}/feature_name", np.empty(0, object))
     source = provenance.get("sources", {}).get(name, {})
     settings = source.get("settings", {})
+    encoder = provenance.get("encoders", {}).get(name, "not stated")
+    versions, licence = source.get("versions", {}), str(source.get("licence", ""))
     has_range = bool(observed.any()) and len(minimum) > 0
     return ModalitySummary(
         dimension=len(minimum),
@@ -128,8 +137,11 @@ def _summarise_modality(name: str, arrays: Arrays, provenance: dict[str, Any]) -
         maximum=float(maximum.max()) if has_range else None,
         constant_columns=constant.tolist(),
         constant_names=names[constant].tolist() if len(names) else [],
-        encoder=provenance.get("encoders", {}).get(name, "not stated"),
-        versions=source.get("versions", {}),
+        encoder=encoder,
+        versions=versions,
         weights=settings.get("weights", {}),
         settings={key: value for key, value in settings.items() if key != "weights"},
+        seen_labels=seen_labels(encoder),
+        licence=licence,
+        non_commercial=non_commercial(licence, versions),
     )

@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -17,6 +17,8 @@ from pipeline.media.clock import origin_s, start_s
 from pipeline.media.decoding import WHOLE, Span, audio_stream, decode
 from pipeline.media.opening import MediaError, in_words, open_media
 
+Channels = Literal["mix", "centre"]
+CENTRE = "FC"  # ffmpeg's name
 MOST_MIXED_CHANNELS = 8  # ffmpeg has a usual order for up to as many
 DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 # Time stamps are rounded, to milliseconds in Matroska, and decoders hold back samples.  What is further off
@@ -29,7 +31,7 @@ LONGEST_UTTERANCE_S = 3600.0
 
 
 def read_audio(
-    path: Path, sample_rate_hz: int, spans: Sequence[Span] = (WHOLE,)
+    path: Path, sample_rate_hz: int, spans: Sequence[Span] = (WHOLE,), channels: Channels = "mix"
 ) -> Iterator[tuple[int, np.ndarray]]:
     """(place in ``spans``, its sound as float32 [samples], mono), as soon as it is decoded, from one pass.
 
@@ -41,28 +43,31 @@ def read_audio(
     for a 16-bit file: the weights of ITU-R BS.775 (front 1, centre 2^0.5, surround 2^-0.5, no LFE),
     scaled to the sum of 1, and a windowed sinc of 32 taps.  Channels that a file does not name are
     taken in the usual order; of more than eight, all count alike.  Lossy formats may overshoot [-1, 1].
+    Where ``channels`` is ``centre``, the front centre is taken alone wherever a file names one, as of 5.1.
 
     Raises MediaError where there is no sound track, it cannot be decoded, or an utterance lasts over an hour.
     """
     with open_media(path) as container:
         stream = audio_stream(container)
         first_s = start_s(container, stream)
-        blocks = _to_mono(decode(container, stream), origin_s(container) + first_s, sample_rate_hz)
+        blocks = _to_mono(decode(container, stream), origin_s(container) + first_s, sample_rate_hz, channels)
         ranges = [_sample_range(span, first_s, sample_rate_hz) for span in spans]
         yield from _cut(blocks, ranges, most_samples=round(LONGEST_UTTERANCE_S * sample_rate_hz))
 
 
-def iterate_audio(clips: Sequence[Clip], root: Path, sample_rate_hz: int) -> Iterator[Outcome[np.ndarray]]:
+def iterate_audio(
+    clips: Sequence[Clip], root: Path, sample_rate_hz: int, channels: Channels = "mix"
+) -> Iterator[Outcome[np.ndarray]]:
     """(place in ``clips``, its mono samples float32 [n] or why there are none), file by file."""
 
     def read(path: str, places: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        return read_audio(root / path, sample_rate_hz, [clips[place].span for place in places])
+        return read_audio(root / path, sample_rate_hz, [clips[place].span for place in places], channels)
 
     yield from read_by_file(clips, read)
 
 
 def _to_mono(
-    frames: Iterable[Any], first_stamp_s: float, sample_rate_hz: int
+    frames: Iterable[Any], first_stamp_s: float, sample_rate_hz: int, channels: Channels
 ) -> Iterator[tuple[int, np.ndarray]]:
     """(place of its first sample in the sound, mono float32 [samples]), block by block."""
 
@@ -82,8 +87,11 @@ def _to_mono(
     current, layout = resampler(), None
     with in_words("sound cannot be converted"):
         for time_s, frame in _timed(frames, first_stamp_s):
-            if frame.layout.nb_channels > MOST_MIXED_CHANNELS:
-                frame = _averaged(frame)
+            names = [channel.name for channel in frame.layout.channels]
+            if channels == "centre" and len(names) > 1 and CENTRE in names:
+                frame = _as_mono(frame, [names.index(CENTRE)])
+            elif len(names) > MOST_MIXED_CHANNELS:
+                frame = _as_mono(frame, range(len(names)))
             found = (frame.format.name, frame.layout.name, frame.sample_rate)
             if time_s is not None or layout not in (None, found):  # broadcasts change it in mid-stream
                 yield from convert(None)
@@ -113,8 +121,8 @@ def _timed(frames: Iterable[Any], first_stamp_s: float) -> Iterator[tuple[float 
         heard_s += frame.samples / frame.sample_rate
 
 
-def _averaged(frame: Any) -> av.AudioFrame:
-    """A frame as mono, every channel counting alike."""
+def _as_mono(frame: Any, wanted: Sequence[int]) -> av.AudioFrame:
+    """The wanted channels of a frame as one, each counting alike."""
     channels, dtype = frame.layout.nb_channels, np.dtype(DTYPES[frame.format.packed.name])
     # Not frame.planes, nor to_ndarray(): of more than eight channels they do not find the end, and crash.
     planes: list[Any] = [
@@ -127,7 +135,9 @@ def _averaged(frame: Any) -> av.AudioFrame:
     if samples.dtype.kind in "iu":
         half = 2.0 ** (8 * samples.itemsize - 1)
         samples = samples / half - (samples.dtype.kind == "u")
-    mono = av.AudioFrame.from_ndarray(samples.mean(axis=0, keepdims=True, dtype=np.float32), "fltp", "mono")
+    mono = av.AudioFrame.from_ndarray(
+        samples[wanted].mean(axis=0, keepdims=True, dtype=np.float32), "fltp", "mono"
+    )
     mono.sample_rate, mono.time_base, mono.pts = frame.sample_rate, frame.time_base, frame.pts
     return mono
 

@@ -97,6 +97,17 @@ def frames_at(path: Path, numbers: Collection[int]) -> Iterator[tuple[int, np.nd
         raise MediaError(f"frame {min(missing)} cannot be decoded")
 
 
+def crop_box_px(crop: str, width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the part of an image that ``crop`` names, see manifest.Medium.
+
+    >>> crop_box_px("right", 720, 480)
+    (360, 0, 720, 480)
+    """
+    fractions = {"": "0 0 1 1", "left": "0 0 0.5 1", "right": "0.5 0 1 1"}.get(crop, crop)
+    left, top, right, bottom = map(float, fractions.split())
+    return round(left * width), round(top * height), round(right * width), round(bottom * height)
+
+
 def upright(image: np.ndarray, display_matrix: np.ndarray) -> np.ndarray:
     """A picture [height, width, ...] turned and mirrored in quarter turns, as its container asks.
 

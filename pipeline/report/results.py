@@ -19,6 +19,9 @@ from pipeline.params import ModelParams, Section
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 
+OTHER_NETWORKS_OF_FACES = ("facenet", "transformers")
+
+
 class SeedScores(Section):
     """One training run on one split."""
 
@@ -116,12 +119,13 @@ class Results(Section):
     def visextnet(self) -> bool | None:
         """Whether visual features are a face ResNet's, as the paper's are, or there are none of them.
 
-        None where the feature file does not tell.
+        None where the feature file does not tell, or where another network sees faces: of neither the paper
+        has a figure.
         """
         if "visual" not in self.modalities:
             return True
         kind = self.encoder_kinds.get("visual")
-        return kind == "resnet" if kind else None
+        return None if not kind or kind in OTHER_NETWORKS_OF_FACES else kind == "resnet"
 
     def curve_arrays(self) -> dict[int, dict[str, np.ndarray]]:
         """Curves as they are drawn."""

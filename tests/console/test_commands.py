@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from pipeline.store.code import PROJECT
 from tests import small_features
 
 COMMANDS = {
-    path.stem for room in ("pipeline", "train") for path in (PROJECT / room / "console").glob("[!_]*.py")
+    path.stem.replace("_", "-")
+    for room in ("pipeline", "train")
+    for path in (PROJECT / room / "console").glob("[!_]*.py")
 }
 EXPORTS = {path.stem for path in (PROJECT / "pipeline/exports").glob("[!_]*.py")}
 
@@ -90,6 +93,7 @@ def test_help_lists_every_subcommand_in_one_line(capsys) -> None:
         main(["--help"])
     assert stopped.value.code == 0
     said = capsys.readouterr().out.partition("  command\n")[2].partition("\n\n")[0]
+    said = re.sub(r"\n {8,}", " ", said)  # below a long name
     names, lines = zip(*(line.split(maxsplit=1) for line in said.splitlines()), strict=True)
     assert set(names) == COMMANDS
     assert {"inspect", "verify", "export", "store", "predict", "explain"} <= COMMANDS

@@ -11,12 +11,11 @@ import pytest
 from pipeline.corpora import iemocap
 from pipeline.corpora.iemocap import DEV_DIALOGUES, LABELS, UTTERANCES_OF_LABEL, Params, read_iemocap
 from pipeline.errors import UserError
-from pipeline.faces.dialogues import crop_box_px
 from pipeline.media import audio, frames
 from pipeline.media.audio import iterate_audio
 from pipeline.media.clips import audio_clip, image_clip
 from pipeline.media.decoding import Span, decode
-from pipeline.media.frames import iterate_frames, read_frames
+from pipeline.media.frames import crop_box_px, iterate_frames, read_frames
 from pipeline.media.probe import probe
 from pipeline.media.probes import examine_file
 from stages.manifest import describe

@@ -30,8 +30,17 @@ def test_a_clip_has_6373_finite_functionals_in_opensmiles_order(demo_root: Path,
     np.testing.assert_array_equal(features, smile.process_signal(samples, 16000).to_numpy(np.float32)[0])
 
 
-@pytest.mark.parametrize("feature_set", ["ComParE_2016", "eGeMAPSv02", "GeMAPSv01b"])
-@pytest.mark.parametrize("seconds", [0.2, 1.7, 6.0])
+@pytest.mark.parametrize(
+    ("feature_set", "seconds"),
+    [
+        *(
+            (name, seconds)
+            for name in ("ComParE_2016", "eGeMAPSv02", "GeMAPSv01b")
+            for seconds in (0.2, 1.7, 6.0)
+        ),
+        *((name, 0.2) for name in ("IS09", "IS10", "IS11", "IS12", "IS13", "emobase")),
+    ],
+)
 def test_functionals_of_a_wav_equal_opensmiles_own_to_the_last_bit(
     tmp_path: Path, feature_set: str, seconds: float
 ) -> None:
@@ -58,7 +67,9 @@ def test_sound_that_overshoots_is_clipped_and_does_not_wrap_around() -> None:
     assert clipped == pytest.approx(quiet, rel=0.05)
 
 
-@pytest.mark.parametrize(("feature_set", "count"), [("ComParE_2016", 65), ("eGeMAPSv02", 25)])
+@pytest.mark.parametrize(
+    ("feature_set", "count"), [("ComParE_2016", 65), ("eGeMAPSv02", 25), ("IS10", 38), ("emobase", 26)]
+)
 def test_low_level_descriptors_become_their_mean_and_standard_deviation(feature_set: str, count: int) -> None:
     moments = encoder(feature_set=feature_set, level="lld_mean_std")
     features, names = moments.embed(hum(1.0)), moments.feature_names

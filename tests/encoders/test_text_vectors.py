@@ -64,6 +64,22 @@ def test_a_padded_batch_gives_what_each_window_gives_alone(encoder: Path, poolin
             np.testing.assert_allclose(result["features"][row], alone(network, window, pooling), atol=1e-5)
 
 
+@pytest.mark.parametrize("layers", [(1,), (-2, -1)])
+def test_layers_are_those_of_the_network_and_their_mean_is_taken(
+    encoder: Path, layers: tuple[int, ...]
+) -> None:
+    result = embed_dialogue(dialogue(), encoder, WINDOW, "mean", layers)
+    tokenizer, network = AutoTokenizer.from_pretrained(encoder), AutoModel.from_pretrained(encoder).eval()
+    for row, window in enumerate(build_windows(dialogue(), tokenizer, WINDOW)):
+        with torch.no_grad():
+            said = network(input_ids=torch.tensor([window.token_ids]), output_hidden_states=True)
+        states = torch.stack([said.hidden_states[layer] for layer in layers]).mean(dim=0)
+        if row != 1:
+            np.testing.assert_allclose(result["features"][row], states[0].mean(dim=0), atol=1e-5)
+    with pytest.raises(UserError, match=r"^text\.layers: there is no layer 3; RobertaModel has 2"):
+        embed_dialogue(dialogue(), encoder, WINDOW, "mean", (3,))
+
+
 def test_batches_hold_every_window_once_and_bound_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_vectors, "BATCH_TOKENS", 100)
     lengths = [7, 100, 120, 30, 33, 34, 5]

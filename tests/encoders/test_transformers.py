@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,16 @@ def test_a_folder_whose_config_is_no_models_is_an_error_that_names_the_key(folde
     (folder / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(UserError, match=rf"{KEY}: .*encoder cannot be loaded: "):
         encoder_in(folder)
+
+
+def test_code_in_a_folder_is_never_run_and_nobody_is_asked(folder: Path, tmp_path: Path) -> None:
+    (folder / "modeling.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Net: pass\n")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "modeling.Net", "AutoModel": "modeling.Net"}}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"^{KEY}: .*encoder cannot be loaded: .*custom code"):
+        encoder_in(folder)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_heads_must_divide_the_width() -> None:

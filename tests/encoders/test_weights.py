@@ -215,7 +215,11 @@ def test_two_clones_with_one_store_keep_to_one_commit(cache: Path, tmp_path: Pat
         pinned.append((tmp_path / clone / "data/demo/weights.json").read_bytes())
     assert pinned[0] == pinned[1]
     assert json.loads(pinned[0]) == {
-        "text": {"commit": OLD, "digest": {"config.json": sha256("{}"), "model.safetensors": sha256(OLD)}}
+        "text": {
+            "commit": OLD,
+            "digest": {"config.json": sha256("{}"), "model.safetensors": sha256(OLD)},
+            "licence": "",
+        }
     }
 
 

@@ -123,6 +123,20 @@ def test_a_transformers_folder_with_its_own_form_normalisation_and_precision(
         assert_gives(found, network((faces() / 128 - mean) / std).logits)
 
 
+def test_a_folder_of_timm_gives_its_own_normalisation(tmp_path: Path) -> None:
+    tensors = small_tensors()
+    save_file(tensors, tmp_path / "model.safetensors")
+    own = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4], "input_size": [3, 224, 224]}
+    config = {"architecture": "resnet101", "num_classes": 1000, "pretrained_cfg": own}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    found = load_resnet("key", tmp_path, SMALL)
+    assert found.naming.name == "torchvision"
+    mean, std = (torch.tensor(own[name]).view(3, 1, 1) for name in ("mean", "std"))
+    pixels = torch.from_numpy(np.full((1, 3, 64, 64), 51, np.uint8))
+    expected = ((torch.full((3, 1, 1), 51) / 255 - mean) / std).expand(1, 3, 64, 64)
+    torch.testing.assert_close(found.naming.normalisation.apply(pixels), expected)
+
+
 def test_a_transformers_model_of_another_kind_is_refused(tmp_path: Path) -> None:
     config = ResNetConfig(layer_type="basic", embedding_size=8, hidden_sizes=[8, 8, 8, 8], depths=[1] * 4)
     ResNetForImageClassification(config).save_pretrained(tmp_path)
@@ -173,6 +187,39 @@ def test_vggface2s_naming(tmp_path: Path, architecture: Architecture) -> None:
     found = load_resnet("key", tmp_path / "vggface2.safetensors", architecture)
     assert (found.naming, found.head_size) == (NAMINGS["vggface2"], 8631)
     assert_gives(found, caffe_forward(tensors, [2, 1, 1, 1], faces()))
+
+
+DAG = {
+    "conv1": "1x1_reduce", "conv2": "3x3", "conv3": "1x1_increase", "conv4": "1x1_down", "conv5": "1x1_up",
+    "bn1": "1x1_reduce_bn", "bn2": "3x3_bn", "bn3": "1x1_increase_bn",
+    "downsample.0": "1x1_proj", "downsample.1": "1x1_proj_bn",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("architecture", [SMALL, SMALL_SE])
+def test_the_naming_of_vggs_dag_nets(tmp_path: Path, architecture: Architecture) -> None:
+    """As resnet50_ferplus_dag.pth and senet50_ferplus_dag.pth have it: red first, the head a convolution."""
+    torch.manual_seed(0)
+    tensors = shaken(ResNet(architecture, 8, CAFFE)).state_dict()
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
+    renamed = {}
+    for name, tensor in tensors.items():
+        module, _, kind = name.rpartition(".")
+        stem = {"conv1": "conv1_7x7_s2", "bn1": "conv1_7x7_s2_bn", "fc": "classifier"}
+        if module in stem:
+            renamed[f"{stem[module]}.{kind}"] = tensor
+        else:
+            group, block, part = module.removeprefix("layer").split(".", 2)
+            renamed[f"conv{int(group) + 1}_{int(block) + 1}_{DAG[part]}.{kind}"] = tensor
+    renamed["classifier.weight"] = renamed["classifier.weight"][:, :, None, None]
+    assert {"conv1_7x7_s2.weight", "conv2_2_1x1_reduce_bn.running_var", "conv5_1_1x1_proj.weight"} <= set(
+        renamed
+    )
+    torch.save(renamed, tmp_path / "ferplus_dag.pth")
+    found = load_resnet("key", tmp_path / "ferplus_dag.pth", architecture)
+    assert (found.naming, found.head_size) == (NAMINGS["dag"], 8)
+    red_last = tensors | {"conv1.weight": tensors["conv1.weight"].flip(1)}
+    assert_gives(found, caffe_forward(red_last, [2, 1, 1, 1], faces()))
 
 
 def test_an_own_network_of_8631_people_is_read_as_torchvisions_on_demand(tmp_path: Path) -> None:
@@ -236,7 +283,10 @@ def test_an_error_names_the_architecture_that_the_file_looks_like(
 
 def test_a_file_of_another_network_is_refused_with_the_namings_that_are_known(tmp_path: Path) -> None:
     message = refusal(tmp_path, {"encoder.layer.0.weight": torch.zeros(3), "head.bias": torch.zeros(3)})
-    assert "is no ResNet in a naming that is known (torchvision, authors, transformers, vggface2)" in message
+    assert (
+        "is no ResNet in a naming that is known (torchvision, authors, transformers, vggface2, dag)"
+        in message
+    )
     assert "encoder.layer.0.weight" in message
 
 

@@ -43,6 +43,34 @@ def test_inspect_says_what_is_there_and_how_it_was_made(path: Path, capsys) -> N
     assert "made with     torch 2.12" in printed
 
 
+def test_inspect_says_what_labels_an_encoder_has_seen_and_which_licence_forbids_to_sell(
+    tmp_path: Path, capsys
+) -> None:
+    whole = small_features.meld()
+    encoders = {
+        "text": "roberta from FacebookAI/roberta-base, not fine-tuned",
+        "audio": "wav2vec 2.0 from superb/wav2vec2-base-superb-er (layers -1; mean over time)",
+        "visual": "openSMILE of a picture",
+    }
+    sources = {
+        "text": {"licence": "mit"},
+        "audio": {"licence": "cc-by-nc-sa-4.0"},
+        "visual": {"versions": {"opensmile": "2.6.0"}},
+    }
+    write_features(
+        tmp_path / "features.h5", replace(whole, provenance={"encoders": encoders, "sources": sources})
+    )
+    assert main(["inspect", str(tmp_path / "features.h5")]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("CAUTION") == 1
+    assert "CAUTION       trained on labels of IEMOCAP, the test split's among them" in printed
+    assert {line.split(maxsplit=1)[1] for line in printed.splitlines() if "licence  " in line} == {
+        "mit",
+        "cc-by-nc-sa-4.0: no commercial use",
+        "audEERING's research licence: no commercial use",
+    }
+
+
 def test_inspect_names_the_columns_that_never_change(tmp_path: Path, capsys) -> None:
     whole = small_features.meld()
     audio = whole.modalities["audio"]

@@ -69,6 +69,22 @@ def test_channels_are_mixed_with_weights_that_sum_to_one(tmp_path: Path, channel
     assert len(samples) == RATE_HZ
 
 
+@pytest.mark.parametrize(("channels", "heard"), [(1, 1), (2, 1.5), (6, 3), (20, 10.5)])
+def test_the_centre_is_taken_alone_where_a_file_has_one(tmp_path: Path, channels: int, heard: float) -> None:
+    path = tmp_path / "channels.wav"
+    soundfile.write(path, np.tile(np.arange(1, channels + 1) / 32, (48000, 1)), 48000, subtype="FLOAT")
+    if channels == 6:  # as MELD has it: coded, and its channels named
+        with av.open(tmp_path / "named.mka", "w") as container:
+            stream: Any = container.add_stream("flac", rate=48000, layout="5.1")
+            samples = np.tile(np.arange(1, 7, dtype=np.int16) * 1024, 48000)[None]
+            frame = av.AudioFrame.from_ndarray(samples, "s16", "5.1")
+            frame.sample_rate, frame.pts, frame.time_base = 48000, 0, Fraction(1, 48000)
+            container.mux([*stream.encode(frame), *stream.encode()])
+        path = tmp_path / "named.mka"
+    [(_, samples)] = read_audio(path, RATE_HZ, channels="centre")
+    np.testing.assert_allclose(samples[2000:-2000], heard / 32, rtol=1e-3)
+
+
 def test_more_than_eight_channels_that_lie_in_planes_of_their_own_count_alike(tmp_path: Path) -> None:
     """As of ambisonics in Opus; PyAV alone crashes."""
     levels = np.arange(12, dtype=np.int16) * 1000

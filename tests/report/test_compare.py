@@ -190,6 +190,12 @@ SETTINGS: dict[str, tuple[dict[str, Any], str, str]] = {
         "multiemo",
         "–",
     ),
+    "with faces seen by another network": ({"encoder_kinds": {"visual": "facenet"}}, "multiemo", "–"),
+    "with whole pictures": (
+        {"encoder_kinds": {"visual": "scene"}},
+        "multiemo",
+        "64.89 (Table 2, MultiEMO w/o VisExtNet)",
+    ),
     "without two at once": (
         {"network": {"fusion": "concat"} | WITHOUT_SWFC},
         "multiemo, w/o MultiAttn, w/o SWFC",
@@ -244,6 +250,17 @@ def test_without_a_model_the_page_says_so(compare):
     check_that_it_stands_alone(page)
     assert "There are no results yet" in page
     assert "Scores are percentages" not in page
+
+
+def test_an_encoder_that_has_seen_labels_is_named_so(trained, compare):
+    results = trained["lab"]
+    seen = results.encoders | {"audio": "wav2vec 2.0 from superb/wav2vec2-base-superb-er"}
+    page = compare(
+        results, variant(results, "other", encoders=seen), variant(results, "third", encoders=seen)
+    )
+    words = "audio: wav2vec 2.0 from superb/wav2vec2-base-superb-er: trained on labels of IEMOCAP"
+    assert page.count(words) == 1
+    assert "has seen labels" not in compare(results)
 
 
 def test_untrained_encoders_are_named_once_and_only_of_models_that_see_them(trained, compare):

@@ -132,6 +132,14 @@ def test_the_page_needs_no_model_and_names_the_one_that_compares_them(project, f
     assert "Weighted F1" not in page
 
 
+def test_an_encoder_that_has_seen_labels_is_named_above_all(project, features):
+    assert "has seen labels" not in project.report(features)
+    encoders = features.provenance["encoders"] | {"text": "roberta from tae898/emoberta-base, not fine-tuned"}
+    page = project.report(replace(features, provenance=features.provenance | {"encoders": encoders}))
+    words = "text: roberta from tae898/emoberta-base, not fine-tuned: trained on labels of IEMOCAP and MELD"
+    assert page.index(words) < page.index('<section id="corpus">')
+
+
 def test_what_is_odd_about_the_annotations_stands_above_all(project, features):
     assert "Are the annotations" not in project.report(features)
     remarks = {"remarks": ["classes that train lacks: 'happines' (1; is it <happiness>?)"]}

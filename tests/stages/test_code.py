@@ -51,7 +51,7 @@ MISTAKES = {
     ),
     "an encoder that there is not": (
         {"corpora": {"c": ENTRY | {"audio": {"encoder": {"kind": "opensmyle"}}}}},
-        "params.yaml: corpora.c.audio.encoder.kind: 'opensmyle' is none of opensmile"
+        "params.yaml: corpora.c.audio.encoder.kind: 'opensmyle' is none of opensmile, transformers"
         " (did you mean 'opensmile'?)",
     ),
     "an encoder without what it needs": (

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.params import kinds_in
 from pipeline.store import code, keys
 
 STAGE = '''"""A stage."""
@@ -261,6 +262,18 @@ def test_a_constant_changes_the_stages_that_reach_it_and_the_items_that_it_makes
     assert changed == stages | ({f"an item of {item}"} if item else set())
 
 
+def test_a_kind_that_was_added_leaves_every_stored_item_to_be_found(
+    unchanged: dict[str, str], clone: Path
+) -> None:
+    for modality, stages in (("audio", {"audio"}), ("visual", {"visual"}), ("text", {"finetune"})):
+        (clone / f"pipeline/encoders/{modality}/later.py").write_text(
+            "from pipeline import manifest as manifest\n"
+        )
+        changed = {name for name, digest in digests().items() if digest != unchanged[name]}
+        assert changed == stages | {"weights"}
+        (clone / f"pipeline/encoders/{modality}/later.py").unlink()
+
+
 @pytest.mark.parametrize("changed", [{"code": "c2"}, {"versions": {"torch": "3"}}, {"clips": [["d1", ""]]}])
 def test_whatever_defines_a_result_changes_its_key(changed: dict) -> None:
     inputs = {"code": "c1", "versions": {"torch": "2"}, "clips": [["d0", ""]]}
@@ -283,9 +296,9 @@ def test_the_versions_of_ffmpegs_own_libraries_count_with_pyavs() -> None:
             f"stages.{stage}"
             for stage in ("code", "manifest", "weights", "audio", "features", "join", "demo")
         ),
-        "pipeline.encoders.audio.opensmile",
-        "pipeline.encoders.text.transformers",
-        "pipeline.encoders.visual.resnet",
+        *(f"pipeline.encoders.audio.{kind}" for kind in kinds_in("pipeline.encoders.audio")),
+        *(f"pipeline.encoders.text.{kind}" for kind in kinds_in("pipeline.encoders.text")),
+        *(f"pipeline.encoders.visual.{kind}" for kind in kinds_in("pipeline.encoders.visual")),
     ],
 )
 def test_what_does_not_use_torch_does_not_import_it(module: str) -> None:

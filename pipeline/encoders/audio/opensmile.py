@@ -23,8 +23,11 @@ class Params(Section):
     """A feature set of openSMILE, and what stands for it over time."""
 
     kind: Literal["opensmile"] = "opensmile"
-    feature_set: Literal["ComParE_2016", "eGeMAPSv02", "GeMAPSv01b"] = "ComParE_2016"
-    """ComParE_2016 has 6373 functionals, eGeMAPSv02 88, GeMAPSv01b 62."""
+    feature_set: Literal[
+        "ComParE_2016", "eGeMAPSv02", "GeMAPSv01b", "IS09", "IS10", "IS11", "IS12", "IS13", "emobase"
+    ] = "ComParE_2016"
+    """ComParE_2016 has 6373 functionals, eGeMAPSv02 88, GeMAPSv01b 62; those of the Interspeech challenges
+    384 (IS09), 1582 (IS10, which SDT, MMGCN and others use), 4368, 6125 and 6373; emobase 988."""
     level: Literal["functionals", "lld_mean_std"] = "functionals"
     """``functionals``: openSMILE's statistics over the utterance (the paper); ``lld_mean_std``: mean and
     standard deviation over time of each low-level descriptor, 130 values for ComParE_2016."""

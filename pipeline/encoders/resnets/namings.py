@@ -37,6 +37,8 @@ class Normalisation:
 IMAGENET = Normalisation("ImageNet mean and std", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1 / 255)
 # Of VGGFace2's training pictures (Cao et al. 2018), as published with their networks.
 VGGFACE2 = Normalisation("VGGFace2 mean of BGR", (91.4953, 103.8827, 131.0912), bgr=True)
+# The same, of VGG's nets that were converted to take red first, trained on faces and on FER+ afterwards.
+VGGFACE2_RGB = Normalisation("VGGFace2 mean of RGB", (131.0912, 103.8827, 91.4953))
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,33 @@ def _rename_transformers(name: str) -> str:
     return f"layer{int(stage) + 1}.{block}.{layer}.{kind}"
 
 
+def _rename_dag(name: str) -> str:
+    """VGG's nets as they were converted from Caffe layer by layer: conv2_1 is the first block."""
+    module, _, kind = name.rpartition(".")
+    stem = {"conv1_7x7_s2": "conv1", "conv1_7x7_s2_bn": "bn1", "classifier": "fc"}
+    if module in stem:
+        return f"{stem[module]}.{kind}"
+    found = re.fullmatch(r"conv([2-5])_(\d+)_(1x1_reduce|3x3|1x1_\w+?)(_bn)?", module)
+    if not found:
+        return name
+    group, block, layer, norm = found.groups()
+    numbers = {"1x1_reduce": 1, "3x3": 2, "1x1_increase": 3, "1x1_down": 4, "1x1_up": 5}
+    if layer == "1x1_proj":
+        part = f"downsample.{1 if norm else 0}"
+    elif layer in numbers:
+        part = f"{'bn' if norm else 'conv'}{numbers[layer]}"
+    else:
+        return name
+    return f"layer{int(group) - 1}.{int(block) - 1}.{part}.{kind}"
+
+
 NAMINGS = {
     "torchvision": Naming("torchvision"),
     "authors": Naming("MultiEMO's VisExtNet", _rename_authors),
     "transformers": Naming("transformers", _rename_transformers),
     # Converted from Caffe; the names are torchvision's.
     "vggface2": Naming("VGGFace2", str, CAFFE, VGGFACE2),
+    "dag": Naming("VGG's *_dag nets", _rename_dag, CAFFE, VGGFACE2_RGB),
 }
 VGGFACE2_IDENTITIES = 8631
 
@@ -96,7 +119,7 @@ def recognise(names: Collection[str], head_size: int, architecture: Architecture
     The published VGGFace2 networks have torchvision's names.  They are told by squeeze and excitation,
     which torchvision's do not have, or by a ResNet-50's head for 8631 people.
     """
-    for key in ("torchvision", "authors", "transformers"):
+    for key in ("torchvision", "authors", "transformers", "dag"):
         if "conv1.weight" in map(NAMINGS[key].rename, names):
             published = head_size == VGGFACE2_IDENTITIES and architecture != ARCHITECTURES["resnet101"]
             vggface2 = key == "torchvision" and (architecture.squeeze or published)

@@ -59,8 +59,10 @@ def load_resnet(key: str, path: Path, architecture: Architecture, naming: str = 
         )
     form = NAMINGS[found]
     if path.is_dir():
-        form = _read_transformers_config(key, path, form)
+        form = _read_config(key, path, form)
     state = {form.rename(name): tensor for name, tensor in tensors.items()}
+    if "fc.weight" in state:  # in Caffe's form a convolution of 1x1
+        state["fc.weight"] = state["fc.weight"].flatten(1)
     head_size = _head_size(state)
     with torch.device("meta"):
         network = ResNet(architecture, head_size, form.variant)
@@ -121,7 +123,7 @@ def _strip_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _head_size(tensors: Mapping[str, Tensor]) -> int:
-    names = ("fc.weight", "classifier_0.weight", "classifier.1.weight")
+    names = ("fc.weight", "classifier_0.weight", "classifier.1.weight", "classifier.weight")
     return next((len(tensors[name]) for name in names if name in tensors), 0)
 
 
@@ -167,9 +169,12 @@ def _structure(state: Mapping[str, Tensor]) -> tuple[tuple[int, ...], bool]:
     return tuple(map(len, blocks)), "layer1.0.conv4.weight" in state
 
 
-def _read_transformers_config(key: str, folder: Path, naming: Naming) -> Naming:
-    """The naming with the form and normalisation that the folder's own files name."""
+def _read_config(key: str, folder: Path, naming: Naming) -> Naming:
+    """The naming with the form and normalisation that the files of a folder of transformers or timm name."""
     config = _read_json(key, folder / "config.json")
+    if isinstance(of_timm := config.get("pretrained_cfg"), dict):
+        mean, std = tuple(of_timm["mean"]), tuple(of_timm["std"])
+        return replace(naming, normalisation=Normalisation("timm's mean and std", mean, std, 1 / 255))
     defaults = {"model_type": "resnet", "layer_type": "bottleneck", "hidden_act": "relu"}
     refused = {name: config[name] for name, only in defaults.items() if config.get(name, only) != only}
     if config.get("downsample_in_first_stage"):

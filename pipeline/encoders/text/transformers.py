@@ -90,7 +90,7 @@ class Encoder:
         """
         from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
-        from pipeline.encoders.pretrained import HEADS, load_pretrained
+        from pipeline.encoders.pretrained import HEADS, load_pretrained, read_folder
 
         set_seed(seed)  # of the classifier head
         names = {
@@ -100,7 +100,7 @@ class Encoder:
         if self.path is None:
             bpe = _train_tokenizer(utterances, window, self.params.untrained.vocabulary)
             return bpe, _untrained_roberta(self.params.untrained, window, bpe, names)
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(self.path)
+        tokenizer: PreTrainedTokenizerBase = read_folder(AutoTokenizer, self.path, self.key)
         network = load_pretrained(
             AutoModelForSequenceClassification,
             self.path,
@@ -126,12 +126,10 @@ def find_encoder(key: str, params: Params, weights: Weights | None) -> Encoder:
         return Encoder(key, params, None, description)
     from transformers import AutoConfig
 
+    from pipeline.encoders.pretrained import read_folder
+
     revision = f" at revision {params.revision}" if params.revision else ""
-    try:
-        family = AutoConfig.from_pretrained(weights.path).model_type
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{key}: {weights.path} cannot be loaded: {reason}") from error
+    family = read_folder(AutoConfig, weights.path, key).model_type
     return Encoder(key, params, weights, f"{family} from {params.weights}{revision}")
 
 

@@ -30,7 +30,7 @@ class Params(WeightsParams):
     architecture: Literal["resnet101", "resnet50", "senet50"] = "resnet101"
     """Which ``weights`` must fit: the paper's ResNet-101, or one of those that were published for VGGFace2,
     ResNet-50 and SE-ResNet-50."""
-    naming: Literal["auto", "torchvision", "authors", "transformers", "vggface2"] = "auto"
+    naming: Literal["auto", "torchvision", "authors", "transformers", "vggface2", "dag"] = "auto"
     """How the weights name their tensors and what they want as input; ``auto`` tells by the names."""
     seed: Seed = 0
     """Seed of the weights when they are ``untrained``; without effect otherwise."""

@@ -1,0 +1,81 @@
+"""Models of the Hugging Face hub: fetched once per machine into the hub's local cache."""
+
+from __future__ import annotations
+
+import fnmatch
+from pathlib import Path
+
+from pipeline.errors import UserError
+
+PATTERNS = ("*.json", "*.txt", "*.model", "model.safetensors", "model-*-of-*.safetensors")
+"""What makes a model: its config, tokenizer and weights, and no second copy of these in other precisions."""
+CARD = "README.md"
+"""What says its licence; no part of it."""
+CONVERTER, CONVERSION = "SFconvertbot", "Adding `safetensors` variant of this model"
+"""Author and title of the pull request in which the hub itself offers a model's weights as safetensors."""
+
+
+def is_model_file(name: str) -> bool:
+    """Whether a file of a model's folder is part of it."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in PATTERNS)
+
+
+def fetch_snapshot(key: str, name: str, revision: str | None) -> Path:
+    """The folder of a hub model in the local cache, named like its commit; downloaded, with bars, if need be.
+
+    UserError, naming the param ``key``, where it cannot be had.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def download(*patterns: str) -> Path:
+        found = snapshot_download(
+            name, revision=revision, allow_patterns=list(patterns), ignore_patterns="*/*"
+        )
+        return Path(found)
+
+    try:
+        try:
+            return download(*PATTERNS, CARD)
+        except LocalEntryNotFoundError:  # what was copied here may lack the card, which nothing needs
+            return download(*PATTERNS)
+    except LocalEntryNotFoundError as error:  # the hub is switched off, or out of reach
+        command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
+        raise UserError(
+            f"{key}: {name}{f' at revision {revision}' if revision else ''} is not in the local cache of the"
+            f" hub, and the hub cannot be asked; where there is a network run `{command}`, and copy its cache"
+            f" (~/.cache/huggingface) here, or give the folder of a model"
+        ) from error
+    except Exception as error:  # the hub's client raises what its HTTP library raises
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{key}: {name} is neither a folder here nor a model that can be had from the hub"
+            f" ({type(error).__name__}: {reason}); check the name, or download it and give its folder"
+        ) from error
+
+
+def read_licence(folder: Path) -> str:
+    """What a model's card says of its licence, such as ``cc-by-nc-4.0``; empty where it has none."""
+    from huggingface_hub import ModelCard
+
+    try:
+        data = ModelCard.load(folder / CARD, ignore_metadata_errors=True).data
+    except (OSError, ValueError):  # there is no card, or it is none
+        return ""
+    named = data.license_name if data.license == "other" else data.license
+    return named if isinstance(named, str) else ""
+
+
+def find_conversion(name: str) -> str | None:
+    """The commit at which the hub's converter offers a model's weights as safetensors; None if none does.
+
+    Raises what the hub's client raises.
+    """
+    from huggingface_hub import HfApi
+
+    hub = HfApi()
+    for discussion in hub.get_repo_discussions(name, author=CONVERTER, discussion_type="pull_request"):
+        if discussion.author == CONVERTER and discussion.title == CONVERSION:
+            commit: str | None = hub.model_info(name, revision=f"refs/pr/{discussion.num}").sha
+            return commit
+    return None

@@ -1,0 +1,149 @@
+"""Whole pictures by a 3D-CNN of torchvision, trained on Kinetics-400: what the paper's ablation puts in the
+place of faces [5.3]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from pipeline import runtime
+from pipeline.encoders.weights import Weights
+from pipeline.errors import UserError
+from pipeline.params import WeightsParams
+
+FRAMES_PER_CLIP = 16
+# Of Kinetics-400's training pictures, as torchvision documents them.
+MEAN, STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
+
+
+class _Network(NamedTuple):
+    name: str
+    height_px: int
+    width_px: int
+    dimension: int
+    head: str
+    """The module that classifies."""
+
+
+NETWORKS = {
+    "r2plus1d_18": _Network("R(2+1)D-18", 128, 171, 512, "fc"),
+    "r3d_18": _Network("R3D-18", 128, 171, 512, "fc"),
+    "mc3_18": _Network("MC3-18", 128, 171, 512, "fc"),
+    "s3d": _Network("S3D", 256, 256, 1024, "classifier"),
+}
+
+
+class Params(WeightsParams):
+    """A 3D-CNN, and how many clips of an utterance it sees."""
+
+    kind: Literal["scene"] = "scene"
+    architecture: Literal["r2plus1d_18", "r3d_18", "mc3_18", "s3d"] = "r2plus1d_18"
+    """Which ``weights``, a file of torchvision, must fit."""
+    clips_per_utterance: Annotated[int, Field(ge=1)] = 3
+    """Clips of 16 frames, one after the other over the whole utterance; their mean stands for it.  Three give
+    15 frames a second, as in training, where an utterance lasts 3.2 s."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A 3D-CNN, not loaded."""
+
+    key: str
+    """The section of params.yaml, for errors."""
+    path: Path
+    """The file of its weights."""
+    params: Params
+    digest: tuple[tuple[str, str], ...]
+    """SHA-256 of the file."""
+
+    libraries = ("torch", "torchvision")
+
+    @property
+    def dimension(self) -> int:
+        """D, of its embeddings."""
+        return NETWORKS[self.params.architecture].dimension
+
+    @property
+    def description(self) -> str:
+        """In plain words."""
+        network = NETWORKS[self.params.architecture]
+        clips = self.params.clips_per_utterance
+        return f"{network.name} of whole pictures from {self.params.weights} ({clips} clips an utterance)"
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What defines its embeddings; weights count by their content, wherever they lie."""
+        origin = {"weights", "revision", "sha256"}
+        return {"encoder": self.params.model_dump(mode="json", exclude=origin), "weights": dict(self.digest)}
+
+    def shrink(self, image: np.ndarray) -> np.ndarray:
+        """A whole picture uint8 [height, width, 3] in the network's size, nothing cut off."""
+        import torch
+        from torchvision.transforms.functional import resize
+
+        network = NETWORKS[self.params.architecture]
+        pixels = torch.from_numpy(image).permute(2, 0, 1).contiguous()
+        # Without antialiasing, as it was trained.
+        small = resize(pixels, [network.height_px, network.width_px], antialias=False)
+        return small.permute(1, 2, 0).numpy()
+
+    def embed(self, clips: np.ndarray) -> np.ndarray:
+        """Embeddings float32 [K, D] of clips of shrunk pictures, uint8 [K, 16, height, width, 3]."""
+        import torch
+
+        network = _load_network(self.key, self.path, self.params.architecture)
+        device = next(network.parameters()).device
+        mean, std = (torch.tensor(each, device=device).view(3, 1, 1, 1) for each in (MEAN, STD))
+        embeddings = []
+        with torch.inference_mode():
+            for clip in torch.from_numpy(clips):  # one at a time bounds the memory that activations need
+                values = (clip.to(device).permute(3, 0, 1, 2).float() / 255 - mean) / std
+                embeddings.append(network(values[None]).cpu())
+        return torch.cat(embeddings).numpy()
+
+
+def find_encoder(key: str, params: Params, weights: Weights | None) -> Encoder:
+    """The encoder that the params name, checked whole; UserError, naming ``key``, if it cannot be used."""
+    from pipeline.encoders.pretrained import require_trained
+
+    found = require_trained(key, weights)
+    _read_network(key, found.path, params.architecture)
+    return Encoder(key, found.path, params, tuple(found.digest.items()))
+
+
+@cache
+def _load_network(key: str, path: Path, architecture: str) -> Any:
+    """One network per process, where it computes."""
+    from pipeline.encoders.pretrained import prepare_torch
+
+    prepare_torch()
+    return _read_network(key, path, architecture).to(runtime.device())
+
+
+def _read_network(key: str, path: Path, architecture: str) -> Any:
+    """The network without what classifies; UserError unless the file has exactly its weights."""
+    import torch
+    from torchvision.models import get_model
+
+    from pipeline.encoders.resnets.weights_file import read_tensors
+
+    state = read_tensors(key, path / "model.safetensors" if path.is_dir() else path)
+    kind = NETWORKS[architecture]
+    with torch.device("meta"):
+        network = get_model(architecture, weights=None)
+    counters = {name for name in network.state_dict() if name.endswith("num_batches_tracked")}
+    shapes = {name: t.shape for name, t in network.state_dict().items() if name not in counters}
+    odd = [name for name in {**shapes, **state} if name not in state or state[name].shape != shapes.get(name)]
+    if odd:
+        raise UserError(
+            f"{key}: {path} does not fit {kind.name}: {len(odd)} weights are missing, left over or of"
+            f" another shape ({', '.join(odd[:3])}, ...)"
+        )
+    network.load_state_dict(state | {name: torch.tensor(0) for name in counters}, assign=True)
+    setattr(network, kind.head, torch.nn.Identity())
+    return network.eval()

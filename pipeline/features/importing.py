@@ -1,0 +1,164 @@
+"""Features that other programs wrote, as a modality of a feature file.
+
+A folder of ``<utterance>.npy`` (MERTools, EmoBox), an ``.npz`` with an array for each utterance or with
+``id`` [N] and ``features`` [N, D], or a ``.csv`` whose first column is the utterance and whose others are
+features by name.  Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.features.content import Features, ModalityFeatures
+from pipeline.store.keys import file_digest
+
+SHOWN = 3
+NOT_FINITE = "imported values are no finite numbers"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Vectors by utterance."""
+
+    vectors: dict[str, np.ndarray]
+    """float32 [D]"""
+    averaged: int
+    """How many were series [T, D], whose mean over time was taken."""
+    feature_name: tuple[str, ...]
+    """Empty where features have no names."""
+    sha256: str
+    """Of the file; of a folder over the lines ``<SHA-256>  <name>`` of its files, by name."""
+
+
+def read_vectors(path: Path) -> Imported:
+    """Everything in a folder or table; UserError, naming file and utterance, where it is not as above."""
+    names: tuple[str, ...] = ()
+    if path.is_dir():
+        files = sorted(path.glob("*.npy"))
+        arrays = {file.stem: _load(file) for file in files}
+        lines = "".join(f"{file_digest(file)}  {file.name}\n" for file in files)
+        digest = hashlib.sha256(lines.encode()).hexdigest()
+    elif path.suffix == ".npz":
+        arrays, digest = _read_npz(path), file_digest(path) if path.is_file() else ""
+    elif path.suffix == ".csv":
+        arrays, names = _read_csv(path)
+        digest = file_digest(path)
+    else:
+        raise UserError(f"{path}: is neither a folder of <utterance>.npy nor a .npz or .csv file")
+    if not arrays:
+        raise UserError(f"{path}: holds no features; a folder should have a file <utterance>.npy for each")
+    vectors, averaged = {}, 0
+    for utterance, array in arrays.items():
+        if array.ndim not in (1, 2) or not array.size or array.dtype.kind not in "fiu":
+            shape = "x".join(map(str, array.shape))
+            raise UserError(
+                f"{path}: {utterance}: is {shape or 'one'} of {array.dtype}, and neither [D] nor [T, D]"
+                " numbers"
+            )
+        averaged += array.ndim == 2
+        vector = array.astype(np.float64).mean(axis=0) if array.ndim == 2 else array
+        vectors[utterance] = vector.astype(np.float32)
+    widths = {len(vector): utterance for utterance, vector in reversed(vectors.items())}
+    if len(widths) > 1:
+        told = ", ".join(f"{width} of {utterance}" for width, utterance in widths.items())
+        raise UserError(f"{path}: vectors differ in length: {told}")
+    return Imported(vectors, averaged, names, digest)
+
+
+def import_features(like: Features, modality: str, imported: Imported, encoder: str, path: Path) -> Features:
+    """The utterances of ``like`` with the imported vectors as their only modality.
+
+    What was not imported is not observed.  UserError where no utterance was.
+    """
+    ids = [str(utterance) for utterance in like.id]
+    known = [utterance for utterance in ids if utterance in imported.vectors]
+    if not known:
+        first = next(iter(imported.vectors))
+        close = difflib.get_close_matches(first, ids, n=1) or ids[:1]
+        raise UserError(
+            f"{path}: none of its {len(imported.vectors)} names is an utterance of {like.corpus};"
+            f" it has {first}, the corpus {close[0]}: rename them"
+        )
+    dimension = len(imported.vectors[known[0]])
+    vectors = np.zeros((len(ids), dimension), np.float32)
+    reasons = np.full(len(ids), "not among the imported", object)
+    for row, utterance in enumerate(ids):
+        vector = imported.vectors.get(utterance)
+        if vector is not None:
+            finite = bool(np.isfinite(vector).all())
+            vectors[row], reasons[row] = (vector, "") if finite else (0, NOT_FINITE)
+    names = np.array(imported.feature_name, object) if imported.feature_name else None
+    source: dict[str, Any] = {
+        "encoder": encoder,
+        "versions": {},
+        "imported": {"name": path.name, "sha256": imported.sha256},
+    }
+    return replace(
+        like,
+        modalities={modality: ModalityFeatures(vectors, reasons == "", reasons, feature_name=names)},
+        provenance=like.provenance | {"encoders": {modality: encoder}, "sources": {modality: source}},
+        digest="",
+    )
+
+
+def _load(path: Path) -> np.ndarray:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise UserError(f"{path}: cannot be read ({error}); objects are not unpickled") from None
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{path}: is no single array")
+    return array
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise UserError(f"{path}: cannot be read ({error}); objects are not unpickled") from None
+    if arrays.keys() != {"id", "features"}:
+        return arrays
+    ids, features = arrays["id"], arrays["features"]
+    if ids.dtype.kind != "U" or ids.ndim != 1 or features.ndim != 2 or len(ids) != len(features):
+        raise UserError(f"{path}: id should be text [N] and features [N, D]")
+    return _by_utterance(path, zip(ids.tolist(), features, strict=True))
+
+
+def _read_csv(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    def rows(file: Any, columns: int) -> Iterator[tuple[str, np.ndarray]]:
+        for number, row in enumerate(file, start=2):
+            try:
+                vector = np.array([float(value) for value in row[1:]])
+            except ValueError as error:
+                raise UserError(f"{path}: line {number}: {error}") from None
+            if len(vector) != columns:
+                raise UserError(f"{path}: line {number}: {len(row)} columns, and the first has {columns + 1}")
+            yield row[0], vector
+
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            table = csv.reader(file)
+            names = tuple(next(table, []))[1:]
+            return _by_utterance(path, rows(table, len(names))), names
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+
+
+def _by_utterance(path: Path, rows: Any) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    for utterance, vector in rows:
+        if utterance in found:
+            raise UserError(f"{path}: {utterance} is there more than once")
+        found[utterance] = vector
+    return found

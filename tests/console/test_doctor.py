@@ -1,0 +1,57 @@
+"""``multiemo doctor``: what it says of a corpus that can be extracted, and of one that cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.console.__main__ import main
+from pipeline.store.code import PROJECT
+
+
+@pytest.fixture
+def project(tmp_path: Path, demo_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose demo corpus is there already."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MULTIEMO_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("MULTIEMO_WORKERS", "2")
+    monkeypatch.setenv("MULTIEMO_DEVICE", "cpu")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    text = (PROJECT / "params.yaml").read_text(encoding="utf-8")
+    text = text.replace("data/raw/demo", str(demo_root)).replace("audio: 0.1", "audio: 0.3")
+    Path("params.yaml").write_text(text.replace("kind: resnet,", "kind: resnet, architecture: resnet50,"))
+    return tmp_path
+
+
+def findings(capsys: pytest.CaptureFixture[str]) -> dict[str, list[str]]:
+    """Whether it is there, and the rest, by subject; by its place in the line."""
+    lines = capsys.readouterr().out.splitlines()
+    return {line[8:22].strip(): [line[:8].strip(), line[23:]] for line in lines}
+
+
+def test_a_corpus_that_can_be_extracted_is_told_with_hours(project: Path, demo_root: Path, capsys) -> None:
+    assert main(["doctor", "demo"]) == 0
+    found = findings(capsys)
+    assert {state for state, _ in found.values()} == {"ok"}
+    encoders = ["text encoder", "audio encoder", "visual encoder"]
+    stages = ["faces", "visual", "audio"]
+    assert list(found) == ["annotations", "media", *encoders, "device", "store", "outputs", *stages]
+    assert found["annotations"][1] == f"10 utterances in {demo_root}"
+    assert found["media"][1] == "of 9 utterances, 1 have none"
+    assert found["device"][1] == "cpu, 2 workers"
+    for stage in stages:
+        assert "minutes in all" in found[stage][1]
+    assert not (project / "data").exists()
+
+
+def test_what_is_missing_is_named_and_nothing_is_downloaded(project: Path, demo_root: Path, capsys) -> None:
+    text = Path("params.yaml").read_text()
+    text = text.replace("        weights: untrained\n", "        weights: lab/roberta\n")
+    text = text.replace("[text, audio, visual]\n    max_", "[text]\n    max_")
+    Path("params.yaml").write_text(text.replace(str(demo_root), "nowhere"))
+    assert main(["doctor", "demo"]) == 1
+    found = findings(capsys)
+    assert found["annotations"][0] == found["text encoder"][0] == "MISSING"
+    assert "nowhere" in found["annotations"][1]
+    assert "lab/roberta is not in the local cache of the hub" in found["text encoder"][1]

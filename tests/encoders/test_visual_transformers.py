@@ -1,0 +1,187 @@
+"""Encoders of pictures of transformers, held against direct calls of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    AutoImageProcessor,
+    AutoModel,
+    BeitForImageClassification,
+    SwinForImageClassification,
+    ViTForImageClassification,
+)
+
+from pipeline.encoders.face_vectors import ClipFaces, cut_faces, embed_dialogue
+from pipeline.encoders.visual.transformers import Encoder, Params, find_encoder
+from pipeline.encoders.weights import find_local
+from pipeline.errors import UserError
+from pipeline.params import VisualParams
+from tests.encoders.picture_models import CONFIGS, PROCESSORS, SQUARE, save_model
+
+KEY = "corpora.demo.visual.encoder"
+
+
+def encoder_in(folder: Path) -> Encoder:
+    return find_encoder(KEY, Params(weights=str(folder)), find_local(KEY, str(folder)))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {name: save_model(tmp_path_factory.mktemp("pictures") / "model", name) for name in CONFIGS}
+
+
+@pytest.fixture(scope="module")
+def faces(demo_root: Path, clip: ClipFaces) -> np.ndarray:
+    """RGB uint8 [6, 64, 64, 3]."""
+    [(_, faces)] = cut_faces(demo_root / clip.path, [clip], VisualParams(crop_size_px=64))
+    return faces
+
+
+def directly(folder: Path, faces: np.ndarray) -> np.ndarray:
+    """What transformers itself says of each face, whole, by the output that is meant for it."""
+    processor, network = AutoImageProcessor.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    family = network.config.model_type
+    options: dict[str, Any] = {"size": SQUARE, "do_center_crop": False}
+    if family.startswith("convnext"):  # below 384 px it resizes to more and cuts, whatever is asked
+        options = {"size": {"shortest_edge": 384}}
+    rows = []
+    for face in faces:
+        pixels = processor(face, return_tensors="pt", **options).pixel_values
+        with torch.no_grad():
+            if family in ("clip", "siglip"):
+                rows.append(network.get_image_features(pixel_values=pixels).pooler_output[0])
+            elif family == "vit":
+                rows.append(network(pixel_values=pixels).last_hidden_state[0, 0])
+            else:
+                rows.append(network(pixel_values=pixels).pooler_output[0])
+    return torch.stack(rows).numpy()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_an_embedding_is_what_transformers_says_of_the_whole_face(
+    folders: dict[str, Path], faces: np.ndarray, name: str
+) -> None:
+    encoder = encoder_in(folders[name])
+    vectors = encoder.embed(faces)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (6, encoder.dimension)
+    if not name.startswith("convnext"):
+        np.testing.assert_allclose(vectors, directly(folders[name], faces), atol=1e-5)
+    small = np.ascontiguousarray(faces[:, ::2, ::2])  # as large as the model wants them: nothing is resized
+    processor = AutoImageProcessor.from_pretrained(folders[name])
+    pixels = processor(list(small), do_resize=False, do_center_crop=False, return_tensors="pt").pixel_values
+    normalised = (torch.from_numpy(small).permute(0, 3, 1, 2) / 255).sub(mean(processor)).div(std(processor))
+    np.testing.assert_allclose(pixels, normalised, atol=1e-5)
+    np.testing.assert_allclose(encoder.embed(small), embed_values(folders[name], normalised), atol=1e-5)
+
+
+def mean(processor: Any) -> torch.Tensor:
+    return torch.tensor(processor.image_mean).view(3, 1, 1)
+
+
+def std(processor: Any) -> torch.Tensor:
+    return torch.tensor(processor.image_std).view(3, 1, 1)
+
+
+def embed_values(folder: Path, values: torch.Tensor) -> np.ndarray:
+    network = AutoModel.from_pretrained(folder).eval()
+    with torch.no_grad():
+        if network.config.model_type in ("clip", "siglip"):
+            return network.get_image_features(pixel_values=values).pooler_output.numpy()
+        output = network(pixel_values=values)
+    if network.config.model_type == "vit":
+        return output.last_hidden_state[:, 0].numpy()
+    return output.pooler_output.numpy()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_edges_of_a_face_count(folders: dict[str, Path], faces: np.ndarray, name: str) -> None:
+    edged = faces.copy()
+    edged[:, :2] = 0
+    encoder = encoder_in(folders[name])
+    assert (np.abs(encoder.embed(edged) - encoder.embed(faces)).max(axis=1) > 1e-5).all()
+
+
+def test_a_clips_vector_depends_on_nothing_beside_it(
+    demo_root: Path, clip: ClipFaces, folders: dict[str, Path]
+) -> None:
+    params = VisualParams(crop_size_px=64)
+    clips = [replace(clip, box_px=clip.box_px + shift) for shift in (0, 5, 9)]
+    encoder = encoder_in(folders["clip"])
+    together = embed_dialogue(clips, demo_root, encoder, params)["features"]
+    for each, vector in zip(clips, together, strict=True):
+        [(_, faces)] = cut_faces(demo_root / clip.path, [each], params)
+        np.testing.assert_allclose(vector, directly(folders["clip"], faces).mean(axis=0), atol=1e-5)
+        alone = embed_dialogue([each], demo_root, encoder, params)["features"][0]
+        np.testing.assert_array_equal(alone, vector)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("vit", ViTForImageClassification),
+        ("beit", BeitForImageClassification),
+        ("swin", SwinForImageClassification),
+    ],
+)
+def test_a_classifier_as_it_is_published_serves_as_encoder(
+    tmp_path: Path, faces: np.ndarray, name: str, kind: Any
+) -> None:
+    torch.manual_seed(0)
+    folder = save_model(tmp_path, name, kind(CONFIGS[name]))
+    np.testing.assert_allclose(encoder_in(folder).embed(faces), directly(folder, faces), atol=1e-5)
+
+
+def test_a_folder_in_half_precision_or_in_shards_gives_the_same(
+    folders: dict[str, Path], tmp_path: Path, faces: np.ndarray
+) -> None:
+    save_model(tmp_path / "half", "clip", AutoModel.from_pretrained(folders["clip"]).half())
+    rounded = AutoModel.from_pretrained(tmp_path / "half", dtype=torch.float32)
+    save_model(tmp_path / "single", "clip", rounded)
+    rounded.save_pretrained(tmp_path / "shards", max_shard_size="20KB")
+    PROCESSORS["clip"].save_pretrained(tmp_path / "shards")
+    assert len(list((tmp_path / "shards").glob("model-*-of-*.safetensors"))) > 1
+    vectors = [encoder_in(tmp_path / name).embed(faces) for name in ("half", "single", "shards")]
+    np.testing.assert_array_equal(vectors[0], vectors[1])
+    np.testing.assert_array_equal(vectors[0], vectors[2])
+
+
+def change(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_what_cannot_be_used_is_one_line_that_names_the_key(tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model", "vit")
+    change(folder / "preprocessor_config.json", size={"height": 40, "width": 40})
+    with pytest.raises(UserError, match=rf"^{KEY}: .* does not read the pictures of 40 px that its"):
+        encoder_in(folder)
+    change(folder / "config.json", num_hidden_layers=3)
+    with pytest.raises(UserError, match=rf"^{KEY}: the weights in .* do not fit ViTModel"):
+        encoder_in(folder)
+    change(folder / "config.json", model_type="bert")
+    with pytest.raises(UserError, match=rf"^{KEY}: .* is a bert, and no encoder of pictures that is known"):
+        encoder_in(folder)
+    change(folder / "config.json", model_type="own", auto_map={"AutoConfig": "modeling.Net"})
+    with pytest.raises(UserError, match=rf"^{KEY}: .* cannot be loaded: "):
+        encoder_in(folder)
+    change(folder / "config.json", model_type="vit", num_hidden_layers=2)
+    (folder / "preprocessor_config.json").unlink()
+    with pytest.raises(UserError, match=rf"^{KEY}: .* holds no preprocessor_config\.json, which tells"):
+        encoder_in(folder)
+    with pytest.raises(UserError, match=rf"^{KEY}\.weights: this kind is not built untrained"):
+        find_encoder(KEY, Params(weights="untrained"), None)
+
+
+def test_weights_count_by_their_content(folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folders["clip"], tmp_path / "clip"))
+    assert encoder_in(folder).settings == encoder_in(folders["clip"]).settings
+    assert encoder_in(folder).settings != encoder_in(folders["siglip"]).settings
+    assert encoder_in(folder).description == f"CLIP from {folder} (pictures of 32 px)"
