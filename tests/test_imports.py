@@ -30,12 +30,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline.features": {"pipeline.store"},
     "pipeline.exports": {"pipeline.corpora", "pipeline.features", "pipeline.store"},
     "pipeline.report": {"pipeline.corpora", "pipeline.features", "pipeline.media", "pipeline.store"},
-    "pipeline.transcripts": {"pipeline.corpora", "pipeline.media", "pipeline.store"},
+    "pipeline.transcripts": {
+        "pipeline.corpora",
+        "pipeline.exports.shared",
+        "pipeline.media",
+        "pipeline.store",
+    },
     "pipeline.console": {
         *("pipeline.corpora", "pipeline.encoders", "pipeline.media"),
         *("pipeline.exports", "pipeline.features", "pipeline.store", "pipeline.transcripts"),
     },
-    "train": {"pipeline.features", "pipeline.report.fonts", "pipeline.store"},
+    "train": {"pipeline.features", "pipeline.report.fonts", "pipeline.store", "pipeline.transcripts"},
     "train.console": {"pipeline.console.shared", "pipeline.features", "pipeline.store", "train"},
     "stages": {"pipeline", "train"},
 }

@@ -14,7 +14,8 @@ from pipeline.errors import UserError
 LONGEST_S = 1e7
 """A hundred days: what is longer is no time of a recording."""
 
-_NO_TEXT = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+NO_TEXT = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+"""Characters that are no text in any of the formats."""
 
 
 class Mark(NamedTuple):
@@ -94,7 +95,7 @@ def clean(text: str) -> str:
     >>> clean(" Zoe\u0308  says\nno ") == "Zo\u00eb says no"
     True
     """
-    if found := _NO_TEXT.search(text):
+    if found := NO_TEXT.search(text):
         raise UserError(
             f"{text[:60]!r} holds U+{ord(found[0]):04X}, which is no text: the file is damaged, or in another"
             " encoding (--encoding)"

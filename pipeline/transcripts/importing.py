@@ -48,6 +48,8 @@ class Row:
     crop: str = ""
     votes: dict[str, str] = field(default_factory=dict)
     """By rater, where there are several."""
+    source: tuple[str, str] = ("", "")
+    """Tier and id of the annotation that it comes from; empty where annotations have no ids."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ def _rows(
                     end_ms=said.end_ms or said.start_ms,
                     crop=role.crop,
                     votes=dict(labelled.votes) if len(labelled.votes) > 1 else {},
+                    source=(said.tier, said.ids[0]) if said.ids else ("", ""),
                 )
             )
     return rows

@@ -29,7 +29,7 @@ class Said:
     speaker: str
     tier: str
     place: str
-    ids: frozenset[str] = frozenset()
+    ids: tuple[str, ...] = ()
     """Of the marks that it is made of."""
 
 
@@ -96,7 +96,7 @@ def find_said(transcript: Transcript, choice: Choice, mistakes: Mistakes, counts
                     f"{mark.text[:40]!r} has {kind}; mend it, or leave all such out by --drop-empty-spans",
                 )
                 continue
-            ids = frozenset({mark.id} - {""})
+            ids = (mark.id,) if mark.id else ()
             who = mark.speaker or speaker
             found.append(Said(mark.start_ms, mark.end_ms, mark.text, who, tier.name, mark.place, ids))
     order = {tier.name: place for place, tier in enumerate(transcript.tiers)}
@@ -134,7 +134,7 @@ def _join(found: Sequence[Said], pause_ms: int) -> list[Said]:
         ):
             end = None if said.end_ms is None else max(last.end_ms, said.end_ms)
             text = f"{last.text} {said.text}".strip()
-            joined[-1] = replace(last, end_ms=end, text=text, ids=last.ids | said.ids)
+            joined[-1] = replace(last, end_ms=end, text=text, ids=last.ids + said.ids)
         else:
             joined.append(said)
     return joined
