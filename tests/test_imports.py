@@ -29,7 +29,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline.faces": {"pipeline.encoders", "pipeline.media", "pipeline.store"},
     "pipeline.features": {"pipeline.store"},
     "pipeline.exports": {"pipeline.corpora", "pipeline.features", "pipeline.store"},
-    "pipeline.report": {"pipeline.corpora", "pipeline.features", "pipeline.media", "pipeline.store"},
+    "pipeline.report": {
+        *("pipeline.corpora", "pipeline.features", "pipeline.media", "pipeline.store"),
+        "pipeline.transcripts.predicted",
+    },
     "pipeline.transcripts": {
         "pipeline.corpora",
         "pipeline.exports.shared",

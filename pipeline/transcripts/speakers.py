@@ -27,6 +27,15 @@ def of_one_file(path: Path, name: str, *, always: bool = False) -> str:
     return f"{one_line(path.stem)} {name}"
 
 
+def is_made_up(name: str) -> bool:
+    """Whether a program numbered a speaker, and nobody named him.
+
+    >>> is_made_up("visit01 SPEAKER_00"), is_made_up("Ann")
+    (True, False)
+    """
+    return _NUMBERED.fullmatch(name.rpartition(" ")[2]) is not None
+
+
 class Role(NamedTuple):
     """What becomes of a speaker."""
 

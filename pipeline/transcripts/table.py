@@ -44,10 +44,12 @@ def write_table(
 ) -> bool:
     """Write the table, the votes and the record of the import, and read the table as the manifest will.
 
-    Whether media lie outside of the table's folder, which the corpus's entry must then allow.
+    Whether media, or what they are links to, lie outside of the table's folder, which the corpus's entry must
+    then allow.
     """
     media = {row.media: _relative(row.media, path.parent) for row in imported.rows if row.media}
-    outside = any(name.startswith("..") for name in media.values())
+    bounds = path.parent.resolve()
+    outside = not all(film.resolve().is_relative_to(bounds) for film in media)
     rows = [
         (
             *(row.dialogue, row.number, row.speaker, row.text, row.label, splits[row.dialogue]),

@@ -105,7 +105,7 @@ def test_list_shows_what_to_choose_from_and_writes_nothing(lab: Path, capsys) ->
     said = capsys.readouterr().out
     assert "visit0.mp4 from 0.5 s" in said
     assert "  Ann0: 2 annotations, 1 empty\n    I am Ann0.\n" in said
-    assert "  emotion@Ann0: 1 annotations, 1 without a time of their own, of tier Ann0\n    anger\n" in said
+    assert "  emotion@Ann0: 1 annotations, of tier Ann0\n    anger\n" in said
     assert sorted(lab.rglob("*")) == before
 
 

@@ -186,7 +186,6 @@ class _Times:
             if row.refers:
                 siblings = self._siblings.setdefault((row.tier, row.refers), {})
                 siblings[row.id] = len(siblings)
-                self.shared.add(row.id)
         self._spans: dict[str, tuple[int, int]] = {}
 
     def span(self, row: _Row) -> tuple[int, int]:
@@ -216,6 +215,8 @@ class _Times:
         start, end = self._spans[row.refers]
         siblings = self._siblings[row.tier, row.refers]
         place, count = siblings[row.id], len(siblings)
+        if count > 1:
+            self.shared.add(row.id)
         return start + (end - start) * place // count, start + (end - start) * (place + 1) // count
 
     def _share_gaps(self, rows: list[_Row]) -> None:
