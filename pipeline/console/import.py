@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.console.shared.transcripts import add_transcript_arguments, read_wanted
+from pipeline.corpora.annotations.doubts import doubt_speakers
 from pipeline.errors import UserError
 from pipeline.transcripts.agreement import krippendorff_alpha
 from pipeline.transcripts.content import Transcript
@@ -78,7 +79,7 @@ def _run(arguments: argparse.Namespace) -> int:
         print("note: without --media there is text alone: modalities: [text]")
     if outside:
         print("note: films lie outside of the table's folder: format: {kind: table, outside_media: true}")
-    for doubt in doubt_splits(turns, splits):
+    for doubt in (*doubt_splits(turns, splits), *doubt_speakers({turn.speaker for turn in turns})):
         print(f"warning: {doubt}")
     return 0
 

@@ -191,3 +191,32 @@ def test_cues_without_an_end_last_until_the_films_end_and_pauses_can_be_joined(t
     assert run(tmp_path / "talk.json", "--media", tmp_path, "--join", "0.5", *target) == 0
     found = [(row.utterance.text, row.start_s, row.end_s, row.media) for row in read_table(tmp_path)]
     assert found == [("a b", 0.0, 2.0, "talk.wav"), ("c", 3.0, 4.0, "talk.wav")]
+
+
+def test_a_mac_that_links_the_sound_of_a_shifted_film(tmp_path: Path, capsys) -> None:
+    write_film(tmp_path / "films/Übung.mp4", 12)
+    write_sound(tmp_path / "films/Übung.wav", 12)
+    eaf = Eaf("PAL-frames").medium("file:///Users/anna.meier/Desktop/U%CC%88bung.wav", origin=5230)
+    eaf.aligned("Zoe\u0308", [(0, 25, "Hallo")])
+    eaf.write(tmp_path / "Übung.eaf")
+    media = ("--media", tmp_path / "films", "--split", "test", "-o", tmp_path / "annotations.csv")
+    assert run(tmp_path / "Übung.eaf", "--utterances", "Zoë", *media) == 0
+    (row,) = rows(tmp_path)
+    assert (row["speaker"], row["start_s"], row["end_s"]) == ("Zoë", "5.230", "6.230")
+    assert row["media"] == "films/Übung.mp4"
+    assert "it names Übung.wav, and" in capsys.readouterr().out
+    assert "anna.meier" not in (tmp_path / "annotations.import.json").read_text(encoding="utf-8")
+
+
+def test_names_that_differ_in_what_nobody_sees_are_one_and_in_capitals_are_told(
+    tmp_path: Path, capsys
+) -> None:
+    for number, name in enumerate(("Zoe\u0308", "Zoë ", "zoë")):
+        grid = text_grid([(name, [(0, 1, "a"), (1.0000001, 2, "b"), (1.9999999, 3, "c")])])
+        (tmp_path / f"visit{number}.TextGrid").write_text(grid, encoding="utf-8")
+    files = sorted(tmp_path.glob("*.TextGrid"))
+    assert run(*files, "--utterances", "*", "--split", "test", "-o", tmp_path / "annotations.csv") == 0
+    assert {row["speaker"] for row in rows(tmp_path)} == {"Zoë", "zoë"}
+    said = capsys.readouterr().out
+    assert "speakers that differ in capitals alone, and count as several: 'Zoë' and 'zoë'" in said
+    assert "overlap" not in said

@@ -34,7 +34,7 @@ def read(path: Path, content: bytes, how: How, mistakes: Mistakes) -> Transcript
     document = _Document(path, mistakes)
     document.parse(content)
     times = _Times(document)
-    roots = {name: _root(name, document.parents) for name in document.tiers}
+    roots = _roots(document.parents)
     tiers = []
     by_tier: dict[str, list[_Row]] = {}
     for row in document.rows:
@@ -222,30 +222,32 @@ class _Times:
     def _share_gaps(self, rows: list[_Row]) -> None:
         """Give slots without a time equal parts of the time between those of their tier that have one."""
         begun = {(row.tier, row.slots[0]): row for row in rows if not row.refers}
-        for row in rows:
-            if (
-                row.refers
-                or self._slots.get(row.slots[0]) is None
-                or self._slots.get(row.slots[1]) is not None
-            ):
-                continue
-            gap = [row]
-            while self._slots.get(gap[-1].slots[1]) is None and len(gap) <= len(begun):
-                following = begun.get((row.tier, gap[-1].slots[1]))
-                if following is None:
+        passed: set[tuple[str, str]] = set()
+        for (_, first), row in begun.items():
+            start, gap = self._slots.get(first), [row]
+            while start is not None and self._slots.get(slot := gap[-1].slots[1]) is None:
+                following = begun.get((row.tier, slot))
+                if following is None or (row.tier, slot) in passed:
                     break
+                passed.add((row.tier, slot))
                 gap.append(following)
-            start, end = self._slots[row.slots[0]], self._slots.get(gap[-1].slots[1])
-            if start is not None and end is not None:
+            end = self._slots.get(gap[-1].slots[1])
+            if start is not None and end is not None and len(gap) > 1:
                 for place, each in enumerate(gap[:-1], 1):
                     self._slots[each.slots[1]] = start + (end - start) * place // len(gap)
                 self.shared.update(each.id for each in gap)
 
 
-def _root(tier: str, parents: dict[str, str]) -> str:
-    """The outermost tier that this one belongs to."""
-    seen = {tier}
-    while (parent := parents.get(tier, "")) and parent in parents and parent not in seen:
-        seen.add(parent)
-        tier = parent
-    return tier
+def _roots(parents: dict[str, str]) -> dict[str, str]:
+    """The outermost tier that each tier belongs to; of a circle, one of it."""
+    roots: dict[str, str] = {}
+    for tier in parents:
+        chain = {tier: None}
+        while (name := next(reversed(chain))) not in roots:
+            parent = parents[name]
+            if parent not in parents or parent in chain:
+                break
+            chain[parent] = None
+        root = roots.get(name, name)
+        roots |= dict.fromkeys(chain, root)
+    return roots

@@ -70,9 +70,8 @@ def read(path: Path, content: bytes, how: How, mistakes: Mistakes) -> Transcript
 
 
 def _cues(path: Path, lines: Sequence[str], vtt: bool, mistakes: Mistakes) -> Iterator[_Cue]:
-    starts = [
-        number for number, line in enumerate(lines) if ARROW in line and not _in_block(lines, number, vtt)
-    ]
+    skipped = _in_blocks(lines) if vtt else set()
+    starts = [number for number, line in enumerate(lines) if ARROW in line and number not in skipped]
     heads = [_head(lines, start, vtt, before) for before, start in zip([-1, *starts], starts, strict=False)]
     for start, end in zip(starts, [*heads[1:], len(lines)], strict=False):
         body = lines[start + 1 : end]
@@ -107,13 +106,15 @@ def _number_before(lines: Sequence[str], start: int) -> int | None:
     return int(found) if found.isdecimal() and len(found) < 9 else None
 
 
-def _in_block(lines: Sequence[str], number: int, vtt: bool) -> bool:
-    """Whether a line is part of a NOTE of WebVTT, which may quote times."""
-    if not vtt:
-        return False
-    while number > 0 and lines[number - 1].strip():
-        number -= 1
-    return bool(_NO_CUE.match(lines[number]))
+def _in_blocks(lines: Sequence[str]) -> set[int]:
+    """Lines that are part of a NOTE, STYLE or REGION of WebVTT; a NOTE may quote times."""
+    found, inside, blank = set(), False, True
+    for number, line in enumerate(lines):
+        inside = bool(line.strip()) and (inside or (blank and bool(_NO_CUE.match(line))))
+        blank = not line.strip()
+        if inside:
+            found.add(number)
+    return found
 
 
 def _without_blocks(body: Sequence[str]) -> Iterator[str]:

@@ -90,3 +90,17 @@ def test_what_cannot_be_read_is_refused_by_file_and_line(tmp_path: Path, case: s
         read(tmp_path / "a.eaf", content)
     assert said in str(refused.value)
     assert str(refused.value).startswith(f"{tmp_path / 'a.eaf'}")
+
+
+def test_tiers_and_slots_in_a_circle_end(tmp_path: Path) -> None:
+    eaf = Eaf()
+    eaf.aligned("A", [(0, 100, "x")], PARENT_REF="B")
+    eaf.aligned("B", [(0, 100, "x")], PARENT_REF="A")
+    assert {tier.speaker for tier in read(tmp_path / "a.eaf", eaf.text()).tiers} <= {"A", "B"}
+    looped = Eaf()
+    looped.subdivided("A", 0, 900, ["x", "y", "z"])
+    content = looped.text().replace(
+        'TIME_SLOT_REF1="ts3" TIME_SLOT_REF2="ts4"', 'TIME_SLOT_REF1="ts3" TIME_SLOT_REF2="ts2"'
+    )
+    with pytest.raises(UserError, match="has no time, nor has any that it could share"):
+        read(tmp_path / "a.eaf", content)

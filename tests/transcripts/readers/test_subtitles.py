@@ -125,3 +125,8 @@ def test_what_is_no_subtitle_is_refused_by_line(tmp_path: Path, content: str | b
 def test_cyrillic_is_read_in_the_encoding_that_is_said(tmp_path: Path) -> None:
     content = "1\n00:01 --> 00:02\nпривет".encode("cp1251")
     assert read(tmp_path / "a.srt", content, How(encoding="cp1251")).tiers[0].marks[0].text == "привет"
+
+
+def test_a_tag_of_many_classes_takes_no_time(tmp_path: Path) -> None:
+    cue = "WEBVTT\n\n00:01.000 --> 00:02.000\n<v" + ".a" * 3000 + "\n"
+    assert len(read(tmp_path / "a.vtt", cue).tiers[0].marks) == 1
