@@ -38,6 +38,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--media", type=Path, metavar="FOLDER", help="where films are looked for by their names"
     )
+    parser.add_argument(
+        *("--labels-from",), type=Path, nargs="+", default=[], metavar="FILE",
+        help="files of other raters with labels of the same dialogues, called as theirs are",
+    )  # fmt: skip
     parser.add_argument("--split", choices=WAYS, help="how dialogues are put into train, dev and test")
     parser.add_argument(
         *("--ignore-speaker", "--ignore-speakers"), nargs="+", default=[], metavar="NAME",
@@ -66,7 +70,7 @@ def _run(arguments: argparse.Namespace) -> int:
         )
     known = check_target(arguments.output, arguments.force)
     films = Films(arguments.media) if arguments.media else None
-    imported = import_transcripts(arguments.files, wanted, films)
+    imported = import_transcripts(arguments.files, wanted, films, arguments.labels_from)
     turns = [Turn(row.dialogue, row.speaker, row.label) for row in imported.rows]
     splits = split_dialogues(turns, arguments.split, known, arguments.ignore_speaker)
     outside = write_table(arguments.output, imported, splits, _options(arguments))
@@ -121,7 +125,11 @@ def _options(arguments: argparse.Namespace) -> dict[str, object]:
     """What the result depends on beside the files, for the record."""
     left_out = ("run", "files", "list", "output", "force")
     return {
-        name: str(value) if isinstance(value, Path) else value
+        name: [*map(str, value)]
+        if name == "labels_from"
+        else str(value)
+        if isinstance(value, Path)
+        else value
         for name, value in vars(arguments).items()
         if name not in left_out
     }

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.corpora.annotations.cells import check_gaps, one_line, spelling
 from pipeline.corpora.annotations.rows import Mistakes
 from pipeline.errors import UserError
 from pipeline.transcripts.content import Transcript, clock
-from pipeline.transcripts.films import Film, Films, length_s
-from pipeline.transcripts.labelling import Labelled, Rule, label_utterances
+from pipeline.transcripts.films import Film, Films
+from pipeline.transcripts.labelling import Labelled, Rule, label_patterns, label_utterances
+from pipeline.transcripts.placing import find_film, place_said
 from pipeline.transcripts.reading import How, read_transcripts
 from pipeline.transcripts.speakers import Cast
 from pipeline.transcripts.turns import Choice, Said, find_said, matches
-
-WRONG_FILM_SHARE = 0.5
-"""If more of the utterances than this lie behind the film's end, it is not their film."""
 
 
 @dataclass(frozen=True)
@@ -60,34 +58,36 @@ class Imported:
     counts: dict[str, int]
     """What was read otherwise than it is written, or left out, in words, and how often."""
     transcripts: list[Transcript]
-    origins_ms: dict[str, int]
-    """By dialogue: where in its film the transcript's clock shows 0."""
+    """Those of raters, too."""
 
 
-def import_transcripts(paths: Sequence[Path], wanted: Wanted, films: Films | Path | None) -> Imported:
+def import_transcripts(
+    paths: Sequence[Path], wanted: Wanted, films: Films | Path | None, raters: Sequence[Path] = ()
+) -> Imported:
     """The utterances of all files, by dialogue and time.
 
-    ``films``: where media are looked for, or the one film; None for text alone.  UserError with the first
-    mistakes of all files, by file and place.
+    ``films``: where media are looked for, or the one film; None for text alone.  ``raters``: files with
+    labels of the same dialogues by others, called as theirs are.  UserError with the first mistakes of all
+    files, by file and place.
     """
-    transcripts = read_transcripts(paths, wanted.how)
+    read = read_transcripts([*paths, *raters], wanted.how)
+    transcripts, others = read[: len(paths)], _by_stem(read[: len(paths)], read[len(paths) :])
     mistakes, counts = Mistakes(), Counter[str]()
-    _check_patterns(transcripts, wanted)
+    _check_patterns(read, wanted)
     names = _dialogues(transcripts, wanted.dialogue_is_path)
     rows: list[Row] = []
-    origins = {}
     for transcript, dialogue in zip(transcripts, names, strict=True):
         counts.update(transcript.notes)
         with mistakes.at(str(transcript.path)):
             found = find_said(transcript, wanted.choice, mistakes, counts)
-            labels = label_utterances(transcript, found, wanted.rule, mistakes, counts)
-            film = _film(transcript, films, wanted.camera)
+            rated = others.get(one_line(transcript.path.stem), [])
+            labels = label_utterances(transcript, found, wanted.rule, mistakes, counts, rated)
+            film = find_film(transcript, films, wanted.camera)
             if film and film.note:
                 counts[
                     f"films other than what the transcript names: {transcript.path.name}: {film.note}"
                 ] += 1
-            placed = _place(transcript, found, film, mistakes)
-            origins[dialogue] = film.origin_ms if film else 0
+            placed = place_said(transcript, found, film, mistakes)
             rows += _rows(transcript, dialogue, placed, labels, film, wanted.cast, mistakes)
             used = {said.tier for said in found}
             for tier in transcript.tiers:
@@ -101,18 +101,34 @@ def import_transcripts(paths: Sequence[Path], wanted: Wanted, films: Films | Pat
     mistakes.refuse()
     if not rows:
         raise UserError("no utterance is left; `multiemo import --list` shows what the files hold")
-    return Imported(rows, dict(sorted((+counts).items())), transcripts, origins)
+    return Imported(rows, dict(sorted((+counts).items())), read)
 
 
 def _check_patterns(transcripts: Iterable[Transcript], wanted: Wanted) -> None:
-    """UserError for a tier that no file has: a typo must not lose a speaker."""
-    tiers = [tier for transcript in transcripts if transcript.tiered for tier in transcript.tiers]
-    if not tiers:
-        return
-    for pattern in wanted.choice.utterances:
-        if not any(matches(tier.name, [pattern]) for tier in tiers):
-            names = ", ".join(dict.fromkeys(repr(tier.name) for tier in tiers))
-            raise UserError(f"--utterances {pattern}: no file has such a tier; there are {names}")
+    """UserError for a tier that no file has: a typo must lose neither a speaker nor labels."""
+    names = {tier.name: None for transcript in transcripts for tier in transcript.tiers if transcript.tiered}
+    asked = [("--labels", pattern) for pattern in wanted.rule.tiers]
+    asked += [("--utterances", pattern) for pattern in wanted.choice.utterances if names]
+    for option, pattern in asked:
+        anybody = label_patterns(Rule((pattern,)), "*")
+        if not any(matches(name, anybody) for name in names):
+            there = f"there are {', '.join(map(repr, names))}" if names else "files of this format have none"
+            raise UserError(f"{option} {pattern}: no file has such a tier; {there}")
+
+
+def _by_stem(transcripts: Sequence[Transcript], others: Sequence[Transcript]) -> dict[str, list[Transcript]]:
+    """Files of raters by the name of the dialogue; UserError for one that is of none."""
+    known = Counter(one_line(transcript.path.stem) for transcript in transcripts)
+    found: dict[str, list[Transcript]] = {}
+    for other in others:
+        stem = one_line(other.path.stem)
+        if known[stem] != 1:
+            many = "several" if known[stem] else "none"
+            raise UserError(
+                f"{other.path}: is called as {many} of the dialogues' files, such as {min(known)}"
+            )
+        found.setdefault(stem, []).append(other)
+    return found
 
 
 def _dialogues(transcripts: Sequence[Transcript], by_path: bool) -> list[str]:
@@ -125,47 +141,6 @@ def _dialogues(transcripts: Sequence[Transcript], by_path: bool) -> list[str]:
             way_out = "" if by_path else "; --dialogue path calls dialogues by their whole paths"
             raise UserError(f"{first[name]} and {path} would both be dialogue {name!r}{way_out}")
     return names
-
-
-def _film(transcript: Transcript, films: Films | Path | None, camera: str | None) -> Film | None:
-    if isinstance(films, Films):
-        return films.find(transcript, camera)
-    if films is None:
-        return None
-    named = [link.origin_ms for link in transcript.media if link.name == one_line(films.name)]
-    every = {link.origin_ms for link in transcript.media}
-    if not named and len(every) > 1:
-        raise UserError(f"names several media with different TIME_ORIGIN, and none is called {films.name}")
-    return Film(films, (named or sorted(every) or [0])[0])
-
-
-def _place(
-    transcript: Transcript, found: Sequence[Said], film: Film | None, mistakes: Mistakes
-) -> list[Said]:
-    """The utterances by the film's clock, each with an end."""
-    origin = film.origin_ms if film else 0
-    end_s = length_s(film.path) if film else None
-    placed = []
-    for said in found:
-        start = said.start_ms + origin
-        end = round(1000 * end_s) if said.end_ms is None and end_s else said.end_ms
-        end = None if end is None else end + (origin if said.end_ms is not None else 0)
-        if end is None or end <= start:
-            mistakes.add(
-                f"{transcript.path}, {said.place}",
-                "has no end, and no film says when it can be at the latest",
-            )
-        elif start < 0:
-            what = f"starts {-start / 1000:g} s before the film does (TIME_ORIGIN is {origin} ms)"
-            mistakes.add(f"{transcript.path}, {said.place}", what)
-        placed.append(replace(said, start_ms=start, end_ms=start if end is None else end))
-    behind = [said for said in placed if end_s and said.start_ms > 1000 * end_s]
-    if len(behind) > WRONG_FILM_SHARE * len(placed) and film:
-        raise UserError(
-            f"{len(behind)} of {len(placed)} utterances start after the end of {film.path}, at"
-            f" {clock(round(1000 * (end_s or 0)))}: is this the right film, or the wrong unit (ms, frames)?"
-        )
-    return placed
 
 
 def _rows(
@@ -202,7 +177,7 @@ def _rows(
 
 def _is_used(tier: str, wanted: Wanted) -> bool:
     """Whether a tier is one of labels, of whatever speaker."""
-    return matches(tier, [pattern.replace("{speaker}", "*") for pattern in wanted.rule.tiers])
+    return matches(tier, label_patterns(wanted.rule, "*"))
 
 
 def _check_labels(rows: Iterable[Row], mistakes: Mistakes) -> None:

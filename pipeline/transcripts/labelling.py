@@ -5,14 +5,16 @@ from __future__ import annotations
 import glob
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.corpora.annotations.cells import one_line
 from pipeline.corpora.annotations.rows import Mistakes
 from pipeline.errors import UserError
 from pipeline.transcripts.agreement import majority
 from pipeline.transcripts.content import Mark, Tier, Transcript, clock
-from pipeline.transcripts.turns import Said, describe_tiers, matches
+from pipeline.transcripts.turns import Said, matches
 
 SPEAKER = "{speaker}"
 SHOWN = 5
@@ -38,54 +40,95 @@ class Labelled(NamedTuple):
     """By rater; empty votes too."""
 
 
+class _Source(NamedTuple):
+    """A file with tiers of labels."""
+
+    transcript: Transcript
+    rater: str = ""
+    """Whose it is; empty for the file with the utterances themselves."""
+    shift_ms: int = 0
+    """To be added to its times, so that they are those of the utterances."""
+
+
 def label_utterances(
-    transcript: Transcript, found: Sequence[Said], rule: Rule, mistakes: Mistakes, counts: Counter[str]
+    transcript: Transcript,
+    found: Sequence[Said],
+    rule: Rule,
+    mistakes: Mistakes,
+    counts: Counter[str],
+    others: Sequence[Transcript] = (),
 ) -> list[Labelled]:
-    """A label for each utterance; empty where there is none, or no majority."""
+    """A label for each utterance; empty where there is none, or no majority.
+
+    ``others`` are the same recording's files by further raters, who are called as the folders of those.
+    """
     if not rule.tiers:
         return [Labelled("", {})] * len(found)
-    tiers = {tier.name: tier for tier in transcript.tiers}
+    sources = [_Source(transcript), *(_as_source(transcript, other) for other in others)]
+    own = {tier.name: tier.speaker for tier in transcript.tiers}
     votes: list[dict[str, str]] = [{} for _ in found]
-    met: dict[str, set[int]] = {}
-    for spoken in dict.fromkeys(said.tier for said in found):
-        raters = _raters(tiers, tiers[spoken], rule)
-        if not raters and transcript.tiered:
-            mistakes.add(
-                str(transcript.path),
-                f"no tier of labels for {spoken!r} is called"
-                f" {' or '.join(rule.tiers).replace(SPEAKER, tiers[spoken].speaker)}; it has"
-                f" {describe_tiers(transcript.tiers)}",
+    met: dict[tuple[Path, str], set[int]] = {}
+    parties = [(said.tier, own[said.tier] or said.speaker) for said in found]
+    for tier, speaker in dict.fromkeys(parties):
+        raters = [each for source in sources for each in _raters(source, tier, speaker, rule)]
+        if not raters:
+            counts[f"utterances for which there is no tier of labels: those of {speaker or tier!r}"] += (
+                parties.count((tier, speaker))
             )
-        for rater, tier in raters.items():
-            join = _Join(transcript, tier, rule.min_overlap)
+        for rater, source, labels in raters:
+            join = _Join(source, labels, rule.min_overlap)
             for place, said in enumerate(found):
-                if said.tier == spoken:
+                if parties[place] == (tier, speaker):
                     votes[place][rater] = join.label(said, counts)
-            met.setdefault(tier.name, set()).update(join.met)
-    for name, places in met.items():
-        marks = tiers[name].marks
-        missed = sum(bool(mark.text) for place, mark in enumerate(marks) if place not in places)
-        if marks and not places:
-            mistakes.add(
-                str(transcript.path), f"no label of tier {name!r} meets an utterance: is it the right one?"
-            )
-        elif missed:
-            counts[f"labels of tier {name!r} that meet no utterance"] += missed
+            met.setdefault((source.transcript.path, labels.name), set()).update(join.met)
+    for source in sources:
+        for labels in source.transcript.tiers:
+            places = met.get((source.transcript.path, labels.name))
+            if places is not None:
+                _check_met(source, labels, places, mistakes, counts)
     return [_decide(cast, rule.unmarked, counts) for cast in votes]
 
 
-def _raters(tiers: Mapping[str, Tier], spoken: Tier, rule: Rule) -> dict[str, Tier]:
-    """The tiers of labels of a tier of utterances, by who rates."""
-    wanted = [pattern.replace(SPEAKER, glob.escape(spoken.speaker)) for pattern in rule.tiers]
-    exact = [pattern.replace(SPEAKER, spoken.speaker) for pattern in rule.tiers]
-    raters: dict[str, Tier] = {}
-    for name, tier in tiers.items():
-        if name != spoken.name and (matches(name, wanted) or matches(name, map(glob.escape, exact))):
-            rater = name.replace(spoken.speaker, "").strip("@_- ") if spoken.speaker else name
-            if (rater := rater or name) in raters:
-                raise UserError(f"tiers {raters[rater].name!r} and {name!r} are both of the rater {rater!r}")
-            raters[rater] = tier
-    return raters
+def label_patterns(rule: Rule, speaker: str) -> list[str]:
+    """Patterns of the tiers with labels of a speaker; of anybody's for ``*``."""
+    told = speaker if speaker == "*" else glob.escape(speaker)
+    return [pattern.replace(SPEAKER, told) for pattern in rule.tiers] + [
+        glob.escape(pattern.replace(SPEAKER, speaker)) for pattern in rule.tiers
+    ]
+
+
+def _as_source(transcript: Transcript, other: Transcript) -> _Source:
+    origins = [each.media[0].origin_ms if each.media else 0 for each in (transcript, other)]
+    return _Source(other, one_line(other.path.absolute().parent.name), origins[1] - origins[0])
+
+
+def _raters(source: _Source, spoken: str, speaker: str, rule: Rule) -> list[tuple[str, _Source, Tier]]:
+    """Who rates a speaker's utterances in a file, and in which tiers."""
+    wanted = label_patterns(rule, speaker)
+    tiers = [
+        tier
+        for tier in source.transcript.tiers
+        if tier.name and matches(tier.name, wanted) and (source.rater or tier.name != spoken)
+    ]
+    names = [(tier.name.replace(speaker, "") if speaker else tier.name).strip("@_- ") for tier in tiers]
+    if source.rater:
+        names = [source.rater if len(tiers) == 1 else f"{source.rater} {name}" for name in names]
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            first, second = tiers[names.index(name)].name, tiers[place].name
+            raise UserError(f"tiers {first!r} and {second!r} are both of the rater {name!r}")
+    return [(name or tier.name, source, tier) for name, tier in zip(names, tiers, strict=True)]
+
+
+def _check_met(
+    source: _Source, labels: Tier, places: Collection[int], mistakes: Mistakes, counts: Counter[str]
+) -> None:
+    missed = sum(bool(mark.text) for place, mark in enumerate(labels.marks) if place not in places)
+    if labels.marks and not places:
+        what = f"no label of tier {labels.name!r} meets an utterance: is it the right one?"
+        mistakes.add(str(source.transcript.path), what)
+    elif missed:
+        counts[f"labels of tier {labels.name!r} that meet no utterance"] += missed
 
 
 def _decide(cast: Mapping[str, str], unmarked: str, counts: Counter[str]) -> Labelled:
@@ -102,20 +145,23 @@ def _decide(cast: Mapping[str, str], unmarked: str, counts: Counter[str]) -> Lab
 class _Join:
     """One tier of labels against utterances."""
 
-    def __init__(self, transcript: Transcript, tier: Tier, min_overlap: float) -> None:
-        self._tier, self._min = tier, min_overlap
+    def __init__(self, source: _Source, tier: Tier, min_overlap: float) -> None:
+        self._marks, self._min = tier.marks, min_overlap
         self.met: set[int] = set()
         """Places in the tier of labels that met an utterance."""
-        parent = {mark.id: mark.parent for each in transcript.tiers for mark in each.marks if mark.id}
+        tiers = source.transcript.tiers
+        parent = {mark.id: mark.parent for each in tiers for mark in each.marks if mark.id}
         self._belongs: dict[str, list[int]] = {}
-        for place, mark in enumerate(tier.marks):
+        if source.rater:  # ids are those of one file
+            self._marks = tuple(_shift(mark, source.shift_ms) for mark in tier.marks)
+        for place, mark in enumerate(self._marks):
             id = mark.parent
             while id:
                 self._belongs.setdefault(id, []).append(place)
                 id = parent.get(id, "")
-        self._order = sorted(range(len(tier.marks)), key=lambda place: tier.marks[place].start_ms)
-        self._starts = [tier.marks[place].start_ms for place in self._order]
-        self._longest = max((_end(mark) - mark.start_ms for mark in tier.marks), default=0)
+        self._order = sorted(range(len(self._marks)), key=lambda place: self._marks[place].start_ms)
+        self._starts = [self._marks[place].start_ms for place in self._order]
+        self._longest = max((_end(mark) - mark.start_ms for mark in self._marks), default=0)
 
     def label(self, said: Said, counts: Counter[str]) -> str:
         """The label of an utterance; empty if there is none, which is counted where one was near."""
@@ -123,7 +169,7 @@ class _Join:
         length = (said.end_ms or said.start_ms) - said.start_ms
         covered: Counter[str] = Counter()
         for place in by_parent or self._near(said):
-            mark = self._tier.marks[place]
+            mark = self._marks[place]
             overlap = min(said.end_ms or said.start_ms, _end(mark)) - max(said.start_ms, mark.start_ms)
             inside = mark.start_ms == _end(mark) and said.start_ms <= mark.start_ms < (said.end_ms or 0)
             if overlap > 0 or inside or by_parent:
@@ -148,6 +194,10 @@ class _Join:
         first = bisect_left(self._starts, said.start_ms - self._longest)
         last = bisect_right(self._starts, said.end_ms or said.start_ms)
         return self._order[first:last]
+
+
+def _shift(mark: Mark, ms: int) -> Mark:
+    return mark._replace(start_ms=mark.start_ms + ms, end_ms=_end(mark) + ms, parent="")
 
 
 def _end(mark: Mark) -> int:

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pipeline import runtime
 from pipeline.console.shared.transcripts import add_transcript_arguments, read_wanted
 from pipeline.errors import UserError
-from pipeline.params import PARAMS_FILE, CorpusParams, Params, read_params
+from pipeline.params import PARAMS_FILE, read_params
+from train.example import Example, find_example
 
 if TYPE_CHECKING:
     from pipeline.transcripts.importing import Imported, Wanted
@@ -25,15 +26,6 @@ CORPUS = "film"
 STAGES = ("manifest", "weights", "faces", "visual", "audio", "finetune", "text", "features")
 WORK = "work"
 FORMS = (".eaf", ".vtt", ".TextGrid")
-
-
-class Example(NamedTuple):
-    """A trained model, and the corpus whose features it was trained on."""
-
-    name: str
-    folder: Path
-    corpus_name: str
-    corpus: CorpusParams
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -78,25 +70,6 @@ def _run(arguments: argparse.Namespace) -> int:
     for line in _write(arguments, work, example, model, imported):
         print(line)
     return 0
-
-
-def find_example(like: str, params: Params) -> Example:
-    """The model that ``like`` names: an entry, or the folder of one; UserError if it cannot be used."""
-    trained = {f"data/models/{name}/model": name for name in params.models}
-    name = trained.get(Path(like).as_posix(), like)
-    if name not in params.models:
-        raise UserError(
-            f"--like {like}: is no entry under models in {PARAMS_FILE}, nor the folder of one (there are:"
-            f" {', '.join(params.models) or 'none'})"
-        )
-    features = Path(params.models[name].features).as_posix()
-    corpus = next((each for each in params.corpora if f"data/{each}/features.h5" == features), None)
-    if corpus is None:
-        raise UserError(
-            f"models.{name}.features: {features} is of no entry under corpora, so that nothing says how its"
-            " features were made; name a model of a corpus that is extracted here"
-        )
-    return Example(name, Path("data", "models", name, "model"), corpus, params.corpora[corpus])
 
 
 def _check_output(folder: Path, transcript: Path) -> None:
@@ -165,7 +138,7 @@ def _write(
     from pipeline.report.analysis import Analysis, render_analysis
     from pipeline.report.results import read_results
     from pipeline.store.atomic import write_atomically
-    from pipeline.transcripts.eaf_copy import add_predictions
+    from pipeline.transcripts.elan.copying import add_predictions
     from pipeline.transcripts.writing import write_recordings
     from train.compatibility import check_same_encoders
     from train.prediction import count_unseen, describe_model, predict_utterances, write_predictions

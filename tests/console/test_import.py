@@ -220,3 +220,38 @@ def test_names_that_differ_in_what_nobody_sees_are_one_and_in_capitals_are_told(
     said = capsys.readouterr().out
     assert "speakers that differ in capitals alone, and count as several: 'Zoë' and 'zoë'" in said
     assert "overlap" not in said
+
+
+def test_raters_with_files_of_their_own_vote_whatever_the_clocks_of_those(tmp_path: Path, capsys) -> None:
+    for rater, votes, origin in (
+        ("A1", ("joy", "joy"), 0),
+        ("A2", ("joy", "fear"), 700),
+        ("A3", ("fear", "joy"), 0),
+    ):
+        eaf = Eaf().medium("talk.mp4", origin)
+        eaf.aligned("Ann", [(1000 - origin, 2000 - origin, "a"), (2000 - origin, 3000 - origin, "b")])
+        eaf.aligned(
+            "emotion", [(1000 - origin, 2010 - origin, votes[0]), (2010 - origin, 3000 - origin, votes[1])]
+        )
+        eaf.write(tmp_path / f"{rater}/talk.eaf")
+    labels = ("--utterances", "Ann", "--labels", "emotion", "--labels-from")
+    target = ("--split", "test", "-o", tmp_path / "annotations.csv")
+    others = [tmp_path / "A2/talk.eaf", tmp_path / "A3/talk.eaf"]
+    assert run(tmp_path / "A1/talk.eaf", *labels, *others, *target) == 0
+    assert [row["label"] for row in rows(tmp_path)] == ["joy", "joy"]
+    votes = (tmp_path / "votes.csv").read_text(encoding="utf-8").splitlines()
+    assert votes == ["dialogue,utterance,A2,A3,emotion", "talk,1,joy,fear,joy", "talk,2,fear,joy,joy"]
+    assert "3 raters, Krippendorff's alpha" in capsys.readouterr().out
+    others[0].rename(tmp_path / "A2/other.eaf")
+    assert run(tmp_path / "A1/talk.eaf", *labels, tmp_path / "A2/other.eaf", *target, "--force") == 1
+    assert "other.eaf: is called as none of the dialogues' files, such as talk" in capsys.readouterr().err
+
+
+def test_labels_that_no_file_has_are_refused(lab: Path, capsys) -> None:
+    assert run(*arguments(lab, "--split", "test", "--labels", "feeling@{speaker}")) == 1
+    assert (
+        "--labels feeling@{speaker}: no file has such a tier; there are 'Ann0', " in capsys.readouterr().err
+    )
+    (lab / "talk.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\n<v Ann>Hi\n", encoding="utf-8")
+    assert run(lab / "talk.vtt", "--labels", "x", "--split", "test", "-o", lab / "annotations.csv") == 1
+    assert "--labels x: no file has such a tier; files of this format have none" in capsys.readouterr().err

@@ -70,13 +70,16 @@ def test_three_raters_vote_and_a_tie_is_no_label(tmp_path: Path) -> None:
     assert counts["utterances whose raters have no majority, left without a label"] == 1
 
 
-def test_a_tier_of_labels_that_is_not_there_or_meets_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_tier_of_labels_that_meets_nothing_is_refused_and_one_that_is_not_there_counted(
+    tmp_path: Path,
+) -> None:
     grid = text_grid([("Ann", [(0, 1, "a")]), ("emotion", [(5, 6, "joy")]), ("empty", [])])
     transcript = read(tmp_path / "a.TextGrid", grid)
     with pytest.raises(UserError, match="no label of tier 'emotion' meets an utterance"):
         label(transcript, Rule(("emotion",)))
-    with pytest.raises(UserError, match="no tier of labels for 'Ann' is called feeling_Ann; it has 'Ann' "):
-        label(transcript, Rule(("feeling_{speaker}",)))
+    labels, counts = label(transcript, Rule(("feeling_{speaker}",)))
+    assert labels == [""]
+    assert counts["utterances for which there is no tier of labels: those of 'Ann'"] == 1
 
 
 def test_agreement_is_krippendorffs() -> None:

@@ -12,7 +12,7 @@ from pipeline.encoders.alike import entry_like
 from pipeline.errors import UserError
 from pipeline.params import CorpusParams, Params
 from pipeline.store.code import PROJECT
-from stages.console.analyse import find_example
+from train.example import find_example
 
 DEMO = YAML(typ="safe").load(PROJECT / "params.yaml")
 PARAMS = Params.model_validate(

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.transcripts.eaf_copy import add_predictions
+from pipeline.transcripts.elan.copying import add_predictions
 from pipeline.transcripts.predicted import Predicted, Recording, writers
 from pipeline.transcripts.writing import write_recordings
 from tests.transcripts.made import Eaf, read, told
