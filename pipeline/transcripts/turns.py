@@ -86,15 +86,14 @@ def find_said(transcript: Transcript, choice: Choice, mistakes: Mistakes, counts
         counts["utterances that overlap another of their tier"] += transcript.tiered and _overlaps(kept)
         counts["utterances without a time of their own, which share that of their neighbours"] += tier.untimed
         for mark in kept:
+            if mark.end_ms == mark.start_ms and choice.drop_empty_spans:
+                counts["utterances without duration, left out by --drop-empty-spans"] += 1
+                continue
             if mark.end_ms is not None and mark.end_ms <= mark.start_ms:
-                if choice.drop_empty_spans:
-                    counts["utterances without duration, left out by --drop-empty-spans"] += 1
-                    continue
-                kind = "no duration" if mark.end_ms == mark.start_ms else "an end before its start"
-                mistakes.add(
-                    f"{transcript.path}, {mark.place}",
-                    f"{mark.text[:40]!r} has {kind}; mend it, or leave all such out by --drop-empty-spans",
-                )
+                what = "an end before its start: mend it"
+                if mark.end_ms == mark.start_ms:
+                    what = "no duration: mend it, or leave all such out by --drop-empty-spans"
+                mistakes.add(f"{transcript.path}, {mark.place}", f"{mark.text[:40]!r} has {what}")
                 continue
             ids = (mark.id,) if mark.id else ()
             who = mark.speaker or speaker

@@ -255,3 +255,24 @@ def test_labels_that_no_file_has_are_refused(lab: Path, capsys) -> None:
     (lab / "talk.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\n<v Ann>Hi\n", encoding="utf-8")
     assert run(lab / "talk.vtt", "--labels", "x", "--split", "test", "-o", lab / "annotations.csv") == 1
     assert "--labels x: no file has such a tier; files of this format have none" in capsys.readouterr().err
+
+
+def test_what_has_no_duration_may_be_left_out_but_nothing_that_runs_backwards(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "talk.TextGrid"
+    spans = [(0.0, 1.0, "a"), (1.0, 1.0, "slip")]
+    path.write_text(text_grid([("Ann", spans)]), encoding="utf-8")
+    target = (
+        "--utterances",
+        "Ann",
+        "--split",
+        "test",
+        "-o",
+        tmp_path / "annotations.csv",
+        "--drop-empty-spans",
+    )
+    assert run(path, *target) == 0
+    assert [row["text"] for row in rows(tmp_path)] == ["a"]
+    assert "note: 1 utterances without duration, left out" in capsys.readouterr().out
+    path.write_text(text_grid([("Ann", [*spans, (5.0, 4.0, "back")])]), encoding="utf-8")
+    assert run(path, *target, "--force") == 1
+    assert "'back' has an end before its start" in capsys.readouterr().err
