@@ -19,6 +19,7 @@ from pipeline.transcripts.table import check_target, write_table
 
 EXAMPLES = 3
 EXAMPLE_CHARACTERS = 40
+GONE_SHOWN = 5
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +84,9 @@ def _run(arguments: argparse.Namespace) -> int:
         print("note: without --media there is text alone: modalities: [text]")
     if outside:
         print("note: films lie outside of the table's folder: format: {kind: table, outside_media: true}")
+    if gone := [name for name in known if name not in splits]:
+        shown = ", ".join(gone[:GONE_SHOWN]) + (", ..." if len(gone) > GONE_SHOWN else "")
+        print(f"warning: {len(gone)} dialogues of the table before are gone, as no file is theirs: {shown}")
     for doubt in (*doubt_splits(turns, splits), *doubt_speakers({turn.speaker for turn in turns})):
         print(f"warning: {doubt}")
     return 0

@@ -65,6 +65,8 @@ def write_table(
     if voted:
         votes = [(row.dialogue, row.number, *(row.votes.get(rater, "") for rater in raters)) for row in voted]
         write_csv(path.parent / VOTES, ("dialogue", "utterance", *raters), votes)
+    elif (path.parent / ORIGIN).exists():  # of an import before this one
+        (path.parent / VOTES).unlink(missing_ok=True)
     record = {
         "inputs": {each.path.as_posix(): file_digest(each.path) for each in imported.transcripts},
         "options": options,

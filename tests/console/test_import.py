@@ -79,6 +79,9 @@ def test_equal_input_gives_equal_bytes_and_a_table_is_only_replaced_by_force(lab
     assert "is there already; --force replaces it" in capsys.readouterr().err
     assert run(*arguments(lab, "--split", "dialogue", "--force")) == 0
     assert table.read_bytes() == before[0]  # the splits of its dialogues are kept
+    assert "are gone" not in capsys.readouterr().out
+    assert run(*arguments(lab, "--split", "test", "--force")[1:]) == 0
+    assert "1 dialogues of the table before are gone, as no file is theirs: visit0" in capsys.readouterr().out
     table.unlink()
     assert run(*arguments(lab, "--split", "speaker")) == 0
     assert (table.read_bytes(), record.read_bytes()) == before

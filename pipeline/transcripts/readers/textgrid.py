@@ -61,7 +61,7 @@ def read(path: Path, content: bytes, how: How, mistakes: Mistakes) -> Transcript
     tiers: list[Tier] = []
     notes: Counter[str] = Counter()
     if tokens.take("flag").content == "<exists>":
-        declared = int(float(tokens.take("number").content))
+        declared = tokens.take_count()
         while tokens.peek().kind == "text":
             tiers.append(_read_tier(path, tokens, mistakes, notes, is_last=len(tiers) + 1 == declared))
         if len(tiers) != declared:
@@ -85,7 +85,7 @@ def _read_tier(path: Path, tokens: _Tokens, mistakes: Mistakes, notes: Counter[s
     name = one_line(tokens.take("text").content)
     for _ in range(2):
         tokens.take("number")
-    declared = int(float(tokens.take("number").content))
+    declared = tokens.take_count()
     points, count = kind.content == POINTS, 0
     marks: list[Mark] = []
     while tokens.peek().kind == "number":
@@ -127,6 +127,13 @@ class _Tokens:
             raise UserError(f"line {token.line}: {found} where a {kind} should be")
         self._next = self._scan()
         return token
+
+    def take_count(self) -> int:
+        """The next token as a number of things."""
+        token = self.take("number")
+        if not token.content.isdecimal() or len(token.content) > 9:
+            raise UserError(f"line {token.line}: {token.content[:40]!r} is no number of tiers or intervals")
+        return int(token.content)
 
     def _scan(self) -> _Token:
         while found := _TOKEN.match(self._text, self._at):
