@@ -20,8 +20,8 @@ class Example(NamedTuple):
 
 def find_example(like: str, params: Params) -> Example:
     """The model that ``like`` names: an entry, or the folder of one; UserError if it cannot be used."""
-    trained = {f"data/models/{name}/model": name for name in params.models}
-    name = trained.get(Path(like).as_posix(), like)
+    folders = {Path("data", "models", name, "model").resolve(): name for name in params.models}
+    name = folders.get(Path(like).resolve(), like)
     if name not in params.models:
         raise UserError(
             f"--like {like}: is no entry under models in {PARAMS_FILE}, nor the folder of one (there are:"

@@ -275,7 +275,7 @@ def test_a_film_is_analysed_by_the_models_own_stages_and_comes_back_from_elan(
     clone = finished[0]
     document = (clone.root / "docs/analysing.md").read_text(encoding="utf-8")
     commands = document.partition("```sh demo\n")[2].partition("```")[0].splitlines()
-    run = ("env", f"PYTHONPATH={clone.root}", "bash", "-euc")
+    run = ("env", f"PYTHONPATH={clone.root}", "MULTIEMO_WORKERS=1", "bash", "-euc")
     try:
         printed = clone.run(*run, "\n".join(commands))
         assert "faces: 1 of 1 dialogues to do, 0 stored" in printed

@@ -50,6 +50,8 @@ def read(path: Path, content: bytes, how: How, mistakes: Mistakes) -> Transcript
 
     Tiers of one name are told apart by ``#1``, ``#2``, ..., since nothing else does.
     """
+    if content.startswith(b"ooBinaryFile"):
+        raise UserError("is a binary file of Praat's: save it there as a text file")
     tokens = _Tokens(decode(content, how.encoding))
     if tokens.take("text").content not in ("ooTextFile", "ooTextFile short"):
         raise UserError("line 1: is no text file of Praat's (ooTextFile)")

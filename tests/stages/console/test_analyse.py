@@ -24,7 +24,8 @@ PARAMS = Params.model_validate(
 
 
 def test_a_model_is_named_by_its_entry_or_its_folder() -> None:
-    for like in ("demo", "data/models/demo/model", "data/models/demo/model/"):
+    folder = Path("data/models/demo/model")
+    for like in ("demo", f"{folder}/", str(folder.absolute())):
         example = find_example(like, PARAMS)
         assert (example.name, example.corpus_name) == ("demo", "demo")
         assert example.folder == Path("data/models/demo/model")

@@ -77,6 +77,7 @@ def test_a_wrong_count_is_told_and_a_file_that_ends_early_is_refused(tmp_path: P
     ("content", "said"),
     [
         ('File type = "ooTextFile"\n"PitchTier"\n0 1', "holds Praat's 'PitchTier', and no TextGrid"),
+        ("ooBinaryFile\bTextGrid\x00", "is a binary file of Praat's: save it there as a text file"),
         ("xmin = 0", "line 1: '0' stands where a text should be"),
         (text_grid([("Ann", [(0, 1e300, "a")])]), "tier 'Ann': '1e+300' is no time"),
         (text_grid([("Ann", [(0, 1, "a")])]) + '"more"', "is no kind of tier"),
