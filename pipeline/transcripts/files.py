@@ -17,6 +17,14 @@ _MARKS = (
 )
 
 
+def check_name(path: Path) -> None:
+    """UserError for a name that no table can hold: bytes that are no UTF-8, as from an older disk."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{str(path)!a}: its name is not UTF-8: rename it") from None
+
+
 def read_bytes(path: Path) -> bytes:
     """A file's content; UserError if it cannot be had, is empty, or far too large for a transcript."""
     if path.exists() and not path.is_file():  # a pipe would be waited for

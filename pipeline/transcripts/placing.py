@@ -10,6 +10,7 @@ from pipeline.corpora.annotations.cells import one_line
 from pipeline.corpora.annotations.rows import Mistakes
 from pipeline.errors import UserError
 from pipeline.transcripts.content import Transcript, clock
+from pipeline.transcripts.files import check_name
 from pipeline.transcripts.films import Film, Films, length_s
 from pipeline.transcripts.turns import Said
 
@@ -20,7 +21,9 @@ WRONG_FILM_SHARE = 0.5
 def find_film(transcript: Transcript, films: Films | Path | None, camera: str | None) -> Film | None:
     """The film of a transcript: found among ``films``, or the one that it is; None for text alone."""
     if isinstance(films, Films):
-        return films.find(transcript, camera)
+        film = films.find(transcript, camera)
+        check_name(film.path)
+        return film
     if films is None:
         return None
     named = [link.origin_ms for link in transcript.media if link.name == one_line(films.name)]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from pipeline.corpora.annotations.rows import Mistakes
 from pipeline.errors import UserError
 from pipeline.transcripts.content import Transcript
-from pipeline.transcripts.files import read_bytes
+from pipeline.transcripts.files import check_name, read_bytes
 
 READERS = "pipeline.transcripts.readers"
 HEAD_BYTES = 4096
@@ -47,6 +47,7 @@ def read_transcripts(paths: Iterable[Path], how: How) -> list[Transcript]:
 
 
 def _read(path: Path, how: How, mistakes: Mistakes) -> Transcript:
+    check_name(path)
     content = read_bytes(path)
     reader: Any = _reader(how.format) if how.format else _find_reader(path, content)
     transcript: Transcript = reader.read(path, content, how, mistakes)

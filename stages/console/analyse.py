@@ -15,6 +15,7 @@ from pipeline import runtime
 from pipeline.console.shared.transcripts import add_transcript_arguments, read_wanted
 from pipeline.errors import UserError
 from pipeline.params import PARAMS_FILE, read_params
+from pipeline.transcripts.files import check_name
 from train.example import Example, find_example
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from train.model import load_model  # brings torch, for which --help need not wait
 
     film, output = arguments.film, arguments.output
+    check_name(film)
     if not film.is_file():
         raise UserError(f"{film}: no such film")
     _check_output(output, arguments.transcript)

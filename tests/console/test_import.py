@@ -279,3 +279,16 @@ def test_what_has_no_duration_may_be_left_out_but_nothing_that_runs_backwards(tm
     path.write_text(text_grid([("Ann", [*spans, (5.0, 4.0, "back")])]), encoding="utf-8")
     assert run(path, *target, "--force") == 1
     assert "'back' has an end before its start" in capsys.readouterr().err
+
+
+def test_a_name_that_is_not_utf_8_is_refused_before_anything_is_written(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "caf\udce9.vtt"
+    path.write_text("WEBVTT\n\n00:00.000 --> 00:01.000\nHi\n", encoding="utf-8")
+    assert main(["import", str(path), "--split", "test", "-o", str(tmp_path / "annotations.csv")]) == 1
+    assert "its name is not UTF-8: rename it" in capsys.readouterr().err
+    (tmp_path / "talk.vtt").write_bytes(path.read_bytes())
+    write_sound(tmp_path / "caf\udce9/talk.wav", 2)
+    media = ("--media", tmp_path, "--split", "test", "-o", tmp_path / "annotations.csv")
+    assert run(tmp_path / "talk.vtt", *media) == 1
+    assert "its name is not UTF-8: rename it" in capsys.readouterr().err
+    assert not (tmp_path / "annotations.csv").exists()

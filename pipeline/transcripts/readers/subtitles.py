@@ -90,19 +90,16 @@ def _head(lines: Sequence[str], start: int, vtt: bool, before: int) -> int:
     if above <= before or not lines[above].strip():
         return start
     after_blank = above - 1 <= before or not lines[above - 1].strip()
-    numbered = lines[above].strip().isdecimal()
     if vtt:
         return above if after_blank and above else start
-    return (
-        above
-        if numbered and (after_blank or _number_before(lines, before) == int(lines[above]) - 1)
-        else start
-    )
+    number, last = _number(lines[above]), _number(lines[before - 1] if before > 0 else "")
+    is_next = number is not None and last is not None and number == last + 1
+    return above if number is not None and (after_blank or is_next) else start
 
 
-def _number_before(lines: Sequence[str], start: int) -> int | None:
-    """The number of the cue whose times are there."""
-    found = lines[start - 1].strip() if start > 0 else ""
+def _number(line: str) -> int | None:
+    """A line that is the number of a cue."""
+    found = line.strip()
     return int(found) if found.isdecimal() and len(found) < 9 else None
 
 

@@ -73,7 +73,7 @@ def _of_whisper_cpp(segment: Any) -> Any:
     if not isinstance(offsets, dict):
         return segment
     times = {
-        name: value / 1000 if isinstance(value := offsets.get(key), int) else value
+        name: value / 1000 if isinstance(value := offsets.get(key), int) and abs(value) < 1e12 else value
         for name, key in (("start", "from"), ("end", "to"))
     }
     return segment | times

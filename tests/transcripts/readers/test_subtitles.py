@@ -94,6 +94,8 @@ def test_names_before_the_text_are_speakers_if_they_recur_or_are_known(
 def test_cues_need_no_numbers_nor_blank_lines(tmp_path: Path) -> None:
     bare = "00:01 --> 00:02\nOne\n\nmore\n00:03 --> 00:04\nTwo\n"
     assert [mark.text for mark in read(tmp_path / "a.srt", bare).tiers[0].marks] == ["One more", "Two"]
+    endless = "1\n00:01 --> 00:02\nAt\n" + "9" * 5000 + "\n00:03 --> 00:04\nb"
+    assert len(read(tmp_path / "a.srt", endless).tiers[0].marks) == 2
     dense = "1\n00:01 --> 00:02\nAt\n12\n2\n00:03 --> 00:04\n\n3\n00:05 --> 00:06\nThree"
     assert [mark.text for mark in read(tmp_path / "a.srt", dense).tiers[0].marks] == ["At 12", "", "Three"]
 

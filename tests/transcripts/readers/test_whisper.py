@@ -77,6 +77,7 @@ def test_chunks_without_an_end_last_until_the_next(tmp_path: Path) -> None:
         ('{"segments": [{"start": 0, "end": 1, "text": "\\ud800"}]}', "U+D800"),
         ('{"segments": [{"start": 0, "end": 1, "text": "a", "speaker": []}]}', "a speaker that is no name"),
         ('{"segments": []}', "holds no segment"),
+        ('{"transcription": [{"offsets": {"from": 1' + "0" * 400 + '}, "text": "a"}]}', "is no time"),
         ('{"segments": [{"start": 0, "end": 1, "text": "a b", "words": [{"word": "a", "speaker": "X"},'
          ' {"word": "c", "speaker": "Y"}]}]}', "words that are not those of its text"),
     ],
