@@ -55,8 +55,13 @@ def predict_file(features_file: Path, model_folder: Path, output: Path) -> Predi
         write_predictions(output, features, names, predictions)
     else:
         films = read_films(features_file)
-        recordings = as_recordings(features, predictions, names, describe_model(model), films)
+        recordings, untimed = as_recordings(features, predictions, names, describe_model(model), films)
         written = write_recordings(output, recordings)
+        if untimed:
+            notes.append(
+                f"{len(untimed)} utterances of clips whose length is unknown, such as {untimed[0]}, are in no"
+                " file; -o NAME.csv has them"
+            )
         summary += f"; {len(written)} files in {written[0].parent}" if len(written) > 1 else ""
     if unseen := count_unseen(features):
         notes.append(f"of {unseen} utterances nothing was observed, only their context")

@@ -160,7 +160,7 @@ def _write(
     predictions = predict_utterances(model, features)
     sources = {f"{row.dialogue}_{row.number}": row.source for row in imported.rows}
     said = f"{describe_model(model)} ({example.name})"
-    (recording,) = as_recordings(features, predictions, card.label_names, said, {}, sources)
+    (recording,), _ = as_recordings(features, predictions, card.label_names, said, {}, sources)
     recording = recording._replace(name=film.stem, media=film.name)
     write_predictions(output / "predictions.csv", features, card.label_names, predictions)
     written = [output / "predictions.csv"]

@@ -217,15 +217,17 @@ def test_whole_clips_last_as_long_as_the_manifest_says(
     write_features(tmp_path / "mine.h5", recordings)
     arguments = ["predict", str(tmp_path / "mine.h5"), "--model", str(model), "-o", str(tmp_path / "out.eaf")]
     assert main(arguments) == 1
-    assert "has no times, and no media.csv beside the feature file" in capsys.readouterr().err
+    assert "have no times, and no media.csv beside the feature file" in capsys.readouterr().err
     clips = [
         Medium(str(id), str(dialogue), f"{id}.mp4", duration_s=1.25)
         for id, dialogue in zip(recordings.id, recordings.dialogue, strict=True)
     ]
+    clips[-1] = replace(clips[-1], duration_s=0.0)  # a broken file
     write_table(tmp_path / "media.csv", clips, Medium)
     assert main(arguments) == 0
     written = sorted((tmp_path / "out").iterdir())
-    assert [path.stem for path in written] == sorted(recordings.id.tolist())
+    assert [path.stem for path in written] == sorted(recordings.id.tolist()[:-1])
+    assert f"such as {clips[-1].id}, are in no file; -o NAME.csv has them" in capsys.readouterr().err
     assert 'TIME_VALUE="1250"' in written[0].read_text(encoding="utf-8")
 
 

@@ -19,7 +19,7 @@ from pipeline.transcripts.reading import How, formats, read_transcripts
 from pipeline.transcripts.turns import Choice
 from tests.transcripts.made import Eaf, text_grid
 
-FEW = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+FEW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 
 Talk = list[tuple[str, int, int, str]]
 """Speaker, start and end in ms, text."""
