@@ -14,6 +14,9 @@ from pipeline.errors import UserError
 LONGEST_S = 1e7
 """A hundred days: what is longer is no time of a recording."""
 
+MOST_MARKS = 500_000
+"""Of a file: the sounds of fourteen hours of talk, and some ten seconds of reading."""
+
 NO_TEXT = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 """Characters that are no text in any of the formats."""
 
@@ -70,6 +73,12 @@ class Transcript(NamedTuple):
     media: tuple[MediaLink, ...] = ()
     notes: Mapping[str, int] = {}
     """What was read otherwise than it is written, in words, and how often."""
+
+
+def check_count(marks: int) -> None:
+    """UserError for more marks than a transcript has, before they take time and memory."""
+    if marks > MOST_MARKS:
+        raise UserError(f"holds more than {MOST_MARKS:,} annotations: is it one recording's transcript?")
 
 
 def milliseconds(seconds: object) -> int:

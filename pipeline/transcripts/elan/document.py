@@ -11,7 +11,7 @@ from xml.parsers import expat
 from pipeline.corpora.annotations.cells import one_line
 from pipeline.corpora.annotations.rows import Mistakes
 from pipeline.errors import UserError
-from pipeline.transcripts.content import LONGEST_S, MediaLink
+from pipeline.transcripts.content import LONGEST_S, MediaLink, check_count
 
 MS_PER_UNIT = {"milliseconds": 1.0, "PAL-frames": 40.0, "PAL-50-frames": 20.0, "NTSC-frames": 1001 / 30}
 ANNOTATIONS = ("ALIGNABLE_ANNOTATION", "REF_ANNOTATION")
@@ -102,6 +102,7 @@ class Document:
             self.tiers[self._tier] = attributes
         elif name in ANNOTATIONS:
             self.rows.append(Row(self._tier, attributes, line))
+            check_count(len(self.rows))
         elif name == "ANNOTATION_VALUE":
             self._in_value = bool(self.rows)
 

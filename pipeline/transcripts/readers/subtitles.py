@@ -15,7 +15,15 @@ from typing import NamedTuple
 
 from pipeline.corpora.annotations.rows import Mistakes
 from pipeline.errors import UserError
-from pipeline.transcripts.content import Mark, Tier, Transcript, clean, clock, milliseconds
+from pipeline.transcripts.content import (
+    Mark,
+    Tier,
+    Transcript,
+    check_count,
+    clean,
+    clock,
+    milliseconds,
+)
 from pipeline.transcripts.cue_text import Turn, accepted_names, plain_text, turns_of
 from pipeline.transcripts.files import decode
 from pipeline.transcripts.reading import How
@@ -72,6 +80,7 @@ def read(path: Path, content: bytes, how: How, mistakes: Mistakes) -> Transcript
 def _cues(path: Path, lines: Sequence[str], vtt: bool, mistakes: Mistakes) -> Iterator[_Cue]:
     skipped = _in_blocks(lines) if vtt else set()
     starts = [number for number, line in enumerate(lines) if ARROW in line and number not in skipped]
+    check_count(len(starts))
     heads = [_head(lines, start, vtt, before) for before, start in zip([-1, *starts], starts, strict=False)]
     for start, end in zip(starts, [*heads[1:], len(lines)], strict=False):
         body = lines[start + 1 : end]

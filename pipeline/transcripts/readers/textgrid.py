@@ -14,7 +14,15 @@ from typing import NamedTuple
 from pipeline.corpora.annotations.cells import one_line
 from pipeline.corpora.annotations.rows import Mistakes
 from pipeline.errors import UserError
-from pipeline.transcripts.content import Mark, Tier, Transcript, clean, clock, milliseconds
+from pipeline.transcripts.content import (
+    Mark,
+    Tier,
+    Transcript,
+    check_count,
+    clean,
+    clock,
+    milliseconds,
+)
 from pipeline.transcripts.files import decode
 from pipeline.transcripts.reading import How
 
@@ -99,6 +107,7 @@ def _read_tier(path: Path, tokens: _Tokens, mistakes: Mistakes, notes: Counter[s
             place = f"line {line}, tier {name!r}, {clock(start)}"
             marks.append(Mark(start, end, clean(text), place))
         count += 1
+        check_count(count)
     if count < declared and is_last:
         raise UserError(
             f"tier {name!r} says that it has {declared} intervals or points, and holds {count}:"

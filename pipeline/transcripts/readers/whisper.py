@@ -17,7 +17,15 @@ from typing import Any
 
 from pipeline.corpora.annotations.rows import Mistakes
 from pipeline.errors import UserError
-from pipeline.transcripts.content import Mark, Tier, Transcript, clean, clock, milliseconds
+from pipeline.transcripts.content import (
+    Mark,
+    Tier,
+    Transcript,
+    check_count,
+    clean,
+    clock,
+    milliseconds,
+)
 from pipeline.transcripts.files import decode
 from pipeline.transcripts.reading import How
 from pipeline.transcripts.speakers import of_one_file
@@ -34,6 +42,7 @@ def looks_like(head: str) -> bool:
 def read(path: Path, content: bytes, how: How, mistakes: Mistakes) -> Transcript:
     """All segments as one tier; a segment of several speakers is cut where its words change speaker."""
     segments = _segments(_parse(decode(content, how.encoding)))
+    check_count(len(segments))
     notes: Counter[str] = Counter()
     marks: list[Mark] = []
     for number, segment in enumerate(segments):
