@@ -292,3 +292,32 @@ def test_a_name_that_is_not_utf_8_is_refused_before_anything_is_written(tmp_path
     assert run(tmp_path / "talk.vtt", *media) == 1
     assert "its name is not UTF-8: rename it" in capsys.readouterr().err
     assert not (tmp_path / "annotations.csv").exists()
+
+
+def test_what_lies_before_the_film_is_refused(lab: Path, capsys) -> None:
+    visit(0, ("Ann0", "Bob0"), origin=-500).write(lab / "visits/visit0.eaf")
+    assert run(*arguments(lab, "--split", "test")) == 1
+    assert "starts 0.3 s before the film does (TIME_ORIGIN is -500 ms)" in capsys.readouterr().err
+
+
+def test_participants_ignored_texts_and_invented_times_are_told(tmp_path: Path, capsys) -> None:
+    eaf = Eaf()
+    spans = [
+        (1000 * place, 1000 * place + 1000, text)
+        for place, text in enumerate(("a", "b", "xxx", "c", "d", "e", "f"))
+    ]
+    eaf.aligned("CHI", spans, PARTICIPANT="Zoë")
+    eaf.write(tmp_path / "talk.eaf")
+    target = ("--utterances", "CHI", "--ignore", "xxx", "--split", "test", "-o", tmp_path / "annotations.csv")
+    assert run(tmp_path / "talk.eaf", *target) == 0
+    said = capsys.readouterr().out
+    assert {row["speaker"] for row in rows(tmp_path)} == {"CHI"}
+    assert (
+        "7 utterances of tier 'CHI', whose participant is 'Zoë': --speaker participant takes that name"
+        in said
+    )
+    assert "note: 1 utterances left out by --ignore xxx" in said
+    assert "note: 6 utterances of exactly 1 s in a row: are their times invented?" in said
+    assert run(tmp_path / "talk.eaf", *target, "--force", "--speaker", "participant") == 0
+    assert {row["speaker"] for row in rows(tmp_path)} == {"Zoë"}
+    assert "participant is" not in capsys.readouterr().out
