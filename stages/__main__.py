@@ -34,7 +34,8 @@ PYTORCH_CANNOT_WRITE = ("PytorchStreamWriter failed writing", "unexpected pos")
 def main(arguments: list[str]) -> int:
     """Run the stage that the arguments name; exit status 1 for a mistake the user can mend."""
     stage, *rest = arguments or [""]
-    stages = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    modules = pkgutil.iter_modules([str(Path(__file__).parent)])
+    stages = [module.name for module in modules if not module.ispkg]
     if stage not in stages:
         print(f"usage: python -m stages <{'|'.join(stages)}> [entry of params.yaml]", file=sys.stderr)
         return 2

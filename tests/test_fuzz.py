@@ -9,12 +9,13 @@ from types import ModuleType
 
 import pytest
 
-from benchmarks.fuzz import features, media, models, params, tables
+from benchmarks.fuzz import features, media, models, params, tables, transcripts
 from benchmarks.fuzz.trying import fuzz
 
 
 @pytest.mark.parametrize(
-    ("target", "cases"), [(params, 60), (tables, 300), (features, 15), (models, 40), (media, 200)]
+    ("target", "cases"),
+    [(params, 60), (tables, 300), (features, 15), (models, 40), (media, 200), (transcripts, 150)],
 )
 def test_what_is_damaged_is_read_whole_or_refused_in_words(
     target: ModuleType, cases: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

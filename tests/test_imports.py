@@ -29,12 +29,21 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline.faces": {"pipeline.encoders", "pipeline.media", "pipeline.store"},
     "pipeline.features": {"pipeline.store"},
     "pipeline.exports": {"pipeline.corpora", "pipeline.features", "pipeline.store"},
-    "pipeline.report": {"pipeline.corpora", "pipeline.features", "pipeline.media", "pipeline.store"},
+    "pipeline.report": {
+        *("pipeline.corpora", "pipeline.features", "pipeline.media", "pipeline.store"),
+        "pipeline.transcripts.predicted",
+    },
+    "pipeline.transcripts": {
+        "pipeline.corpora",
+        "pipeline.exports.shared",
+        "pipeline.media",
+        "pipeline.store",
+    },
     "pipeline.console": {
         *("pipeline.corpora", "pipeline.encoders", "pipeline.faces", "pipeline.media"),
-        *("pipeline.exports", "pipeline.features", "pipeline.store"),
+        *("pipeline.exports", "pipeline.features", "pipeline.store", "pipeline.transcripts"),
     },
-    "train": {"pipeline.features", "pipeline.report.fonts", "pipeline.store"},
+    "train": {"pipeline.features", "pipeline.report.fonts", "pipeline.store", "pipeline.transcripts"},
     "train.console": {"pipeline.console.shared", "pipeline.features", "pipeline.store", "train"},
     "stages": {"pipeline", "train"},
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,12 +17,19 @@ import numpy as np
 from pipeline.features.file import UNLABELLED, Features, read_features
 from pipeline.runtime import device
 from pipeline.store.atomic import write_atomically
+from pipeline.transcripts.writing import write_recordings
 from train.compatibility import check_same_encoders
 from train.data import Dialogues
 from train.loop import Predictions, predict
 from train.model import TrainedModel, load_model
+from train.recordings import as_recordings, read_films
 
-COLUMNS = ("id", "split", "dialogue", "position", "speaker", "label", "prediction")
+CSV = ".csv"
+COLUMNS = (
+    *("id", "split", "dialogue", "position", "speaker", "start_s", "end_s", "text"),
+    *("observed", "label", "prediction"),
+)
+"""``observed`` are modalities; then follows the probability of each class."""
 
 
 class Prediction(NamedTuple):
@@ -33,7 +41,7 @@ class Prediction(NamedTuple):
 
 
 def predict_file(features_file: Path, model_folder: Path, output: Path) -> Prediction:
-    """Write the predictions of a feature file as CSV, a row for each utterance, in the file's order.
+    """Write the predictions of a feature file, in the form that the suffix of ``output`` says.
 
     UserError if the features were made by other encoders than the model's.
     """
@@ -41,13 +49,33 @@ def predict_file(features_file: Path, model_folder: Path, output: Path) -> Predi
     features = read_features(features_file, list(model.card.dims))
     notes = check_same_encoders(features, features_file, model.card)
     predictions = predict_utterances(model, features)
-    write_atomically(output, _table(features, model.card.label_names, predictions).encode())
-    unseen = ~np.any([modality.observed for modality in features.modalities.values()], axis=0)
-    if unseen.any():
-        notes.append(f"of {unseen.sum()} utterances nothing was observed, only their context")
-    seeds = ", ".join(map(str, model.weights))
-    count = len(predictions.row)
-    return Prediction(f"{count} utterances, by the model of {model.card.corpus}, seeds {seeds}", notes)
+    names, count = model.card.label_names, len(predictions.row)
+    summary = f"{count} utterances, by {describe_model(model)}"
+    if output.suffix.lower() == CSV:
+        write_predictions(output, features, names, predictions)
+    else:
+        films = read_films(features_file)
+        recordings, untimed = as_recordings(features, predictions, names, describe_model(model), films)
+        written = write_recordings(output, recordings)
+        if untimed:
+            notes.append(
+                f"{len(untimed)} utterances of clips whose length is unknown, such as {untimed[0]}, are in no"
+                " file; -o NAME.csv has them"
+            )
+        summary += f"; {len(written)} files in {written[0].parent}" if len(written) > 1 else ""
+    if unseen := count_unseen(features):
+        notes.append(f"of {unseen} utterances nothing was observed, only their context")
+    return Prediction(summary, notes)
+
+
+def describe_model(model: TrainedModel) -> str:
+    """The model in words that tell it from others."""
+    return f"the model of {model.card.corpus}, seeds {', '.join(map(str, model.weights))}"
+
+
+def count_unseen(features: Features) -> int:
+    """Utterances of which no modality was observed."""
+    return int((~np.any([modality.observed for modality in features.modalities.values()], axis=0)).sum())
 
 
 def predict_utterances(model: TrainedModel, features: Features) -> Predictions:
@@ -63,7 +91,8 @@ def predict_utterances(model: TrainedModel, features: Features) -> Predictions:
     return Predictions(runs[0].row[order], probability[order])
 
 
-def _table(features: Features, names: tuple[str, ...], predictions: Predictions) -> str:
+def write_predictions(path: Path, features: Features, names: Sequence[str], predictions: Predictions) -> None:
+    """Write a CSV file with a row for each utterance, in the features' order; ``names`` are the classes."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*COLUMNS, *(f"p_{name}" for name in names)])
@@ -73,8 +102,15 @@ def _table(features: Features, names: tuple[str, ...], predictions: Predictions)
         label = features.label[row]
         writer.writerow([
             *(getattr(features, column)[row] for column in COLUMNS[:5]),
+            *(_seconds(column[row]) for column in (features.start_s, features.end_s)),
+            features.text[row],
+            " + ".join(name for name, modality in features.modalities.items() if modality.observed[row]),
             "" if label == UNLABELLED else features.label_names[label],
             names[best],
             *(f"{p:.6f}" for p in probability),
         ])  # fmt: skip
-    return text.getvalue()
+    write_atomically(path, text.getvalue().encode())
+
+
+def _seconds(time_s: float) -> str:
+    return "" if np.isnan(time_s) else f"{time_s:.3f}"

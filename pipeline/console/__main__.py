@@ -1,6 +1,7 @@
 """The console command ``multiemo``: finds the subcommands and imports the module of the one that is called.
 
-So ``multiemo inspect`` starts without torch, and this module names ``train`` without importing it.
+So ``multiemo inspect`` starts without torch, and this module names ``train`` and ``stages`` without importing
+them.
 Exit status: 0 done, 1 a problem was found or the input was bad, 2 a wrong call, 130 interrupted.
 """
 
@@ -17,7 +18,7 @@ from pipeline.console.shared.modules import list_modules
 from pipeline.errors import UserError
 from pipeline.runtime import printing_whatever_comes
 
-PACKAGES = ("pipeline.console", "train.console")
+PACKAGES = ("pipeline.console", "train.console", "stages.console")
 
 
 @printing_whatever_comes()

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import importlib
+import io
+import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from random import SystemRandom
 
 from pipeline.console.shared.modules import list_modules
 from pipeline.errors import UserError
 from pipeline.exports.shared.content import only_labelled
 from pipeline.exports.shared.reduction import Reduction, fit_reduction, write_reduction
 from pipeline.features.file import Features, read_features
+from pipeline.features.pseudonymisation import Key, pseudonymise, without_modality, without_text
 
 EXPORTS = "pipeline.exports"
 
@@ -42,6 +47,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="reduce a modality to K dimensions by PCA fitted on the training split, kept as"
         " reduction_<modality>.npz; may be given for several modalities",
     )
+    parser.add_argument("--without-text", action="store_true", help="leave out what is said")
+    parser.add_argument(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="MODALITY",
+        help="leave a modality out; may be repeated",
+    )
+    parser.add_argument(
+        "--pseudonymise", type=Path, metavar="KEY.csv",
+        help="random codes for speakers and dialogues, in a new order; KEY.csv, which only you can read, says"
+        " whose they are and must lie elsewhere",
+    )  # fmt: skip
     parser.set_defaults(run=_run)
 
 
@@ -49,11 +67,13 @@ def _run(arguments: argparse.Namespace) -> int:
     folder: Path = arguments.output
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: is not an empty folder; name a new one with -o")
+    _check_key(arguments.pseudonymise, folder)
     twice = [name for name, count in Counter(name for name, _ in arguments.reduce).items() if count > 1]
     if twice:
         raise UserError(f"--reduce {twice[0]}: given more than once")
     export = importlib.import_module(f"{EXPORTS}.{arguments.to}")
     features, reductions = read_features(arguments.file), {}
+    features, key = _remove(features, arguments)
     for name, dimension in arguments.reduce:
         features, reductions[name] = _reduce(features, name, dimension)
     exported = features if export.UNLABELLED else only_labelled(features)
@@ -67,6 +87,9 @@ def _run(arguments: argparse.Namespace) -> int:
         path = folder / f"reduction_{name}.npz"
         write_reduction(path, reduction)
         lines.append(f"{path.name}: {reduction}")
+    if key:
+        write_key(arguments.pseudonymise, key)
+        lines.append(f"{arguments.pseudonymise}: whose the codes are; keep it apart")
     print(f"{folder}: {len(exported)} utterances of {features.corpus} for {arguments.to}")
     for line in lines:
         print(f"  {line}")
@@ -76,6 +99,45 @@ def _run(arguments: argparse.Namespace) -> int:
     for note in notes:
         print(f"note: {note}")
     return 0
+
+
+def _check_key(path: Path | None, folder: Path) -> None:
+    """UserError for a key that lies with what it is the key of, or that would replace another."""
+    if path is not None and path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(
+            f"--pseudonymise {path}: lies in {folder}, with which it would be shared; name another"
+        )
+    if path is not None and path.exists():
+        raise UserError(f"--pseudonymise {path}: is there already, and other codes may be known by it alone")
+
+
+def _remove(features: Features, arguments: argparse.Namespace) -> tuple[Features, list[Key]]:
+    """The features without what the user wants out of them, and the key to their codes if there are any."""
+    for name in arguments.drop:
+        if name not in features.modalities or len(features.modalities) == 1:
+            stored = ", ".join(features.modalities)
+            raise UserError(f"--drop {name}: the file has {stored}, of which one at least must stay")
+        features = without_modality(features, name)
+    if arguments.without_text:
+        features = without_text(features)
+    if arguments.pseudonymise is None:
+        return features, []
+    return pseudonymise(features, SystemRandom())
+
+
+def write_key(path: Path, key: Sequence[Key]) -> None:
+    """Write a key that its owner alone can read."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([Key._fields, *key])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Never readable by others, not for a moment, and never what another process has put there.
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text.getvalue())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def _reduce(features: Features, name: str, dimension: int) -> tuple[Features, Reduction]:

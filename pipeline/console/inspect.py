@@ -44,6 +44,9 @@ def describe(inspection: Inspection) -> Iterator[str]:
     yield f"content {inspection.content_sha256}"
     written = inspection.modified
     yield f"written here {written} (the content holds no time, so that equal runs give equal files)"
+    if inspection.removed:
+        yield f"taken out before it was shared: {'; '.join(inspection.removed)}"
+        yield "it is still personal data, of those whose voices, faces or words it describes: docs/privacy.md"
     yield ""
     yield from _describe_splits(inspection)
     for name, modality in inspection.modalities.items():

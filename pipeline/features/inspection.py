@@ -19,6 +19,7 @@ from pipeline.features.cautions import non_commercial, seen_labels
 from pipeline.features.content import SPLITS, UNLABELLED
 from pipeline.features.file import open_features
 from pipeline.features.layout import list_modalities
+from pipeline.features.pseudonymisation import REMOVED
 from pipeline.store.h5 import CONTENT_SHA256, Arrays
 
 _COLUMNS = ("split", "dialogue", "speaker", "label")
@@ -82,6 +83,8 @@ class Inspection:
     splits: dict[str, SplitSummary]
     """By split, and ``all``."""
     modalities: dict[str, ModalitySummary]
+    removed: list[str]
+    """What was taken out of the file before it was shared, in words."""
 
 
 def inspect_features(path: Path) -> Inspection:
@@ -100,6 +103,7 @@ def inspect_features(path: Path) -> Inspection:
         content_sha256=attrs[CONTENT_SHA256],
         splits=_summarise_splits(arrays, json.loads(attrs["labels"])),
         modalities={name: _summarise_modality(name, arrays, provenance) for name in list_modalities(names)},
+        removed=[str(what) for what in told] if isinstance(told := provenance.get(REMOVED), list) else [],
     )
 
 

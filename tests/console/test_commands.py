@@ -18,7 +18,7 @@ from tests import small_features
 
 COMMANDS = {
     path.stem.replace("_", "-")
-    for room in ("pipeline", "train")
+    for room in ("pipeline", "train", "stages")
     for path in (PROJECT / room / "console").glob("[!_]*.py")
 }
 EXPORTS = {path.stem for path in (PROJECT / "pipeline/exports").glob("[!_]*.py")}
@@ -50,7 +50,7 @@ def notes(features):
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the project's code, to add to."""
-    for package in ("pipeline", "train"):
+    for package in ("pipeline", "train", "stages"):
         shutil.copytree(PROJECT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 

@@ -18,6 +18,7 @@ from pipeline.report.results import read_results
 from tests.documentation import Block, runnable_blocks
 from tests.e2e.conftest import Clone
 from tests.e2e.lab import stages_run
+from tests.report.pages import check_that_it_stands_alone
 from train.model import load_model
 
 pytestmark = pytest.mark.e2e
@@ -266,3 +267,36 @@ def test_what_the_documents_mark_as_runnable_runs(finished: tuple[Clone, str], b
     # The console script may be of another checkout; its modules are to be the clone's.
     clone.run("env", f"PYTHONPATH={clone.root}", *block.command)
     clone.run("git", "clean", "--force", "-d", "--quiet")
+
+
+def test_a_film_is_analysed_by_the_models_own_stages_and_comes_back_from_elan(
+    finished: tuple[Clone, str],
+) -> None:
+    clone = finished[0]
+    document = (clone.root / "docs/analysing.md").read_text(encoding="utf-8")
+    commands = document.partition("```sh demo\n")[2].partition("```")[0].splitlines()
+    run = ("env", f"PYTHONPATH={clone.root}", "MULTIEMO_WORKERS=1", "bash", "-euc")
+    try:
+        printed = clone.run(*run, "\n".join(commands))
+        assert "faces: 1 of 1 dialogues to do, 0 stored" in printed
+        folder = clone.root / "talk/result"
+        said = rows(folder / "predictions.csv")
+        back = rows(clone.root / "talk/again/annotations.csv")
+        for column in ("speaker", "text", "start_s", "end_s"):
+            assert [row[column] for row in said] == [row[column] for row in back]
+        assert len(said) == 6
+        assert {row["observed"] for row in said} == {"audio + text + visual"}
+        page = (folder / "page.html").read_text(encoding="utf-8")
+        check_that_it_stands_alone(page)
+        assert "Untrained encoders." in page
+        again = commands[1].replace("talk/talk.vtt", "talk/result/talk.eaf --utterances Dalia Emeka")
+        again = again.replace("-o talk/result", "-o talk/second")
+        printed = clone.run(*run, again)
+        for stage in ("faces", "visual", "audio", "text"):
+            assert f"{stage}: 0 of 1 dialogues to do, 1 stored" in printed
+        second = clone.root / "talk/second"
+        assert (second / "predictions.csv").read_bytes() == (folder / "predictions.csv").read_bytes()
+        tiers = (second / "talk.eaf").read_text(encoding="utf-8")
+        assert 'TIER_ID="predicted2@Dalia"' in tiers
+    finally:
+        clone.run("git", "clean", "--force", "-d", "--quiet")

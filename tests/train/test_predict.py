@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.console.__main__ import main
 from pipeline.features.file import Features, write_features
+from pipeline.manifest import Medium, write_table
 from pipeline.params import ModelParams
 from tests.train.saved_model import ENCODERS, SETTINGS, described, save_small_model
 from tests.train.small import changed
@@ -189,3 +190,55 @@ def test_what_a_command_reads_is_never_what_it_overwrites(
     assert stopped.value.code == 2
     assert "mine.h5: give a name that ends in " in capsys.readouterr().err
     assert features.read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", [".eaf", ".vtt", ".TextGrid"])
+def test_annotation_tools_get_a_file_of_each_film(
+    model: Path, recordings: Features, tmp_path: Path, suffix: str, capsys
+) -> None:
+    spoken = replace(recordings, start_s=recordings.position * 2.0, end_s=recordings.position * 2.0 + 1.5)
+    write_features(tmp_path / "mine.h5", spoken)
+    arguments = ["predict", str(tmp_path / "mine.h5"), "--model", str(model)]
+    dialogues = set(spoken.dialogue.tolist())
+    assert main([*arguments, "-o", str(tmp_path / f"out{suffix}")]) == 0
+    assert {path.stem for path in (tmp_path / "out").iterdir()} == dialogues
+    assert f"{len(dialogues)} files in {tmp_path / 'out'}" in capsys.readouterr().out
+    clips = [
+        Medium(str(id), str(d), "clips/visit.mp4") for id, d in zip(spoken.id, spoken.dialogue, strict=True)
+    ]
+    write_table(tmp_path / "media.csv", clips, Medium)
+    assert main([*arguments, "-o", str(tmp_path / f"out{suffix}")]) == 0
+    assert (tmp_path / f"out{suffix}").is_file()
+
+
+def test_whole_clips_last_as_long_as_the_manifest_says(
+    model: Path, recordings: Features, tmp_path: Path, capsys
+) -> None:
+    write_features(tmp_path / "mine.h5", recordings)
+    arguments = ["predict", str(tmp_path / "mine.h5"), "--model", str(model), "-o", str(tmp_path / "out.eaf")]
+    assert main(arguments) == 1
+    assert "have no times, and no media.csv beside the feature file" in capsys.readouterr().err
+    clips = [
+        Medium(str(id), str(dialogue), f"{id}.mp4", duration_s=1.25)
+        for id, dialogue in zip(recordings.id, recordings.dialogue, strict=True)
+    ]
+    clips[-1] = replace(clips[-1], duration_s=0.0)  # a broken file
+    write_table(tmp_path / "media.csv", clips, Medium)
+    assert main(arguments) == 0
+    written = sorted((tmp_path / "out").iterdir())
+    assert [path.stem for path in written] == sorted(recordings.id.tolist()[:-1])
+    assert f"such as {clips[-1].id}, are in no file; -o NAME.csv has them" in capsys.readouterr().err
+    assert 'TIME_VALUE="1250"' in written[0].read_text(encoding="utf-8")
+
+
+def test_a_table_says_when_what_was_said_and_what_was_observed(
+    model: Path, recordings: Features, tmp_path: Path
+) -> None:
+    start_s = np.where(recordings.position == 0, np.nan, 1.5)
+    spoken = replace(recordings, start_s=start_s, end_s=start_s + 1)
+    _, rows = run(model, spoken, tmp_path)
+    assert [(row["start_s"], row["end_s"]) for row in rows[:2]] == [("", ""), ("1.500", "2.500")]
+    assert [row["text"] for row in rows] == recordings.text.tolist()
+    assert rows[0]["observed"] == " + ".join(
+        name for name, modality in recordings.modalities.items() if modality.observed[0]
+    )

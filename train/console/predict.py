@@ -8,13 +8,16 @@ from pathlib import Path
 
 from pipeline.console.shared.arguments import file_to_write
 
+SUFFIXES = (".csv", ".eaf", ".vtt", ".TextGrid")
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``multiemo predict``."""
     parser.description = (
         "Predict the emotion of every utterance of a feature file, with probabilities: the mean over the\n"
         "model's seeds. The features must come from the same encoders as those that the model was trained\n"
-        "on; docs/commands.md says how to make such a file of your own recordings."
+        "on; docs/commands.md says how to make such a file of your own recordings. By its ending FILE is\n"
+        "a table, or for ELAN, players or Praat; of several films those are in a folder of its name."
     )
     parser.epilog = (
         "example:\n  multiemo predict data/mine/features.h5 --model data/models/demo/model -o predictions.csv"
@@ -22,8 +25,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("features", type=Path, help="a features.h5; labels are not needed")
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained model")
     parser.add_argument(
-        "-o", "--output", type=file_to_write(".csv"), required=True, help="the CSV file to write"
-    )
+        *("-o", "--output"), type=file_to_write(*SUFFIXES), required=True, metavar="FILE",
+        help=f"what to write, by its ending: {', '.join(SUFFIXES)}",
+    )  # fmt: skip
     parser.set_defaults(run=_run)
 
 

@@ -31,7 +31,7 @@ def find_doubts(annotations: Sequence[Annotation]) -> list[str]:
         *(lines if labelled else []),
         *_doubt_classes(counts),
         *_doubt_media(annotations),
-        *_doubt_speakers({row.speaker for row in utterances}),
+        *doubt_speakers({row.speaker for row in utterances}),
     ]
 
 
@@ -70,7 +70,8 @@ def _doubt_media(annotations: Sequence[Annotation]) -> list[str]:
     ]
 
 
-def _doubt_speakers(names: Iterable[str]) -> list[str]:
+def doubt_speakers(names: Iterable[str]) -> list[str]:
+    """A line on names that are probably one person's; none if there are none."""
     alike: dict[str, list[str]] = {}
     for name in sorted(names):
         alike.setdefault(unicodedata.normalize("NFKC", name).casefold(), []).append(name)

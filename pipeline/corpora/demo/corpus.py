@@ -104,7 +104,7 @@ def _make_clip(utterance: DemoUtterance, folder: Path) -> float:
     sound, mouth_opening = sound_track(utterance)
     if utterance.fault != "missing":
         frames = draw_frames(utterance, mouth_opening)
-        _write_mp4(path, frames, None if utterance.fault == "no_sound_track" else sound)
+        write_mp4(path, frames, None if utterance.fault == "no_sound_track" else sound)
     if utterance.fault == "truncated":
         # An MP4's index stands at its end: half a file cannot be decoded at all.
         content = path.read_bytes()
@@ -112,7 +112,7 @@ def _make_clip(utterance: DemoUtterance, folder: Path) -> float:
     return len(mouth_opening) / FRAME_RATE_HZ
 
 
-def _write_mp4(path: Path, frames: Iterable[np.ndarray], sound: np.ndarray | None) -> None:
+def write_mp4(path: Path, frames: Iterable[np.ndarray], sound: np.ndarray | None) -> None:
     """Encode RGB frames and int16 [samples, 2], without dates and versions: same input, same bytes."""
     with av.open(str(path), "w", format="mp4", container_options={"fflags": "+bitexact"}) as container:
         video = container.add_stream("libx264", FRAME_RATE_HZ, _X264_OPTIONS)

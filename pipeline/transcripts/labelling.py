@@ -1,0 +1,204 @@
+"""Labels to utterances: by what an annotation belongs to, else by the largest overlap; raters vote."""
+
+from __future__ import annotations
+
+import glob
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.corpora.annotations.cells import one_line
+from pipeline.corpora.annotations.rows import Mistakes
+from pipeline.errors import UserError
+from pipeline.transcripts.agreement import majority
+from pipeline.transcripts.content import Mark, Tier, Transcript, clock
+from pipeline.transcripts.turns import Said, matches
+
+SPEAKER = "{speaker}"
+SHOWN = 5
+"""Of labels that cover too little."""
+
+
+class Rule(NamedTuple):
+    """Where labels are, and when one counts."""
+
+    tiers: Sequence[str] = ()
+    """Names or patterns of tiers, in which ``{speaker}`` stands for the speaker of an utterance."""
+    min_overlap: float = 0.5
+    """Share of an utterance that a label must cover, where it does not belong to it; 0 for any."""
+    unmarked: str = ""
+    """Label of utterances that nobody marked."""
+
+
+class Labelled(NamedTuple):
+    """The label of an utterance, and what each rater says."""
+
+    label: str
+    votes: Mapping[str, str]
+    """By rater; empty votes too."""
+
+
+class _Source(NamedTuple):
+    """A file with tiers of labels."""
+
+    transcript: Transcript
+    rater: str = ""
+    """Whose it is; empty for the file with the utterances themselves."""
+    shift_ms: int = 0
+    """To be added to its times, so that they are those of the utterances."""
+
+
+def label_utterances(
+    transcript: Transcript,
+    found: Sequence[Said],
+    rule: Rule,
+    mistakes: Mistakes,
+    counts: Counter[str],
+    others: Sequence[Transcript] = (),
+) -> list[Labelled]:
+    """A label for each utterance; empty where there is none, or no majority.
+
+    ``others`` are the same recording's files by further raters, who are called as the folders of those.
+    """
+    if not rule.tiers:
+        return [Labelled("", {})] * len(found)
+    sources = [_Source(transcript), *(_as_source(transcript, other) for other in others)]
+    own = {tier.name: tier.speaker for tier in transcript.tiers}
+    votes: list[dict[str, str]] = [{} for _ in found]
+    met: dict[tuple[Path, str], set[int]] = {}
+    parties = [(said.tier, own[said.tier] or said.speaker) for said in found]
+    for tier, speaker in dict.fromkeys(parties):
+        raters = [each for source in sources for each in _raters(source, tier, speaker, rule)]
+        if not raters:
+            counts[f"utterances for which there is no tier of labels: those of {speaker or tier!r}"] += (
+                parties.count((tier, speaker))
+            )
+        for rater, source, labels in raters:
+            join = _Join(source, labels, rule.min_overlap)
+            for place, said in enumerate(found):
+                if parties[place] == (tier, speaker):
+                    votes[place][rater] = join.label(said, counts)
+            met.setdefault((source.transcript.path, labels.name), set()).update(join.met)
+    for source in sources:
+        for labels in source.transcript.tiers:
+            places = met.get((source.transcript.path, labels.name))
+            if places is not None:
+                _check_met(source, labels, places, mistakes, counts)
+    return [_decide(cast, rule.unmarked, counts) for cast in votes]
+
+
+def label_patterns(rule: Rule, speaker: str) -> list[str]:
+    """Patterns of the tiers with labels of a speaker; of anybody's for ``*``."""
+    told = speaker if speaker == "*" else glob.escape(speaker)
+    return [pattern.replace(SPEAKER, told) for pattern in rule.tiers] + [
+        glob.escape(pattern.replace(SPEAKER, speaker)) for pattern in rule.tiers
+    ]
+
+
+def _as_source(transcript: Transcript, other: Transcript) -> _Source:
+    origins = [each.media[0].origin_ms if each.media else 0 for each in (transcript, other)]
+    return _Source(other, one_line(other.path.absolute().parent.name), origins[1] - origins[0])
+
+
+def _raters(source: _Source, spoken: str, speaker: str, rule: Rule) -> list[tuple[str, _Source, Tier]]:
+    """Who rates a speaker's utterances in a file, and in which tiers."""
+    wanted = label_patterns(rule, speaker)
+    tiers = [
+        tier
+        for tier in source.transcript.tiers
+        if tier.name and matches(tier.name, wanted) and (source.rater or tier.name != spoken)
+    ]
+    names = [(tier.name.replace(speaker, "") if speaker else tier.name).strip("@_- ") for tier in tiers]
+    if source.rater:
+        names = [source.rater if len(tiers) == 1 else f"{source.rater} {name}" for name in names]
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            first, second = tiers[names.index(name)].name, tiers[place].name
+            raise UserError(f"tiers {first!r} and {second!r} are both of the rater {name!r}")
+    return [(name or tier.name, source, tier) for name, tier in zip(names, tiers, strict=True)]
+
+
+def _check_met(
+    source: _Source, labels: Tier, places: Collection[int], mistakes: Mistakes, counts: Counter[str]
+) -> None:
+    missed = sum(bool(mark.text) for place, mark in enumerate(labels.marks) if place not in places)
+    if labels.marks and not places:
+        what = f"no label of tier {labels.name!r} meets an utterance: is it the right one?"
+        mistakes.add(str(source.transcript.path), what)
+    elif missed:
+        counts[f"labels of tier {labels.name!r} that meet no utterance"] += missed
+
+
+def _decide(cast: Mapping[str, str], unmarked: str, counts: Counter[str]) -> Labelled:
+    if unmarked:
+        cast = {rater: label or unmarked for rater, label in cast.items()}
+    label = majority(cast.values())
+    if not any(cast.values()):
+        counts["utterances without a label"] += 1
+    elif not label:
+        counts["utterances whose raters have no majority, left without a label"] += 1
+    return Labelled(label, cast)
+
+
+class _Join:
+    """One tier of labels against utterances."""
+
+    def __init__(self, source: _Source, tier: Tier, min_overlap: float) -> None:
+        self._marks, self._min = tier.marks, min_overlap
+        self.met: set[int] = set()
+        """Places in the tier of labels that met an utterance."""
+        tiers = source.transcript.tiers
+        parent = {mark.id: mark.parent for each in tiers for mark in each.marks if mark.id}
+        self._belongs: dict[str, list[int]] = {}
+        if source.rater:  # ids are those of one file
+            self._marks = tuple(_shift(mark, source.shift_ms) for mark in tier.marks)
+        for place, mark in enumerate(self._marks):
+            id = mark.parent
+            while id:
+                self._belongs.setdefault(id, []).append(place)
+                id = parent.get(id, "")
+        self._order = sorted(range(len(self._marks)), key=lambda place: self._marks[place].start_ms)
+        self._starts = [self._marks[place].start_ms for place in self._order]
+        self._longest = max((_end(mark) - mark.start_ms for mark in self._marks), default=0)
+
+    def label(self, said: Said, counts: Counter[str]) -> str:
+        """The label of an utterance; empty if there is none, which is counted where one was near."""
+        by_parent = [place for id in said.ids for place in self._belongs.get(id, ())]
+        length = (said.end_ms or said.start_ms) - said.start_ms
+        covered: Counter[str] = Counter()
+        for place in by_parent or self._near(said):
+            mark = self._marks[place]
+            overlap = min(said.end_ms or said.start_ms, _end(mark)) - max(said.start_ms, mark.start_ms)
+            inside = mark.start_ms == _end(mark) and said.start_ms <= mark.start_ms < (said.end_ms or 0)
+            if overlap > 0 or inside or by_parent:
+                self.met.add(place)
+                if mark.text:
+                    covered[mark.text] += length if inside else max(overlap, 1)
+        if not covered:
+            return ""
+        (label, most), *others = covered.most_common(2)
+        if others and others[0][1] == most:
+            counts["utterances that two labels of a rater cover alike, counted as without one"] += 1
+            return ""
+        if not by_parent and most < self._min * length:
+            share = f"{label} covers {100 * most // max(length, 1)} % at {clock(said.start_ms)}"
+            counts["utterances whose label covers too little of them (--min-overlap)"] += 1
+            if sum(key.startswith("- ") for key in counts) < SHOWN:
+                counts[f"- {share}"] += 1
+            return ""
+        return label
+
+    def _near(self, said: Said) -> list[int]:
+        first = bisect_left(self._starts, said.start_ms - self._longest)
+        last = bisect_right(self._starts, said.end_ms or said.start_ms)
+        return self._order[first:last]
+
+
+def _shift(mark: Mark, ms: int) -> Mark:
+    return mark._replace(start_ms=mark.start_ms + ms, end_ms=_end(mark) + ms, parent="")
+
+
+def _end(mark: Mark) -> int:
+    return mark.start_ms if mark.end_ms is None else mark.end_ms

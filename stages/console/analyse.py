@@ -1,0 +1,214 @@
+"""``multiemo analyse``: from a film and its transcript to a page of predictions."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import chdir, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import runtime
+from pipeline.console.shared.transcripts import add_transcript_arguments, read_wanted
+from pipeline.errors import UserError
+from pipeline.params import PARAMS_FILE, read_params
+from pipeline.transcripts.files import check_name
+from train.example import Example, find_example
+
+if TYPE_CHECKING:
+    from pipeline.transcripts.importing import Imported, Wanted
+    from train.model import TrainedModel
+
+CORPUS = "film"
+"""What the corpus of one film is called in its working folder."""
+STAGES = ("manifest", "weights", "faces", "visual", "audio", "finetune", "text", "features")
+WORK = "work"
+FORMS = (".eaf", ".vtt", ".TextGrid")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``multiemo analyse``."""
+    parser.description = (
+        "Predict the emotion of every utterance of a film, whose features are extracted as those that the\n"
+        "model was trained on. FOLDER gets predictions.csv, page.html and files for ELAN, Praat, players.\n"
+        "The item store keeps what was extracted, so that a second run is quick. docs/analysing.md has more."
+    )
+    parser.epilog = "example:\n  multiemo analyse talk.mp4 --transcript talk.vtt --like demo -o result"
+    parser.add_argument("film", type=Path, help="a file with picture or sound")
+    parser.add_argument(
+        "--transcript", type=Path, required=True, metavar="FILE",
+        help="who says what when: .eaf, .TextGrid, .srt, .vtt, or JSON of the Whisper family",
+    )  # fmt: skip
+    parser.add_argument(
+        "--like", required=True, metavar="MODEL", help="an entry of models in params.yaml, or its folder"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="for the results")
+    parser.add_argument("--link-film", action="store_true", help="link times on the page to the film")
+    add_transcript_arguments(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    # transformers would report that the encoder's head, which nothing uses here, has other classes.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from train.model import load_model  # brings torch, for which --help need not wait
+
+    film, output = arguments.film, arguments.output
+    check_name(film)
+    if not film.is_file():
+        raise UserError(f"{film}: no such film")
+    _check_output(output, arguments.transcript)
+    example = find_example(arguments.like, read_params())
+    model = load_model(example.folder)
+    imported = _import(arguments.transcript, read_wanted(arguments), film)
+    work = output / WORK
+    _prepare(work, film, imported, example, model)
+    with _results_elsewhere(work):
+        for stage in STAGES:
+            importlib.import_module(f"stages.{stage}").main(CORPUS)
+    for line in _write(arguments, work, example, model, imported):
+        print(line)
+    return 0
+
+
+def _check_output(folder: Path, transcript: Path) -> None:
+    """UserError for a folder of something else: only what an analysis wrote is replaced."""
+    if transcript.resolve().is_relative_to(folder.resolve()):
+        raise UserError(
+            f"{transcript}: lies in {folder}, where results are replaced; name another folder with -o"
+        )
+    if folder.exists() and not (folder.is_dir() and ((folder / WORK).is_dir() or not any(folder.iterdir()))):
+        raise UserError(f"{folder}: is not an empty folder, nor one of an analysis; name a new one with -o")
+
+
+def _import(transcript: Path, wanted: Wanted, film: Path) -> Imported:
+    from pipeline.transcripts.importing import import_transcripts
+
+    imported = import_transcripts([transcript], wanted, film)
+    for what, count in imported.counts.items():
+        print(f"note: {count} {what}" if not what.startswith("- ") else f"note:   {what[2:]}")
+    return imported
+
+
+def _prepare(work: Path, film: Path, imported: Imported, example: Example, model: TrainedModel) -> None:
+    """A folder in which the stages find one corpus: the film, by its transcript."""
+    from dataclasses import replace
+
+    from ruamel.yaml import YAML
+
+    from pipeline.encoders.alike import entry_like
+    from pipeline.params import MODALITIES
+    from pipeline.transcripts.table import write_table
+
+    root = work / "corpus"
+    root.mkdir(parents=True, exist_ok=True)
+    for old in root.glob("film.*"):
+        old.unlink()
+    link = root / f"film{film.suffix}"
+    link.symlink_to(film.absolute())
+    linked = replace(imported, rows=[replace(row, media=link) for row in imported.rows])
+    write_table(root / "annotations.csv", linked, {row.dialogue: "test" for row in imported.rows}, {})
+    modalities = [name for name in MODALITIES if name in model.card.dims]
+    entry = entry_like(example.corpus_name, example.corpus, modalities, root)
+    with (work / PARAMS_FILE).open("w", encoding="utf-8") as file:
+        YAML(typ="safe").dump({"corpora": {CORPUS: entry}}, file)
+
+
+@contextmanager
+def _results_elsewhere(work: Path) -> Iterator[None]:
+    """Let stages run in another folder with this project's item store."""
+    before = os.environ.get("MULTIEMO_STORE")
+    os.environ["MULTIEMO_STORE"] = str(runtime.store_root())
+    try:
+        with chdir(work):
+            yield
+    finally:
+        if before is None:
+            del os.environ["MULTIEMO_STORE"]
+        else:
+            os.environ["MULTIEMO_STORE"] = before
+
+
+def _write(
+    arguments: argparse.Namespace, work: Path, example: Example, model: TrainedModel, imported: Imported
+) -> Iterator[str]:
+    """Write all results; a line on each.  UserError where nothing was observed."""
+    from pipeline.features.file import read_features
+    from pipeline.report.analysis import Analysis, render_analysis
+    from pipeline.report.results import read_results
+    from pipeline.store.atomic import write_atomically
+    from pipeline.transcripts.elan.copying import add_predictions
+    from pipeline.transcripts.writing import write_recordings
+    from train.compatibility import check_same_encoders
+    from train.prediction import count_unseen, describe_model, predict_utterances, write_predictions
+    from train.recordings import as_recordings
+
+    film, output, card = arguments.film, arguments.output, model.card
+    path = work / "data" / CORPUS / "features.h5"
+    features = read_features(path, list(card.dims))
+    reasons = {name: list(map(str, modality.reason)) for name, modality in features.modalities.items()}
+    unseen = count_unseen(features)
+    if unseen == len(features):
+        told = "; ".join(f"{name}: {own[0]}" for name, own in reasons.items())
+        raise UserError(f"{film}: nothing at all was observed ({told})")
+    notes = [*check_same_encoders(features, path, card), *_doubt_names(imported, example, card.dims)]
+    if unseen:
+        notes.append(f"of {unseen} utterances nothing was observed, only what is said around them")
+    predictions = predict_utterances(model, features)
+    sources = {f"{row.dialogue}_{row.number}": row.source for row in imported.rows}
+    said = f"{describe_model(model)} ({example.name})"
+    (recording,), _ = as_recordings(features, predictions, card.label_names, said, {}, sources)
+    recording = recording._replace(name=film.stem, media=film.name)
+    write_predictions(output / "predictions.csv", features, card.label_names, predictions)
+    written = [output / "predictions.csv"]
+    for suffix in FORMS:
+        target = output / f"{film.stem}{suffix}"
+        if suffix == ".eaf" and recording.utterances[0].source[1]:
+            write_atomically(target, add_predictions(arguments.transcript.read_bytes(), recording))
+        else:
+            write_recordings(target, [recording])
+        written.append(target)
+    results = Path("data", "models", "results", f"{example.name}.json")
+    page = render_analysis(
+        Analysis(
+            film=film.name,
+            transcript=arguments.transcript.name,
+            link=_link(film, output) if arguments.link_film else "",
+            model=said,
+            classes=card.label_names,
+            results=read_results(results) if results.is_file() else None,
+            untrained={name: words for name, words in card.encoders.items() if words.startswith("UNTRAINED")},
+            utterances=recording.shown().utterances,
+            probabilities=predictions.probability.tolist(),
+            reasons=reasons,
+            notes=notes,
+        )
+    )
+    write_atomically(output / "page.html", page.encode())
+    yield f"{output}: {len(features)} utterances by {said}"
+    for each in (output / "page.html", *written):
+        yield f"  {each}"
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _doubt_names(imported: Imported, example: Example, dims: Mapping[str, int]) -> Iterator[str]:
+    """Names that the text encoder reads before what is said, and never saw."""
+    from pipeline.transcripts.speakers import is_made_up
+
+    made_up = sorted({row.speaker for row in imported.rows if is_made_up(row.speaker)})
+    if made_up and "text" in dims and example.corpus.window.speaker_names != "none":
+        yield (
+            f"the text encoder reads speakers' names, and never saw such as {made_up[0]!r}: --speakers gives"
+            " people names"
+        )
+
+
+def _link(film: Path, output: Path) -> str:
+    """The film's address as seen from the page."""
+    from urllib.parse import quote
+
+    return quote(Path(os.path.relpath(film.absolute(), output.absolute())).as_posix())

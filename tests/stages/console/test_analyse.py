@@ -1,0 +1,74 @@
+"""``multiemo analyse``: which model and corpus are meant, and the params by which a film is extracted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.console.__main__ import main
+from pipeline.encoders.alike import entry_like
+from pipeline.errors import UserError
+from pipeline.params import CorpusParams, Params
+from pipeline.store.code import PROJECT
+from train.example import find_example
+
+DEMO = YAML(typ="safe").load(PROJECT / "params.yaml")
+PARAMS = Params.model_validate(
+    {
+        "corpora": DEMO["corpora"],
+        "models": {"demo": DEMO["models"]["demo"], "far": {"features": "/lab/other.h5"}},
+    }
+)
+
+
+def test_a_model_is_named_by_its_entry_or_its_folder() -> None:
+    folder = Path("data/models/demo/model")
+    for like in ("demo", f"{folder}/", str(folder.absolute())):
+        example = find_example(like, PARAMS)
+        assert (example.name, example.corpus_name) == ("demo", "demo")
+        assert example.folder == Path("data/models/demo/model")
+    with pytest.raises(UserError, match=r"--like dmo: is no entry under models .* \(there are: demo, far\)"):
+        find_example("dmo", PARAMS)
+    with pytest.raises(
+        UserError, match=r"models\.far\.features: /lab/other\.h5 is of no entry under corpora"
+    ):
+        find_example("far", PARAMS)
+
+
+def test_a_film_is_extracted_as_the_models_corpus_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    encoder = tmp_path / "data/demo/text_encoder"
+    with pytest.raises(UserError, match=r"text_encoder: no such folder; dvc repro finetune@demo makes it"):
+        entry_like("demo", PARAMS.corpora["demo"], ["text"], tmp_path)
+    encoder.mkdir(parents=True)
+    (encoder / "config.json").write_text("{}")
+    (encoder / "model.safetensors").write_bytes(b"weights")
+    entry = entry_like("demo", PARAMS.corpora["demo"], ["text", "visual"], tmp_path / "corpus")
+    params = CorpusParams.model_validate(entry)
+    assert params.modalities == ("text", "visual")
+    assert params.finetune.epochs == 0
+    assert params.text.encoder is not None
+    assert params.text.encoder.model_dump()["weights"] == str(encoder)
+    assert len(params.text.encoder.model_dump()["sha256"]) == 64
+    for same in ("faces", "visual", "window"):
+        assert getattr(params, same) == getattr(PARAMS.corpora["demo"], same)
+
+
+def test_what_is_not_there_is_said_before_any_work(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\nHi\n")
+    arguments = ["analyse", "a.mp4", "--transcript", "a.vtt", "--like", "demo", "-o", "out"]
+    assert main(arguments) == 1
+    assert "a.mp4: no such film" in capsys.readouterr().err
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/thesis.txt").touch()
+    assert main(arguments) == 1
+    assert "out: is not an empty folder, nor one of an analysis" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+    assert main([*arguments[:-1], "."]) == 1
+    assert "a.vtt: lies in ., where results are replaced" in capsys.readouterr().err

@@ -1,0 +1,94 @@
+"""Labels by parent or overlap, raters' votes, and what is counted or refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pipeline.corpora.annotations.rows import Mistakes
+from pipeline.errors import UserError
+from pipeline.transcripts.agreement import krippendorff_alpha
+from pipeline.transcripts.content import Transcript
+from pipeline.transcripts.labelling import Rule, label_utterances
+from pipeline.transcripts.turns import Choice, find_said
+from tests.transcripts.made import Eaf, read, text_grid
+
+
+def label(transcript: Transcript, rule: Rule, utterances: str = "Ann") -> tuple[list[str], Counter[str]]:
+    mistakes, counts = Mistakes(), Counter[str]()
+    said = find_said(transcript, Choice((utterances,)), mistakes, counts)
+    found = label_utterances(transcript, said, rule, mistakes, counts)
+    mistakes.refuse()
+    return [each.label for each in found], +counts
+
+
+def test_a_label_belongs_to_the_utterance_that_it_refers_to_through_any_number_of_tiers(
+    tmp_path: Path,
+) -> None:
+    eaf = Eaf()
+    ann = eaf.aligned("Ann", [(0, 1000, "a"), (1000, 2000, "b"), (2000, 3000, "c")])
+    codes = eaf.referring("code@Ann", [(ann[1], "x"), (ann[0], "y")], parent="Ann", first=True)
+    eaf.referring("emotion@Ann", [(codes[0], "joy "), (codes[1], "anger")], parent="code@Ann", first=True)
+    transcript = read(tmp_path / "a.eaf", eaf.text())
+    labels, counts = label(transcript, Rule(("emotion@{speaker}",)))
+    assert labels == ["anger", "joy", ""]
+    assert counts["utterances without a label"] == 1
+    assert label(transcript, Rule(("emotion@{speaker}",), unmarked="neutral"))[0] == [
+        "anger",
+        "joy",
+        "neutral",
+    ]
+
+
+def test_a_label_that_spans_turns_is_theirs_and_jitter_is_harmless(tmp_path: Path) -> None:
+    turns = [(0.0, 1.0, "a"), (1.0, 2.0, "b"), (2.0, 3.0, "c"), (3.0, 4.0, "d"), (4.0, 5.0, "e")]
+    labels = [(0.02, 2.98, "joy"), (3.7, 4.02, "fear"), (8.0, 9.0, "lost")]
+    transcript = read(tmp_path / "a.TextGrid", text_grid([("Ann", turns), ("emotion", labels)]))
+    found, counts = label(transcript, Rule(("emotion",)))
+    assert found == ["joy", "joy", "joy", "", ""]
+    assert counts["utterances whose label covers too little of them (--min-overlap)"] == 2
+    assert counts["- fear covers 30 % at 0:00:03.000"] == 1
+    assert counts["labels of tier 'emotion' that meet no utterance"] == 1
+    assert label(transcript, Rule(("emotion",), min_overlap=0))[0] == ["joy", "joy", "joy", "fear", "fear"]
+
+
+def test_three_raters_vote_and_a_tie_is_no_label(tmp_path: Path) -> None:
+    eaf = Eaf()
+    ann = eaf.aligned("Ann", [(0, 1000, "a"), (1000, 2000, "b"), (2000, 3000, "c")])
+    for rater, votes in enumerate(
+        [("joy", "joy", "joy"), ("joy", "fear", "fear"), ("fear", "joy", "anger")], 1
+    ):
+        eaf.referring(f"emotion_R{rater}@Ann", list(zip(ann, votes, strict=True)), parent="Ann")
+    transcript = read(tmp_path / "a.eaf", eaf.text())
+    mistakes, counts = Mistakes(), Counter[str]()
+    said = find_said(transcript, Choice(("Ann",)), mistakes, counts)
+    found = label_utterances(transcript, said, Rule(("emotion_*@{speaker}",)), mistakes, counts)
+    assert [each.label for each in found] == ["joy", "joy", ""]
+    assert found[2].votes == {"emotion_R1": "joy", "emotion_R2": "fear", "emotion_R3": "anger"}
+    assert counts["utterances whose raters have no majority, left without a label"] == 1
+
+
+def test_a_tier_of_labels_that_meets_nothing_is_refused_and_one_that_is_not_there_counted(
+    tmp_path: Path,
+) -> None:
+    grid = text_grid([("Ann", [(0, 1, "a")]), ("emotion", [(5, 6, "joy")]), ("empty", [])])
+    transcript = read(tmp_path / "a.TextGrid", grid)
+    with pytest.raises(UserError, match="no label of tier 'emotion' meets an utterance"):
+        label(transcript, Rule(("emotion",)))
+    labels, counts = label(transcript, Rule(("feeling_{speaker}",)))
+    assert labels == [""]
+    assert counts["utterances for which there is no tier of labels: those of 'Ann'"] == 1
+
+
+def test_agreement_is_krippendorffs() -> None:
+    """Section C of his Computing Krippendorff's Alpha-Reliability: four observers, data missing; 0.743."""
+    observers = ("123321412...", "1233224125.3", ".3332342251.", "12332441251.")
+    units = [["" if vote == "." else vote for vote in unit] for unit in zip(*observers, strict=True)]
+    assert krippendorff_alpha(units) == pytest.approx(0.743, abs=5e-4)
+    # Section B: two observers, twelve units; 0.692.
+    two = zip("aabbdcccedda", "babbbccceddd", strict=True)
+    assert krippendorff_alpha(list(two)) == pytest.approx(0.692, abs=5e-4)
+    assert krippendorff_alpha([["joy"], [""]]) is None
+    assert krippendorff_alpha([["joy", "joy"], ["fear", "fear"]]) == 1
