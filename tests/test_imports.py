@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("pipeline.corpora", "pipeline.encoders", "pipeline.media"),
         *("pipeline.exports", "pipeline.features", "pipeline.store"),
     },
-    "train": {"pipeline.features", "pipeline.report.fonts", "pipeline.store"},
+    "train": {"pipeline.features", "pipeline.report.f1", "pipeline.report.fonts", "pipeline.store"},
     "train.console": {"pipeline.console.shared", "pipeline.features", "pipeline.store", "train"},
     "stages": {"pipeline", "train"},
 }
