@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline.report": {"pipeline.corpora", "pipeline.features", "pipeline.media", "pipeline.store"},
     "pipeline.console": {
         *("pipeline.corpora", "pipeline.encoders", "pipeline.media"),
-        *("pipeline.exports", "pipeline.features", "pipeline.store"),
+        *("pipeline.exports", "pipeline.features", "pipeline.report", "pipeline.store"),
     },
     "train": {"pipeline.features", "pipeline.report.f1", "pipeline.report.fonts", "pipeline.store"},
     "train.console": {"pipeline.console.shared", "pipeline.features", "pipeline.store", "train"},

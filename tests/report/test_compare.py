@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,6 +18,7 @@ from ruamel.yaml import YAML
 import stages.compare
 import stages.evaluate
 import stages.train
+from pipeline.console.__main__ import main as multiemo
 from pipeline.corpora.annotations.labels import IEMOCAP, MELD
 from pipeline.features.file import Features, write_features
 from pipeline.params import Kind
@@ -327,6 +330,26 @@ def test_a_model_that_is_not_trained_yet_is_left_out(trained, compare):
         file.write("  tomorrow: {features: data/lab/features.h5}\n")
     stages.compare.main()
     assert "tomorrow" not in Path("data/models/compare.html").read_text(encoding="utf-8")
+
+
+def test_the_command_prints_the_rows_of_the_page(trained, compare, capsys):
+    results = trained["meld"]
+    compare(results, variant(results, "again"))
+    capsys.readouterr()
+    assert multiemo(["table", "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    ours = [(row["model"], row["difference"], row["p_holm"]) for row in rows if row["source"] == "here"]
+    assert ours == [("meld", "", ""), ("again", "0.0", "1.0000")]
+    assert multiemo(["table", "--tex"]) == 0
+    assert "UniMSE, as published & -- &" in capsys.readouterr().out
+
+
+def test_without_a_model_the_command_says_what_to_do(compare, capsys):
+    compare()
+    assert multiemo(["table", "--tex"]) == 1
+    assert capsys.readouterr().err == (
+        "multiemo: error: data/models: no model of params.yaml is evaluated; run dvc repro\n"
+    )
 
 
 def test_without_a_model_the_page_says_so(compare):
