@@ -20,6 +20,7 @@ from pipeline.report.f1 import weighted_f1
 from pipeline.report.predicted import Predicted, read_predicted
 from pipeline.report.published import Printed, Published, published_for
 from pipeline.report.results import Results, read_results
+from pipeline.report.speed import read_speed
 
 MODELS = Path("data", "models")
 
@@ -57,6 +58,8 @@ class Row:
     """Its kind, and what an ablation took out of it."""
     printed: Printed | None
     """What the paper prints for it."""
+    seconds_per_epoch: float | None
+    """As it was trained here; None where that is not known.  No result: it has no place on the page."""
     difference: Difference | None
     """None for the first; where the two were not tested on the same utterances, or on one dialogue."""
 
@@ -96,6 +99,7 @@ def _group(models: list[Model]) -> Group:
             results=each.results,
             network=describe_network(each.results.params.network.model_dump()),
             printed=_printed(each.results, published) if published else None,
+            seconds_per_epoch=read_speed(MODELS / each.results.model / "speed.csv"),
             difference=differences.get(each.results.model),
         )
         for each in models

@@ -11,7 +11,7 @@ from pipeline.report.comparison import Group, Row
 from pipeline.report.results import Results
 
 COLUMNS = (
-    *("corpus", "source", "model", "network", "modalities", "seeds", "parameters"),
+    *("corpus", "source", "model", "network", "modalities", "seeds", "parameters", "seconds_per_epoch"),
     *("weighted_f1", "weighted_f1_std", "weighted_f1_low", "weighted_f1_high", "macro_f1", "accuracy"),
     *("test_best_epoch", "difference", "difference_low", "difference_high", "p", "p_holm"),
     *("published", "published_in"),
@@ -68,6 +68,7 @@ def _own_row(group: Group, row: Row) -> dict[str, Any]:
         "modalities": "+".join(results.modalities),
         "seeds": len(results.selected_epochs),
         "parameters": results.parameters,
+        "seconds_per_epoch": "" if row.seconds_per_epoch is None else f"{row.seconds_per_epoch:.3g}",
         "test_best_epoch": results.test_best_epoch_weighted_f1,
     }
     if test:

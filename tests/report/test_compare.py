@@ -63,6 +63,7 @@ def trained(folder: Path) -> dict[str, Results]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MULTIEMO_DEVICE", "cpu")
+        patch.setenv("MULTIEMO_WORKERS", "1")
         patch.delenv("MULTIEMO_STORE", raising=False)
         return {name: train(name, make()) for name, make in TRAINED.items()}
 
@@ -392,6 +393,7 @@ def test_each_seed_has_its_scores(trained, compare):
 
 def test_names_are_text_and_never_markup(tmp_path, monkeypatch, compare):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MULTIEMO_WORKERS", "1")
     features = small_features.recordings()
     results = train("odd", replace(features, corpus="<i>lab</i>", label_names=("<b>calm</b>", "up & $x$")))
     page = compare(variant(results, "odd", encoders={"text": '<script>alert("x")</script>'}))

@@ -54,7 +54,7 @@ def lab() -> Group:
     first = results("first", 60.0, {"50 % up": 40.0, "a_b": 80.0})
     second = results("with_context", 61.25, {"50 % up": 45.0, "a_b": 70.0})
     difference = Difference(1.25, -0.4, 2.5, p=0.0213, p_holm=0.0004, gains=[], losses=[])
-    rows = [Row(first, "bc_lstm", None, None), Row(second, "multiemo, w/o SWFC", None, difference)]
+    rows = [Row(first, "bc_lstm", None, 2.5, None), Row(second, "multiemo, w/o SWFC", None, None, difference)]
     return Group("lab_1 & co", first.label_names, None, rows)
 
 
@@ -62,7 +62,7 @@ def meld() -> Group:
     """One model of a corpus that the paper has."""
     own = results("meld", 60.0, dict.fromkeys(MELD, 60.0))
     printed = Printed("Table 2, BC-LSTM", "BC-LSTM", 55.9)
-    return Group("meld", MELD, published_for(MELD), [Row(own, "bc_lstm", printed, None)])
+    return Group("meld", MELD, published_for(MELD), [Row(own, "bc_lstm", printed, None, None)])
 
 
 def test_the_csv_has_every_figure_of_every_model_and_those_of_the_paper():
@@ -72,6 +72,7 @@ def test_the_csv_has_every_figure_of_every_model_and_those_of_the_paper():
     assert (rows[1]["weighted_f1"], rows[1]["f1_50 % up"], rows[1]["f1_std_a_b"]) == ("61.25", "45.0", "1.5")
     assert (rows[1]["difference"], rows[1]["difference_high"], rows[1]["p"]) == ("1.25", "2.5", "0.0213")
     assert (rows[1]["test_best_epoch"], rows[1]["parameters"]) == ("61.5", "1234567")
+    assert [row["seconds_per_epoch"] for row in rows[:3]] == ["2.5", "", ""]
     assert (rows[0]["difference"], rows[0]["f1_joy"], rows[2]["f1_a_b"]) == ("", "", "")
     assert (rows[2]["published"], rows[2]["published_in"]) == ("55.9", "Table 2, BC-LSTM")
     published = {row["model"]: row for row in rows[3:]}
