@@ -22,7 +22,6 @@ KINDS = {
     "iterative_erc": "IterativeERC",
     "qmnn": "QMNN",
     "mmgcn": "MMGCN",
-    "mvn_utterance": "MVN",
 }
 """Kinds of train/networks, and the row of the paper's tables that each is after."""
 
@@ -34,7 +33,6 @@ READS: Mapping[str, tuple[set[str], ...]] = {
     "IterativeERC": (_TEXT,),
     "QMNN": (),
     "MMGCN": (),
-    "MVN": (_TEXT,),
 }
 """Sets of modalities that the originals read, where these are not all."""
 
@@ -53,8 +51,8 @@ CAVEATS = {
     " iterative_erc is a definition of ours",
     "QMNN": "all modalities; epoch chosen on validation, by its loss; an optimiser of its own",
     "MMGCN": f"all modalities; {_LABELLED}; epoch chosen on test",
-    "MVN": "text, word by word; epoch chosen on validation. Our kind mvn_utterance is its view of utterances"
-    " alone, since a feature file has no words",
+    "MVN": "text, word by word; epoch chosen on validation. It stands beside none of ours: mvn_utterance is"
+    " one half of it, since a feature file has no words",
     "UniMSE": "words, and sound and picture as sequences, of four corpora at once. It is printed as it was"
     " published and is not remade: a feature file has one vector per utterance, and no sequences",
     WITHOUT_VISEXTNET: f"a 3D-CNN in place of VisExtNet; {_MULTIEMO}",
