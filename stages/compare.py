@@ -6,87 +6,102 @@ beside them.  The page is one file that needs no network.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from pipeline.features.cautions import describe_seen
-from pipeline.params import RESULTS, read_params
+from pipeline.params import read_params
 from pipeline.report.charts import draw_confusion, draw_curves, to_svg
+from pipeline.report.class_chart import draw_classes
+from pipeline.report.comparison import MODELS, Group, Row, read_groups
 from pipeline.report.page import render_page
-from pipeline.report.published import Published, published_for
-from pipeline.report.results import Results, read_results
+from pipeline.report.published import CAVEATS
 
-FOLDER = Path("data", "models")
+CASES_SHOWN = 5
+"""Of the utterances that one of two models gets right, so many are printed."""
 
 
 def main() -> None:
     """Write ``data/models/compare.html``."""
-    # Of the models of params.yaml only: DVC leaves the results of an entry that was taken out.
-    paths = [FOLDER / RESULTS / f"{name}.json" for name in read_params().models]
-    results = [read_results(path) for path in paths if path.exists()]
-    html = render_page("compare", {"groups": [describe_group(group) for group in group_by_corpus(results)]})
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "compare.html").write_text(html, encoding="utf-8")
-    for each in results:
+    groups = read_groups(read_params())
+    html = render_page("compare", {"groups": [describe_group(group) for group in groups]})
+    MODELS.mkdir(parents=True, exist_ok=True)
+    (MODELS / "compare.html").write_text(html, encoding="utf-8")
+    for each in (row.results for group in groups for row in group.rows):
         score = (
             "no labels in test" if each.test is None else f"weighted F1 {each.test.weighted_f1:.2f} on test"
         )
         print(f"compare: {each.model}: {score}{' (untrained encoders)' if each.untrained else ''}")
-    print(f"compare: {FOLDER / 'compare.html'} ({len(html.encode()) / 1e6:.1f} MB)")
+    print(f"compare: {MODELS / 'compare.html'} ({len(html.encode()) / 1e6:.1f} MB)")
 
 
-def group_by_corpus(results: Iterable[Results]) -> list[list[Results]]:
-    """Results of the same corpus and classes together, in the order of their first model."""
-    groups: dict[tuple[str, tuple[str, ...]], list[Results]] = {}
-    for each in results:
-        groups.setdefault((each.corpus, each.label_names), []).append(each)
-    return list(groups.values())
-
-
-def describe_group(group: Sequence[Results]) -> dict[str, Any]:
+def describe_group(group: Group) -> dict[str, Any]:
     """What the page says of the models of one corpus."""
-    label_names = group[0].label_names
-    published = published_for(label_names)
-    tested = {each.test.utterances for each in group if each.test}
+    results = [row.results for row in group.rows]
+    tested = {each.test.utterances for each in results if each.test}
     return {
-        "corpus": group[0].corpus,
-        "label_names": label_names,
-        "published": published,
-        "rows": [describe_model(each, published) for each in group],
+        "corpus": group.corpus,
+        "label_names": group.label_names,
+        "published": group.published,
+        "caveats": CAVEATS,
+        "rows": [describe_model(row) for row in group.rows],
+        "first": results[0].model,
         "untrained": list(
-            dict.fromkeys((name, each.encoders[name]) for each in group for name in each.untrained)
+            dict.fromkeys((name, each.encoders[name]) for each in results for name in each.untrained)
         ),
         "seen": list(
             dict.fromkeys(
                 (name, encoder, words)
-                for each in group
+                for each in results
                 for name, encoder in each.encoders.items()
                 if (words := describe_seen(encoder))
             )
         ),
         "test_utterances": max(tested, default=0),
-        "not_comparable": published is not None and bool(tested - {published.test_utterances}),
+        "not_comparable": group.published is not None and bool(tested - {group.published.test_utterances}),
+        "by_class": draw_group(group),
     }
 
 
-def describe_model(results: Results, published: Published | None) -> dict[str, Any]:
+def draw_group(group: Group) -> Markup | None:
+    """F1 by class and model; None where there is nothing to compare."""
+    scores = {row.results.model: row.results.test.f1 for row in group.rows if row.results.test}
+    if len(scores) < 2:
+        return None
+    best = {name: max(scores, key=lambda model: scores[model][name]) for name in group.label_names}
+    summary = "; ".join(f"{name} best by {model}" for name, model in best.items())
+    drawn = draw_classes(
+        [[each[name] for name in group.label_names] for each in scores.values()],
+        list(scores),
+        group.label_names,
+    )
+    return to_svg(drawn, f"F1 on test by class and model: {summary}")
+
+
+def describe_model(row: Row) -> dict[str, Any]:
     """What the page says of one model."""
+    results = row.results
     split = "test" if results.test else "dev"
     scores = results.test or results.dev
     assert scores is not None, "a model is only trained where dev is labelled"
-    network = results.params.network.model_dump()
     curves = draw_curves(results.curve_arrays(), results.selected_epochs)
     confused = _most_confused(scores.confusion, results.label_names)
+    difference = row.difference
     return {
         "results": results,
         "anchor": f"model_{results.model}",
         "split": split,
         "scores": scores,
-        "network": ", ".join([network["kind"], *_changes(network)]),
-        "paper": published and _same_setting(results, network, published),
+        "network": row.network,
+        "printed": row.printed,
+        "difference": difference,
+        "cases": {
+            "gains": difference.gains[:CASES_SHOWN] if difference else [],
+            "losses": difference.losses[:CASES_SHOWN] if difference else [],
+        },
         "curves": to_svg(
             curves, f"Learning curves of {results.model}: weighted F1 on validation and losses by epoch"
         ),
@@ -96,28 +111,6 @@ def describe_model(results: Results, published: Published | None) -> dict[str, A
         ),
         "params": dict(_flat(results.params.model_dump(mode="json", exclude={"features"}))),
     }
-
-
-def _changes(network: dict[str, Any]) -> list[str]:
-    """What an ablation took out of MultiEMO, in words."""
-    if network["kind"] != "multiemo":
-        return []
-    without = [("MultiAttn", network["fusion"] == "concat"), ("SWFC", network["loss"]["swfc_weight"] == 0)]
-    return [f"w/o {name}" for name, absent in without if absent]
-
-
-def _same_setting(
-    results: Results, network: dict[str, Any], published: Published
-) -> tuple[str, float] | None:
-    """Where the paper has a figure for the same setting, and the figure."""
-    if network["kind"] != "multiemo" or results.visextnet is None:
-        return None
-    return published.same_setting(
-        results.modalities,
-        visextnet=results.visextnet,
-        fusion=network["fusion"],
-        swfc_weight=network["loss"]["swfc_weight"],
-    )
 
 
 def _most_confused(confusion: list[list[int]], names: tuple[str, ...]) -> str:

@@ -4,6 +4,7 @@ metrics.json             the figures that one quotes, for ``dvc metrics`` and ``
 predictions.csv          every utterance, by seed, with the probability of each class
 plots/                   confusion matrix and curves, as tables for DVC and as images
 ../results/<model>.json  all figures: by seed, by class, with confusion matrices and curves
+../results/<model>.csv   what each seed predicts on test, with words and speakers, for models to be compared
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import csv
 import json
 import statistics
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,10 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.features.file import UNLABELLED, Features, read_features
 from pipeline.params import RESULTS, read_params
+from pipeline.report.bootstrap import bootstrap_scores, interval_of
 from pipeline.report.charts import Curves, draw_confusion, draw_curves, read_curves, save_png
 from pipeline.report.fonts import fonts_for
+from pipeline.report.predicted import Predicted, write_predicted
 from pipeline.report.results import (
     BestTestEpoch,
     BootstrapInterval,
@@ -36,7 +40,7 @@ from pipeline.store.keys import library_versions, work_key
 from train.baseline import baselines
 from train.data import Dialogues
 from train.loop import Predictions, predict
-from train.metrics import bootstrap_interval, compute_metrics
+from train.metrics import Metrics, compute_metrics
 from train.model import TrainedModel, load_model
 
 SPLITS = ("dev", "test")
@@ -59,7 +63,9 @@ def main(model: str) -> None:
     predictions = predict_splits(trained, features)
     curves = read_curves(folder / "plots" / "curves.csv")
     results = collect(trained, features, predictions, model, curves, score_baselines(trained, features))
-    write_results(Path("data", "models", RESULTS, f"{model}.json"), results)
+    folder_of_all = Path("data", "models", RESULTS)
+    write_results(folder_of_all / f"{model}.json", results)
+    write_predicted(folder_of_all / f"{model}.csv", describe_predicted(features, predictions["test"]))
     text = json.dumps(headline(results), indent=2, ensure_ascii=False) + "\n"
     (folder / "metrics.json").write_text(text, encoding="utf-8")
     write_predictions(folder / "predictions.csv", features, predictions)
@@ -142,6 +148,7 @@ def collect(
         label_names=features.label_names,
         modalities=tuple(card.dims),
         params=card.params,
+        parameters=sum(each.numel() for each in model.network(min(model.weights)).parameters()),
         encoder_kinds={
             each: str(settings.get("encoder", {}).get("kind", "")) for each, settings in card.settings.items()
         },
@@ -176,15 +183,14 @@ def score(features: Features, runs: dict[int, Predictions]) -> SplitScores | Non
     together = np.mean([run.probability[labelled] for run in runs.values()], axis=0).argmax(axis=1)
     ensemble = compute_metrics(label, together, features.label_names)
     metrics = [compute_metrics(label, found, features.label_names) for found in predicted.values()]
-    interval = bootstrap_interval(label, list(predicted.values()), dialogue, len(features.label_names))
+    scores = bootstrap_scores(label, list(predicted.values()), dialogue, len(features.label_names))
+    interval = None if scores is None else interval_of(scores)
     confusion = np.sum([run.confusion for run in metrics], axis=0)
     return SplitScores(
         utterances=len(label),
         dialogues=len(np.unique(dialogue)),
         weighted_f1=_mean([run.weighted_f1 for run in metrics]),
-        weighted_f1_std=(
-            _percent(statistics.stdev([run.weighted_f1 for run in metrics])) if len(metrics) > 1 else None
-        ),
+        weighted_f1_std=_std([run.weighted_f1 for run in metrics]) if len(metrics) > 1 else None,
         weighted_f1_interval=(
             BootstrapInterval(low=_percent(interval.low), high=_percent(interval.high)) if interval else None
         ),
@@ -192,6 +198,7 @@ def score(features: Features, runs: dict[int, Predictions]) -> SplitScores | Non
         macro_f1=_mean([run.macro_f1 for run in metrics]),
         accuracy=_mean([run.accuracy for run in metrics]),
         f1={name: _mean([run.f1[name] for run in metrics]) for name in features.label_names},
+        f1_std=_f1_std(metrics, features.label_names) if len(metrics) > 1 else None,
         support=metrics[0].support,
         confusion=confusion.tolist(),
         seeds={
@@ -202,6 +209,27 @@ def score(features: Features, runs: dict[int, Predictions]) -> SplitScores | Non
             )
             for seed, run in zip(predicted, metrics, strict=True)
         },
+    )
+
+
+def _f1_std(metrics: Sequence[Metrics], names: Iterable[str]) -> dict[str, float]:
+    return {name: _std([run.f1[name] for run in metrics]) for name in names}
+
+
+def describe_predicted(features: Features, runs: dict[int, Predictions]) -> Predicted:
+    """What models are compared by: all utterances of test, in the file's order."""
+    rows = next(iter(runs.values())).row  # of every seed the same, in the same order
+    names = np.array([*features.label_names, ""], object)  # UNLABELLED, -1, is the last
+    label = features.label[rows]
+    probability = np.stack([run.probability for run in runs.values()]).mean(axis=0, dtype=np.float64)
+    return Predicted(
+        id=features.id[rows],
+        dialogue=features.dialogue[rows],
+        speaker=features.speaker[rows],
+        text=features.text[rows],
+        label=names[label],
+        p_label=np.where(label == UNLABELLED, np.nan, probability[np.arange(len(rows)), label]),
+        predictions={seed: names[run.label] for seed, run in runs.items()},
     )
 
 
@@ -335,6 +363,10 @@ def describe(split: str, scores: SplitScores | None) -> str:
 
 def _mean(fractions: list[float]) -> float:
     return _percent(statistics.fmean(fractions))
+
+
+def _std(fractions: list[float]) -> float:
+    return _percent(statistics.stdev(fractions))
 
 
 def _percent(fraction: float) -> float:

@@ -1,25 +1,37 @@
 """Stage train: feature file -> one trained network per seed, and its learning curves.
 
 Every finished seed is kept in the item store, so that no seed is trained twice for the same features, params,
-code and device.  Where a run is stopped, the next one goes on.
+code and device.  Where a run is stopped, the next one goes on.  Seeds are trained side by side, one in each
+worker process; as each is trained by one thread, their number changes no bit.
 """
 
 from __future__ import annotations
 
 import csv
 import shutil
+import socket
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
+import numpy as np
+
+from pipeline import runtime
 from pipeline.errors import UserError
 from pipeline.features.file import Features, read_features
 from pipeline.params import MODALITIES, Kind, KindOf, ModelParams, read_params
-from pipeline.runtime import checkpoint_root, device, device_and_threads, store_root
+from pipeline.report.speed import write_speed
+from pipeline.runtime import checkpoint_root, device, store_root
 from pipeline.store.code import result_digest
+from pipeline.store.h5 import Arrays
 from pipeline.store.items import ItemStore
 from pipeline.store.keys import library_versions, work_key
 from pipeline.store.locks import only_run
+from pipeline.work.engine import run_all
+from pipeline.work.extraction import wait_for_item
+from pipeline.work.processes import WorkerDied
 from pipeline.work.progress import Progress
 from train.data import Dialogues, Standardisation, count_classes, fit_standardisation
 from train.loop import TrainingRun, TrainingStoppedError, pack_run, train_seed, unpack_run
@@ -27,84 +39,170 @@ from train.model import ModelCard, Selected, TrainedModel, save_model
 from train.networks import find_network, with_recipe
 from train.trainer import Epoch
 
+SECONDS = "seconds_per_epoch"
+"""Of an item of the store: no part of what was trained."""
+
 
 def main(model: str) -> None:
-    """Train every seed; write ``data/models/<model>/model/`` and ``plots/curves.csv``."""
+    """Train every seed; write ``model/``, ``plots/curves.csv`` and ``speed.csv`` of the model."""
     params = with_recipe(read_params().model(model), f"models.{model}")
     network = find_network(params.network, f"models.{model}.network")
-    features = read_features(Path(params.features), params.modalities)
+    path = Path(params.features)
+    features = read_features(path, params.modalities)
     params = with_defaults(params, network, features)
     standardisation = fit_standardisation(features, params.modalities or (), params.unscaled)
     card = describe_training(features, params)
-    keys = {seed: run_key(features, params, network, seed) for seed in params.seeds}
+    where = device_of_workers()
+    keys = {seed: run_key(features, params, network, seed, where) for seed in params.seeds}
     store = ItemStore(store_root(), "train")
-    runs = {seed: unpack_run(item) for seed, key in keys.items() if (item := store.get(key)) is not None}
-    absent = [seed for seed in params.seeds if seed not in runs]
-    print(f"train: {len(absent)} of {len(keys)} seeds to do, {len(runs)} stored", flush=True)
+    stored = {seed: item for seed, key in keys.items() if (item := store.get(key)) is not None}
+    absent = [seed for seed in params.seeds if seed not in stored]
+    print(f"train: {len(absent)} of {len(keys)} seeds to do, {len(stored)} stored", flush=True)
     if absent:
-        dialogues = Dialogues.from_features(features, standardisation).to(device())
-        del features  # as large as the dialogues made of them, and of no use in training
-        with Progress("train", epochs=len(absent) * params.epochs) as progress:
-            training = Training(dialogues, params, card, standardisation, store, progress)
-            runs |= {seed: training.run(seed, keys[seed]) for seed in absent}
+        training = Training(path, params, card, standardisation, keys, store, where)
+        if min(len(absent), runtime.model_workers()) == 1 and runtime.engine() == "loky":
+            dialogues = Dialogues.from_features(features, standardisation).to(device())
+            del features  # as large as the dialogues made of them, and of no use in training
+            with Progress("train", epochs=len(absent) * params.epochs) as progress:
+                for seed in absent:
+                    Seed(seed, training, dialogues, progress).train()
+        else:
+            del features
+            train_side_by_side(training, absent)
+        stored |= {seed: wait_for_item(keys[seed], store) for seed in absent}
 
-    runs = {seed: runs[seed] for seed in params.seeds}
+    items = {seed: stored[seed] for seed in params.seeds}
+    runs = {seed: unpack_run(item) for seed, item in items.items()}
     folder = Path("data", "models", model)
     card = card.model_copy(update={"item_keys": tuple(keys.values())})
     save_model(folder / "model", trained_model(card, standardisation, runs))
     write_curves(folder / "plots" / "curves.csv", [epoch for run in runs.values() for epoch in run.epochs])
+    seconds = {seed: float(item[SECONDS]) for seed, item in items.items() if SECONDS in item}
+    write_speed(folder / "speed.csv", where, seconds)
     for seed, run in runs.items():
         print(
             f"train: seed {seed}: weighted F1 {100 * run.selected.dev_weighted_f1:.2f} on dev "
             f"at epoch {run.selected.epoch} of {params.epochs}"
+            + (f", {seconds[seed]:.3g} s an epoch" if seed in seconds else "")
         )
 
 
 @dataclass(frozen=True)
 class Training:
-    """What all seeds are trained on, and where what they give is kept."""
+    """What all seeds have in common, small enough to send to a worker."""
 
-    dialogues: Dialogues
+    features: Path
     params: ModelParams
     card: ModelCard
     standardisation: Standardisation
+    keys: dict[int, str]
+    """By seed: under which the item store keeps it."""
     store: ItemStore
+    device: str
+    """In words: the keys hold it."""
+
+
+def train_side_by_side(training: Training, seeds: Sequence[int]) -> None:
+    """Train seeds in as many worker processes as there are cores, GPUs or workers of a cluster."""
+
+    def say(task: tuple[Training, int], death: WorkerDied) -> None:
+        print(f"train: a worker died at seed {task[1]} ({death}); it will be tried again alone", flush=True)
+
+    deaths = {}
+    tasks = [(training, seed) for seed in seeds]
+    workers = runtime.model_workers()
+    for ended in run_all(train_alone, tasks, workers=workers, modules=["stages.train"], on_death=say):
+        if ended.death is not None:
+            deaths[ended.task[1]] = ended.death
+    if deaths:
+        named = ", ".join(f"{seed} ({death})" for seed, death in deaths.items())
+        raise UserError(
+            f"workers died twice at seeds {named}; what is finished is kept, and dvc repro goes on from it"
+            " (fewer MULTIEMO_WORKERS need less memory)"
+        )
+
+
+def train_alone(task: tuple[Training, int]) -> None:
+    """Train a seed in a worker process, which reads the features itself: they are too large to be sent."""
+    training, seed = task
+    if (here := runtime.device_name()) != training.device:
+        raise UserError(
+            f"{socket.gethostname()} computes on {here} and another worker on {training.device}, which gives"
+            " other bits; choose one by MULTIEMO_DEVICE, or workers that are alike"
+        )
+    features = read_features(training.features, training.params.modalities)
+    if features.digest != training.card.features_sha256:
+        raise UserError(f"{training.features} has changed meanwhile; run dvc repro again")
+    dialogues = Dialogues.from_features(features, training.standardisation).to(device())
+    del features
+    with Progress("train", epochs=training.params.epochs) as progress:
+        Seed(seed, training, dialogues, progress).train()
+
+
+def device_of_workers() -> str:
+    """The device that seeds are trained on, in words; of a cluster, which a worker of it must be asked."""
+    if runtime.engine() == "loky":
+        return runtime.device_name()
+    asked = run_all(name_device, [None], workers=1, modules=["stages.train"], on_death=lambda *_: None)
+    ended = next(asked)
+    if ended.death is not None:
+        raise UserError(f"no worker of the cluster says what it computes on: {ended.death}")
+    return str(ended.result)
+
+
+def name_device(_: None) -> str:
+    """The device of a worker, in words."""
+    return runtime.device_name()
+
+
+@dataclass(frozen=True)
+class Seed:
+    """One seed's training, on the device where the dialogues are."""
+
+    seed: int
+    training: Training
+    dialogues: Dialogues
     progress: Progress
 
-    def run(self, seed: int, key: str) -> TrainingRun:
-        """Train a seed, or go on with a training that was stopped, and keep the result in the item store."""
+    def train(self) -> None:
+        """Train, or go on with a training that was stopped, and keep the result in the item store."""
+        key, store = self.training.keys[self.seed], self.training.store
         folder = checkpoint_root() / key
         with only_run(folder):
-            stored = self.store.get(key)  # the run that had the folder before may have finished it
-            if stored is None:
-                run = self._train(seed, folder)
-                self.store.put(key, pack_run(run))
-            else:
-                run = unpack_run(stored)
+            if store.get(key) is None:  # the run that had the folder before may have finished it
+                store.put(key, self._train(folder))
             shutil.rmtree(folder, ignore_errors=True)
-        return run
 
-    def _train(self, seed: int, folder: Path) -> TrainingRun:
+    def _train(self, folder: Path) -> Arrays:
+        params, seed = self.training.params, self.seed
+        ends_s = [time.monotonic()]
+
         def show(epoch: Epoch) -> None:
+            ends_s.append(time.monotonic())
             f1 = 100 * epoch.dev_weighted_f1
             self.progress.advance(f"seed {seed}: loss {epoch.train_loss:.3f}, dev F1 {f1:.2f}", epochs=1)
 
         def go_on(done: Sequence[Epoch]) -> None:
-            self.progress.say(f"seed {seed}: goes on after epoch {len(done)} of {self.params.epochs}")
+            self.progress.say(f"seed {seed}: goes on after epoch {len(done)} of {params.epochs}")
             self.progress.resume(epochs=len(done))
 
         def start_anew(selected: Epoch) -> None:
             self.progress.say(f"seed {seed}: epoch {selected.epoch} it is; now on train and dev together")
 
         try:
-            return train_seed(self.dialogues, self.params, seed, show, folder / "state.pt", go_on, start_anew)
+            run = train_seed(self.dialogues, params, seed, show, folder / "state.pt", go_on, start_anew)
         except TrainingStoppedError as error:
             if error.run is None:
-                raise
+                raise UserError(str(error)) from None  # a plain one, which a worker process can hand on
             kept = folder / "last_good_model"
-            save_model(kept, trained_model(self.card, self.standardisation, {seed: error.run}))
+            model = trained_model(self.training.card, self.training.standardisation, {seed: error.run})
+            save_model(kept, model)
             epoch = error.run.selected.epoch
             raise UserError(f"{error}; the best model so far, of epoch {epoch}, is kept in {kept}") from None
+        item = pack_run(run)
+        if len(ends_s) > 1:  # otherwise all was done before
+            item[SECONDS] = np.array(median(np.diff(ends_s).tolist()))
+        return item
 
 
 def with_defaults(params: ModelParams, network: KindOf, features: Features) -> ModelParams:
@@ -114,8 +212,8 @@ def with_defaults(params: ModelParams, network: KindOf, features: Features) -> M
     return params.model_copy(update={"network": filled, "modalities": seen})
 
 
-def run_key(features: Features, params: ModelParams, network: KindOf, seed: int) -> str:
-    """Changes with whatever the weights depend on; so also with device and threads."""
+def run_key(features: Features, params: ModelParams, network: KindOf, seed: int, where: str) -> str:
+    """Changes with whatever the weights depend on; so also with the device, in words."""
     return work_key(
         "train",
         code=result_digest("train.loop", network.module.__name__),
@@ -125,7 +223,7 @@ def run_key(features: Features, params: ModelParams, network: KindOf, seed: int)
         network=params.network.model_dump(mode="json"),
         params=params.training(),
         seed=seed,
-        device=device_and_threads(),
+        device=where,
     )
 
 

@@ -11,8 +11,20 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
+from pipeline.corpora.annotations.labels import MELD
 from pipeline.features.file import write_features
+from pipeline.params import MODALITIES, Params, kinds_in
+from pipeline.report.published import (
+    KINDS,
+    OURS,
+    WITHOUT_MULTIATTN,
+    WITHOUT_SWFC,
+    WITHOUT_VISEXTNET,
+    published_for,
+)
+from stages.code import check_model
 from tests import small_features
 from tests.documentation import DOCUMENTS, PROJECT, Block, runnable_blocks
 
@@ -38,6 +50,24 @@ def test_links_lead_to_files() -> None:
     for document in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_lines_of_the_papers_tables_are_sixteen_models_that_can_be_trained() -> None:
+    text = (PROJECT / "docs/results.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n(joins:\n  meld_3dcnn.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    params = Params.model_validate(YAML(typ="safe").load(block))
+    assert len(params.models) == 16
+    kinds = kinds_in("train.networks")
+    for name, model in params.models.items():
+        if model.network.kind in kinds:
+            check_model(model, f"models.{name}")
+    published = published_for(MELD)
+    assert published is not None
+    sets = [frozenset(model.modalities) for model in params.models.values() if model.modalities]
+    assert {*sets, frozenset(MODALITIES)} == set(published.modalities)
+    rows = {KINDS[model.network.kind] for model in params.models.values() if model.network.kind in KINDS}
+    without = {OURS, WITHOUT_VISEXTNET, WITHOUT_MULTIATTN, WITHOUT_SWFC, "UniMSE", "MVN"}
+    assert rows | without == set(published.models)
 
 
 @cache

@@ -41,9 +41,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "pipeline.console": {
         *("pipeline.corpora", "pipeline.encoders", "pipeline.faces", "pipeline.media"),
-        *("pipeline.exports", "pipeline.features", "pipeline.store", "pipeline.transcripts"),
+        *(
+            "pipeline.exports",
+            "pipeline.features",
+            "pipeline.report",
+            "pipeline.store",
+            "pipeline.transcripts",
+        ),
     },
-    "train": {"pipeline.features", "pipeline.report.fonts", "pipeline.store", "pipeline.transcripts"},
+    "train": {
+        *("pipeline.features", "pipeline.report.f1", "pipeline.report.fonts", "pipeline.store"),
+        "pipeline.transcripts",
+    },
     "train.console": {"pipeline.console.shared", "pipeline.features", "pipeline.store", "train"},
     "stages": {"pipeline", "train"},
 }

@@ -31,7 +31,7 @@ class SeedScores(Section):
 
 
 class BootstrapInterval(Section):
-    """95 % confidence interval of the mean weighted F1, dialogues drawn with replacement."""
+    """95 % confidence interval of the mean weighted F1, by pipeline/report/bootstrap.py."""
 
     low: float
     high: float
@@ -53,6 +53,8 @@ class SplitScores(Section):
     accuracy: float
     f1: dict[str, float]
     """By class."""
+    f1_std: dict[str, float] | None
+    """By class, over seeds as that of weighted F1."""
     support: dict[str, int]
     """Utterances by class."""
     confusion: list[list[int]]
@@ -79,6 +81,8 @@ class Results(Section):
     """What the model sees."""
     params: ModelParams
     """With all that has a default."""
+    parameters: Annotated[int, Field(ge=0)]
+    """Numbers that training changes, of one network."""
     encoders: dict[str, str]
     """What made the features of each modality, in words."""
     encoder_kinds: dict[str, str]

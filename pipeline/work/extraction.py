@@ -85,7 +85,7 @@ def extract(
             if not waiting:
                 next(computing, None)  # ends the workers
         if item.key not in deaths:
-            yield _stored(item, store)
+            yield wait_for_item(item.key, store)
         elif accept_failures and stand_in is not None:
             yield stand_in(item, f"worker died twice: {deaths[item.key]}")
         else:
@@ -93,14 +93,12 @@ def extract(
             raise deaths_error("dialogues", {i.dialogue: deaths[i.key] for i in items if i.key in deaths})
 
 
-def _stored(item: Item, store: ItemStore) -> Arrays:
-    """The arrays of an item that is done."""
+def wait_for_item(key: str, store: ItemStore) -> Arrays:
+    """The arrays of an item that is done, which a network's file system may show late."""
     end = time.monotonic() + UNSEEN_AT_MOST_S
-    while (arrays := store.get(item.key)) is None:
+    while (arrays := store.get(key)) is None:
         if time.monotonic() > end:
-            raise UserError(
-                f"item store: {store.path(item.key)} vanished during the run; run dvc repro again"
-            )
+            raise UserError(f"item store: {store.path(key)} vanished during the run; run dvc repro again")
         time.sleep(0.5)
     return arrays
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from types import TracebackType
 from typing import Self
 
 from tqdm import tqdm
+
+from pipeline import runtime
 
 LINE_EVERY_S = 30.0
 
@@ -26,9 +29,9 @@ class Progress:
         self._measure = list(totals)[-1]
         self._resumed = 0
         self._started = self._said = time.monotonic()
-        # A log file shows every redrawing of a bar, control characters and all.
+        # A log file shows every redrawing of a bar, control characters and all; bars of workers tear.
         self._bar: tqdm | None = None
-        if sys.stdout.isatty():
+        if sys.stdout.isatty() and runtime.WORKER_INDEX not in os.environ:
             self._bar = tqdm(
                 total=totals[self._measure],
                 desc=stage,

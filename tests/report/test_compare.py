@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,17 @@ from ruamel.yaml import YAML
 import stages.compare
 import stages.evaluate
 import stages.train
+from pipeline.console.__main__ import main as multiemo
 from pipeline.corpora.annotations.labels import IEMOCAP, MELD
 from pipeline.features.file import Features, write_features
 from pipeline.params import Kind
-from pipeline.report.published import published_for
+from pipeline.report.predicted import Predicted, read_predicted, write_predicted
+from pipeline.report.published import CAVEATS, published_for
 from pipeline.report.results import Results, read_results, write_results
 from tests import small_features
 from tests.report.pages import CHROMIUM, check_that_it_stands_alone, show
 from tests.train.small import NETWORK
+from train.model import load_model
 
 PAPER = Path(__file__).parents[3] / "shared" / "paper" / "multiemo.md"
 TRAINED = {
@@ -47,26 +52,45 @@ def train(name: str, features: Features) -> Results:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Results]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the models are trained."""
+    return tmp_path_factory.mktemp("trained")
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> dict[str, Results]:
     """Results by corpus."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("trained"))
+        patch.chdir(folder)
         patch.setenv("MULTIEMO_DEVICE", "cpu")
+        patch.setenv("MULTIEMO_WORKERS", "1")
         patch.delenv("MULTIEMO_STORE", raising=False)
         return {name: train(name, make()) for name, make in TRAINED.items()}
+
+
+@pytest.fixture(scope="module")
+def tested(folder: Path, trained: dict[str, Results]) -> dict[str, Predicted]:
+    """What was predicted on test, by corpus."""
+    return {name: read_predicted(folder / f"data/models/results/{name}.csv") for name in trained}
 
 
 Compare = Callable[..., str]
 
 
 @pytest.fixture
-def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compare:
-    """The page on some results, whose models are those of params.yaml in that order."""
+def compare(tested: dict[str, Predicted], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compare:
+    """The page on some results, whose models are those of params.yaml in that order.
+
+    Predictions are those in ``others``, by model, or else those of the model that was trained on the corpus.
+    """
     monkeypatch.chdir(tmp_path)
 
-    def make(*results: Results) -> str:
+    def make(*results: Results, others: Mapping[str, Predicted] | None = None) -> str:
         for each in results:
             write_results(Path(f"data/models/results/{each.model}.json"), each)
+            found = (others or {}).get(each.model) or tested.get(each.corpus)
+            if found:
+                write_predicted(Path(f"data/models/results/{each.model}.csv"), found)
         entries = {each.model: {"features": each.params.features} for each in results}
         with Path("params.yaml").open("w", encoding="utf-8") as file:
             YAML().dump({"models": entries}, file)
@@ -133,36 +157,56 @@ def test_models_of_one_corpus_stand_together_in_the_order_of_params_yaml(trained
 
 def test_models_of_the_same_corpus_with_other_classes_are_not_mixed(trained, compare):
     lab = trained["lab"]
-    renamed = lab.test.model_copy(update={"f1": {"low": 1.0, "high": 2.0}, "support": {"low": 1, "high": 1}})
+    scores = {"low": 1.0, "high": 2.0}
+    renamed = lab.test.model_copy(update={"f1": scores, "f1_std": scores, "support": {"low": 1, "high": 1}})
     other = variant(lab, "other", label_names=("low", "high"), test=renamed)
     assert compare(lab, other).count("<h2>lab</h2>") == 2
 
 
-def test_each_class_has_its_f1_and_the_papers_models_follow(trained, compare):
+def test_each_class_has_its_f1_over_seeds_and_the_papers_models_follow(trained, compare):
     results = trained["meld"]
     by_class = tables(compare(results))["F1 by class on test"]
     assert by_class[0] == ["model", *MELD, "weighted F1", "macro F1", "accuracy"]
-    ours = [f"{results.test.f1[name]:.2f}" for name in MELD]
+    ours = [f"{results.test.f1[name]:.2f} ±{results.test.f1_std[name]:.2f}" for name in MELD]
     assert by_class[1][: len(ours) + 1] == ["meld", *ours]
     printed = column(by_class, "weighted F1")
     assert printed.pop("meld") == f"{results.test.weighted_f1:.2f}"
-    assert list(printed) == list(reversed(published_for(MELD).models))
-    assert (printed["MultiEMO"], printed["UniMSE"], printed["BC-LSTM"]) == ("66.74", "65.51", "55.90")
-    assert column(by_class, "fear")["MultiEMO"] == "29.67"
-    assert column(by_class, "fear")["UniMSE"] == "–"
+    assert list(printed) == [f"{name}, printed" for name in reversed(published_for(MELD).models)]
+    assert (printed["MultiEMO, printed"], printed["UniMSE, printed"]) == ("66.74", "65.51")
+    assert column(by_class, "fear")["MultiEMO, printed"] == "29.67"
+    assert column(by_class, "fear")["UniMSE, printed"] == "–"
+
+
+def test_a_printed_row_stands_below_the_model_that_it_belongs_to_and_once(trained, compare):
+    results = trained["meld"]
+    rnn = variant(results, "rnn", {"kind": "dialogue_rnn"})
+    again = variant(results, "rnn_again", {"kind": "dialogue_rnn"})
+    page = compare(rnn, variant(results, "ours"), again)
+    by_class = [row[0] for row in tables(page)["F1 by class on test"]]
+    assert by_class[1:5] == ["rnn", "DialogueRNN, printed", "ours", "MultiEMO, printed"]
+    assert by_class[5:7] == ["rnn_again", "MultiEMO w/o SWFC loss, printed"]
+    assert len(by_class) == 1 + 3 + len(published_for(MELD).models)
+    assert len({*by_class}) == len(by_class)
+
+
+def test_every_printed_row_says_what_it_was_made_of(trained, compare):
+    assert set(CAVEATS) == set(published_for(MELD).models) == set(published_for(IEMOCAP).models)
+    page = html.unescape(compare(trained["meld"]))
+    assert all(f"<dt>{name}</dt><dd>{words}</dd>" in page for name, words in CAVEATS.items())
+    assert "is not remade: a feature file has one vector per utterance" in page
 
 
 def test_the_papers_figures_of_iemocap_stand_beside_its_classes_in_our_order(trained, compare):
     by_class = tables(compare(trained["iemocap"]))["F1 by class on test"]
     printed = column(by_class, "weighted F1")
-    assert (printed["MultiEMO"], printed["BC-LSTM"]) == ("72.84", "54.95")
+    assert (printed["MultiEMO, printed"], printed["BC-LSTM, printed"]) == ("72.84", "54.95")
     assert by_class[0][1 : len(IEMOCAP) + 1] == list(IEMOCAP)
 
 
 def test_classes_of_no_corpus_in_the_paper_have_no_figures_of_it(trained, compare):
     page = compare(trained["lab"])
     assert "paper’s Table" not in page
-    assert "paper, this setting" not in page
+    assert "published" not in page
     assert [row[0] for row in tables(page)["F1 by class on test"]] == ["model", "lab"]
     assert published_for(MELD[:6]) is None
 
@@ -188,7 +232,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], str, str]] = {
     "with visual features whose encoder the file does not tell": (
         {"encoder_kinds": {"visual": ""}},
         "multiemo",
-        "–",
+        "– ()",
     ),
     "with faces seen by another network": ({"encoder_kinds": {"visual": "facenet"}}, "multiemo", "–"),
     "with whole pictures": (
@@ -199,17 +243,24 @@ SETTINGS: dict[str, tuple[dict[str, Any], str, str]] = {
     "without two at once": (
         {"network": {"fusion": "concat"} | WITHOUT_SWFC},
         "multiemo, w/o MultiAttn, w/o SWFC",
-        "–",
+        "– ()",
     ),
     "text and audio": ({"modalities": ("text", "audio")}, "multiemo", "64.21 (Table 3)"),
-    "audio and visual, which the paper lacks": ({"modalities": ("audio", "visual")}, "multiemo", "–"),
-    "text without SWFC": ({"modalities": ("text",), "network": WITHOUT_SWFC}, "multiemo, w/o SWFC", "–"),
+    "audio and visual, which the paper lacks": ({"modalities": ("audio", "visual")}, "multiemo", "– ()"),
+    "text without SWFC": ({"modalities": ("text",), "network": WITHOUT_SWFC}, "multiemo, w/o SWFC", "– ()"),
     "text and visual features of another network": (
         {"modalities": ("text", "visual"), "encoder_kinds": {"visual": "densenet"}},
         "multiemo",
-        "–",
+        "– ()",
     ),
-    "another network": ({"network": {"kind": "bag_of_features"}}, "bag_of_features", "–"),
+    "a network of another paper": ({"network": {"kind": "bc_lstm"}}, "bc_lstm", "55.90 (Table 2, BC-LSTM)"),
+    "one on the modalities that the original reads": (
+        {"network": {"kind": "bc_lstm"}, "modalities": ("text", "audio")},
+        "bc_lstm",
+        "55.90 (Table 2, BC-LSTM)",
+    ),
+    "one on others": ({"network": {"kind": "mmgcn"}, "modalities": ("text", "audio")}, "mmgcn", "– ()"),
+    "another network": ({"network": {"kind": "bag_of_features"}}, "bag_of_features", "– ()"),
 }
 
 
@@ -219,7 +270,50 @@ def test_the_papers_figure_for_the_same_setting_stands_beside_a_model(trained, c
     overview = tables(compare(variant(trained["meld"], "ours", **changes)))["Weighted F1 on test"]
     (shown,) = column(overview, "network").values()
     assert shown == network
-    assert list(column(overview, "paper, this setting").values()) == [paper]
+    (figure,), (where,) = column(overview, "published").values(), column(overview, "published in").values()
+    assert f"{figure} ({where})" == paper
+
+
+def test_models_are_compared_with_the_first_on_the_same_utterances(trained, tested, compare):
+    """What is right everywhere is better than what was trained; the same predictions are no difference."""
+    results, own = trained["meld"], tested["meld"]
+    right = replace(own, predictions=dict.fromkeys((0, 1), own.label), p_label=np.ones(len(own.id)))
+    best = variant(results, "best", test=results.test.model_copy(update={"weighted_f1": 100.0}))
+    page = compare(results, variant(results, "same"), best, others={"best": right})
+    compared = tables(page)["Difference to meld"]
+    assert [row[0] for row in compared] == ["model", "same", "best"]
+    assert compared[1][1:] == ["+0.00", "+0.00 to +0.00", "1.000", "1.000", "0", "0"]
+    assert compared[2][1] == f"+{100 - results.test.weighted_f1:.2f}"
+    missed = [
+        name
+        for name in own.id
+        if all(p[own.id == name] != own.label[own.id == name] for p in own.predictions.values())
+    ]
+    assert compared[2][5:] == [str(len(missed)), "0"]
+    cases = re.findall(r"<li>(.*?)</li>", page[page.index("Right by every seed of best") :], re.DOTALL)
+    assert len(cases) == min(5, len(missed))
+    place = own.id.tolist().index("test_dia0_utt1")
+    (with_context,) = [case for case in cases if "test_dia0_utt1: " in case]
+    spoken = [f"{own.speaker[row]}: {own.text[row]}" for row in (place - 1, place)]
+    assert re.findall(r"<span.*?>(.*?)</span>", html.unescape(with_context))[:2] == spoken
+    assert f"test_dia0_utt1: {own.label[place]}, taken for " in with_context
+
+
+def test_models_tested_on_other_utterances_are_not_compared(trained, tested, compare):
+    results, own = trained["meld"], tested["meld"]
+    relabelled = replace(own, label=np.roll(own.label, 1))
+    page = compare(results, variant(results, "other"), others={"other": relabelled})
+    assert tables(page)["Difference to meld"][1] == [
+        "other",
+        "not to be had: of one dialogue, or of other utterances",
+    ]
+
+
+def test_parameters_are_those_that_training_changes(trained, folder, compare):
+    model = load_model(folder / "data/models/meld/model")
+    expected = sum(array.numel() for array in model.weights[0].values())  # it has no buffers
+    overview = tables(compare(trained["meld"]))["Weighted F1 on test"]
+    assert column(overview, "parameters") == {"meld (untrained)": f"{expected:,}"}
 
 
 def test_figures_of_another_test_split_than_the_papers_are_said_not_to_be_comparable(trained, compare):
@@ -243,6 +337,26 @@ def test_a_model_that_is_not_trained_yet_is_left_out(trained, compare):
         file.write("  tomorrow: {features: data/lab/features.h5}\n")
     stages.compare.main()
     assert "tomorrow" not in Path("data/models/compare.html").read_text(encoding="utf-8")
+
+
+def test_the_command_prints_the_rows_of_the_page(trained, compare, capsys):
+    results = trained["meld"]
+    compare(results, variant(results, "again"))
+    capsys.readouterr()
+    assert multiemo(["table", "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    ours = [(row["model"], row["difference"], row["p_holm"]) for row in rows if row["source"] == "here"]
+    assert ours == [("meld", "", ""), ("again", "0.0", "1.0000")]
+    assert multiemo(["table", "--tex"]) == 0
+    assert "UniMSE, as published & -- &" in capsys.readouterr().out
+
+
+def test_without_a_model_the_command_says_what_to_do(compare, capsys):
+    compare()
+    assert multiemo(["table", "--tex"]) == 1
+    assert capsys.readouterr().err == (
+        "multiemo: error: data/models: no model of params.yaml is evaluated; run dvc repro\n"
+    )
 
 
 def test_without_a_model_the_page_says_so(compare):
@@ -296,6 +410,7 @@ def test_each_seed_has_its_scores(trained, compare):
 
 def test_names_are_text_and_never_markup(tmp_path, monkeypatch, compare):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MULTIEMO_WORKERS", "1")
     features = small_features.recordings()
     results = train("odd", replace(features, corpus="<i>lab</i>", label_names=("<b>calm</b>", "up & $x$")))
     page = compare(variant(results, "odd", encoders={"text": '<script>alert("x")</script>'}))
@@ -336,6 +451,7 @@ def test_in_a_browser_the_page_fits_the_screen_without_errors(trained, compare, 
     scores = trained["meld"].test.model_copy(
         update={
             "f1": dict.fromkeys(names, 50.0),
+            "f1_std": None,
             "support": dict.fromkeys(names, 3),
             "confusion": np.ones((9, 9), int).tolist(),
         }
@@ -345,4 +461,4 @@ def test_in_a_browser_the_page_fits_the_screen_without_errors(trained, compare, 
     shown = show(compare(many, trained["meld"], long), width_px, tmp_path)
     assert (shown.width_px, shown.needed_px) == (width_px, width_px)
     assert shown.tallest_row_px < 110
-    assert (shown.figures, shown.errors) == (6, "")
+    assert (shown.figures, shown.errors) == (7, "")

@@ -41,12 +41,15 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(make_features, s
     assert not torch.equal(first.weights["fc_z.weight"], other.weights["fc_z.weight"])
 
 
-def test_two_threads_give_the_same_bits_on_every_run(make_features, small_params):
-    torch.set_num_threads(2)  # the fixture sets it back
+def test_the_number_of_threads_changes_no_bit(make_features, small_params):
     wide = changed(small_params, hidden_size=64, feedforward_size=512, dropout=0.2)
     dialogues = dialogues_of(make_features(train=20), wide)
-    first, again = (train_seed(dialogues, wide, seed=1) for _ in range(2))
-    assert all(torch.equal(first.weights[name], again.weights[name]) for name in first.weights)
+    runs = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)  # the fixture sets it back
+        runs.append(train_seed(dialogues, wide, seed=1))
+        assert torch.get_num_threads() == threads
+    assert all(torch.equal(runs[0].weights[name], runs[1].weights[name]) for name in runs[0].weights)
 
 
 def test_bfloat16_learns_as_well_within_the_noise_of_seeds(make_features, small_params):

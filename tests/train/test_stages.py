@@ -26,6 +26,7 @@ from pipeline.errors import UserError
 from pipeline.features.file import read_features, write_features
 from pipeline.params import Kind, ModelParams
 from pipeline.report.results import read_results
+from pipeline.report.speed import read_speed
 from pipeline.runtime import checkpoint_root, store_root
 from pipeline.store.code import PROJECT
 from tests.train.small import NETWORK
@@ -70,6 +71,7 @@ def project(tmp_path, make_features, monkeypatch):
     made.describe(small=SMALL)
     monkeypatch.chdir(made.root)
     monkeypatch.setenv("MULTIEMO_DEVICE", "cpu")
+    monkeypatch.setenv("MULTIEMO_WORKERS", "1")  # worker processes take seconds to start
     monkeypatch.delenv("MULTIEMO_STORE", raising=False)
     return made
 
@@ -200,6 +202,38 @@ def test_training_again_writes_the_same_bytes(project, monkeypatch):
         written.append({path.name: path.read_bytes() for path in files})
     assert len(written[0]) == 5
     assert written[0] == written[1]
+
+
+def test_seeds_side_by_side_give_the_same_bytes_as_one_after_the_other(project, monkeypatch, capfd):
+    written = []
+    for workers in "12":
+        monkeypatch.setenv("MULTIEMO_WORKERS", workers)
+        monkeypatch.setenv("MULTIEMO_STORE", str(project.root / workers))
+        stages.train.main("small")
+        files = [*project.model.glob("model/*"), *project.model.glob("plots/*")]
+        written.append({path.name: path.read_bytes() for path in files})
+    assert written[0] == written[1]
+    printed = capfd.readouterr().out  # of the worker processes, too
+    assert printed.count("train: 6/6 epochs, ") == 1
+    assert printed.count("train: 3/3 epochs, ") == 2
+    assert re.findall(r"train: seed (\d): weighted F1 .*, [\d.e-]+ s an epoch\n", printed) == [*"0101"]
+
+
+def test_a_worker_says_what_stops_it(project, monkeypatch):
+    monkeypatch.setenv("MULTIEMO_WORKERS", "2")
+    project.describe(small=SMALL | {"learning_rate": 1e30})
+    with pytest.raises(UserError, match=r"stopped at seed \d, epoch 1, .* try a lower learning_rate"):
+        stages.train.main("small")
+
+
+def test_how_fast_it_was_trained_is_kept_and_is_no_output(project):
+    stages.train.main("small")
+    seconds = read_speed(project.model / "speed.csv")
+    assert 0 < seconds < 60
+    shutil.rmtree(project.model)
+    stages.train.main("small")  # from the item store
+    assert read_speed(project.model / "speed.csv") == seconds
+    assert read_speed(project.model / "none.csv") is None
 
 
 def test_a_test_split_without_labels_is_predicted_and_not_scored(project, without_labels, capsys):

@@ -1,0 +1,78 @@
+"""``data/models/results/<model>.csv``: what each seed of a model predicts on test, by utterance.
+
+A row for each utterance, whole dialogues in their order; one without a label is context of the others.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import UserError
+
+COLUMNS = ("id", "dialogue", "speaker", "text", "label", "p_label")
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """n utterances of the test split; names and words are str arrays of objects."""
+
+    id: np.ndarray
+    dialogue: np.ndarray
+    speaker: np.ndarray
+    text: np.ndarray
+    label: np.ndarray
+    """Empty where there is none."""
+    p_label: np.ndarray
+    """float64: the probability of the label, averaged over seeds; NaN where there is none."""
+    predictions: dict[int, np.ndarray]
+    """By seed: the class that it predicts."""
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """bool [n]"""
+        return self.label != ""
+
+
+def write_predicted(path: Path, predicted: Predicted) -> None:
+    """Write the file, and its folder if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*COLUMNS, *(f"seed_{seed}" for seed in predicted.predictions)])
+        p_label = ["" if np.isnan(p) else f"{p:.6f}" for p in predicted.p_label]
+        columns = (
+            predicted.id,
+            predicted.dialogue,
+            predicted.speaker,
+            predicted.text,
+            predicted.label,
+            p_label,
+        )
+        writer.writerows(zip(*columns, *predicted.predictions.values(), strict=True))
+
+
+def read_predicted(path: Path) -> Predicted:
+    """Read the file; UserError if there is none or if another version wrote it."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+            columns = {
+                name: np.array([row[place] for row in rows], object) for place, name in enumerate(header)
+            }
+        return Predicted(
+            **{name: columns[name] for name in COLUMNS[:5]},
+            p_label=np.array([float(p or "nan") for p in columns["p_label"]]),
+            predictions={
+                int(name.removeprefix("seed_")): column
+                for name, column in columns.items()
+                if name not in COLUMNS
+            },
+        )
+    except FileNotFoundError:
+        raise UserError(f"{path} not found: run dvc repro, which makes it") from None
+    except (ValueError, KeyError, IndexError, csv.Error):
+        raise UserError(f"{path}: not predictions of this version: run dvc repro") from None
