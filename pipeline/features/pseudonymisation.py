@@ -22,7 +22,7 @@ REMOVED = "removed"
 """Key of the provenance: what was taken out of the file, in words."""
 PARTIES = " & "
 """Between the names of several who speak at once."""
-_KEPT_OF_SOURCES = ("encoder", "settings", "versions", "devices", "figures")
+_KEPT_OF_SOURCES = ("encoder", "faces", "settings", "versions", "licence", "devices", "figures")
 _PATH = re.compile(r"[^\s,;()]*/[^\s,;()]*")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 _TELLING = re.compile(r"[^\s,;()]*/[^\s,;()]*|[^\s,;()]+\.[A-Za-z]\w{1,4}\b|\d+(?:\.\d+)?(?= s\b)")

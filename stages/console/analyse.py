@@ -136,6 +136,7 @@ def _write(
     arguments: argparse.Namespace, work: Path, example: Example, model: TrainedModel, imported: Imported
 ) -> Iterator[str]:
     """Write all results; a line on each.  UserError where nothing was observed."""
+    from pipeline.features.cautions import describe_seen
     from pipeline.features.file import read_features
     from pipeline.report.analysis import Analysis, render_analysis
     from pipeline.report.results import read_results
@@ -155,6 +156,7 @@ def _write(
         told = "; ".join(f"{name}: {own[0]}" for name, own in reasons.items())
         raise UserError(f"{film}: nothing at all was observed ({told})")
     notes = [*check_same_encoders(features, path, card), *_doubt_names(imported, example, card.dims)]
+    notes += [f"{name}: {seen}" for name, words in card.encoders.items() if (seen := describe_seen(words))]
     if unseen:
         notes.append(f"of {unseen} utterances nothing was observed, only what is said around them")
     predictions = predict_utterances(model, features)
@@ -171,7 +173,11 @@ def _write(
         else:
             write_recordings(target, [recording])
         written.append(target)
-    results = Path("data", "models", "results", f"{example.name}.json")
+    results = None
+    try:
+        results = read_results(Path("data", "models", "results", f"{example.name}.json"))
+    except UserError as error:  # who has pulled the model alone can use it
+        notes.append(f"the model's own scores are not here: {error}")
     page = render_analysis(
         Analysis(
             film=film.name,
@@ -179,7 +185,7 @@ def _write(
             link=_link(film, output) if arguments.link_film else "",
             model=said,
             classes=card.label_names,
-            results=read_results(results) if results.is_file() else None,
+            results=results,
             untrained={name: words for name, words in card.encoders.items() if words.startswith("UNTRAINED")},
             utterances=recording.shown().utterances,
             probabilities=predictions.probability.tolist(),

@@ -25,7 +25,7 @@ def secret() -> Features:
     provenance = json.loads(json.dumps(features.provenance))
     provenance["encoders"]["text"] = "RoBERTa from /home/meier/models/roberta, fine-tuned"
     for source in provenance["sources"].values():
-        source["items_sha256"] = "ab" * 32
+        source |= {"items_sha256": "ab" * 32, "licence": "cc-by-nc-4.0"}
     return replace(
         features,
         corpus="meier_therapy",
@@ -89,6 +89,7 @@ def test_nothing_of_names_paths_clocks_or_digests_is_left() -> None:
     assert "RoBERTa from roberta, fine-tuned" in whole
     assert "starts at … s, after the end of …" in whole
     assert renamed.provenance["removed"][0] == "what is said"
+    assert {source["licence"] for source in renamed.provenance["sources"].values()} == {"cc-by-nc-4.0"}
 
 
 def test_a_modality_can_be_left_out_with_what_was_said_of_it() -> None:

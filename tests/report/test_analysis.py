@@ -11,6 +11,7 @@ from pipeline.report.analysis import Analysis, render_analysis
 from pipeline.report.timeline import COLOURS, looks_of, make_strips
 from pipeline.transcripts.predicted import Predicted
 from tests.report.pages import CHROMIUM, check_that_it_stands_alone, show
+from tests.report.test_tables import results
 
 CLASSES = ("neutral", "joy", "anger")
 
@@ -90,3 +91,18 @@ def test_in_a_browser_the_page_fits_the_screen_without_errors(tmp_path: Path, wi
     shown = show(render_analysis(analysis(60)), width_px, tmp_path)
     assert (shown.width_px, shown.needed_px) == (width_px, width_px)
     assert shown.errors == ""
+
+
+def test_the_models_own_score_and_classes_stand_above_all_predictions() -> None:
+    own = results("demo", 55.64, {"neutral": 71.5, "joy": 13.25, "anger": 80.0})
+    page = render_analysis(analysis()._replace(results=own))
+    check_that_it_stands_alone(page)
+    assert (
+        page.index("<dd>55.64</dd>")
+        < page.index("neutral, joy, anger; whatever is felt")
+        < page.index('"timeline"')
+    )
+    assert "on the test split of lab_1 &amp; co, not on this film" in page
+    assert page.index('<th scope="row">joy</th><td>10</td>') > page.index('<section id="model">')
+    unlabelled = render_analysis(analysis()._replace(results=own.model_copy(update={"test": None})))
+    assert "its test split has no labels" in unlabelled
