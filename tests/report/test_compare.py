@@ -234,7 +234,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], str, str]] = {
         "multiemo",
         "– ()",
     ),
-    "with faces seen by another network": ({"encoder_kinds": {"visual": "facenet"}}, "multiemo", "–"),
+    "with faces seen by another network": ({"encoder_kinds": {"visual": "facenet"}}, "multiemo", "– ()"),
     "with whole pictures": (
         {"encoder_kinds": {"visual": "scene"}},
         "multiemo",
