@@ -45,11 +45,10 @@ def meld_on_device(rehearse: bool) -> Dialogues:
     return Dialogues.from_features(features, fit_standardisation(features, list(DIMS))).to(device())
 
 
-def batches_of(dialogues: Dialogues) -> list[list[range]]:
-    """An epoch's batches."""
+def batches_of(dialogues: Dialogues, size: int = BATCH_DIALOGUES) -> list[list[range]]:
+    """An epoch's batches, of ``size`` dialogues."""
     spans = dialogues.spans["train"]
     order = torch.randperm(len(spans), generator=torch.Generator().manual_seed(0)).tolist()
-    size = BATCH_DIALOGUES
     return [[spans[i] for i in order[k : k + size]] for k in range(0, len(order), size)]
 
 
