@@ -77,7 +77,10 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Print a line without tearing the bar."""
-        tqdm.write(f"{self._stage}: {line}", file=sys.stdout)
+        if self._bar is None:  # a whole line at a time, as several workers may print
+            sys.stdout.write(f"{self._stage}: {line}\n")
+        else:
+            tqdm.write(f"{self._stage}: {line}", file=sys.stdout)
         sys.stdout.flush()
 
     def _add(self, done: dict[str, int]) -> None:

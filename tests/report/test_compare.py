@@ -280,6 +280,7 @@ def test_models_are_compared_with_the_first_on_the_same_utterances(trained, test
     right = replace(own, predictions=dict.fromkeys((0, 1), own.label), p_label=np.ones(len(own.id)))
     best = variant(results, "best", test=results.test.model_copy(update={"weighted_f1": 100.0}))
     page = compare(results, variant(results, "same"), best, others={"best": right})
+    assert "With as few dialogues as these 2, intervals are too narrow" in page
     compared = tables(page)["Difference to meld"]
     assert [row[0] for row in compared] == ["model", "same", "best"]
     assert compared[1][1:] == ["+0.00", "+0.00 to +0.00", "1.000", "1.000", "0", "0"]
