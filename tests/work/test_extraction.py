@@ -27,7 +27,7 @@ from pipeline.store.h5 import Arrays
 from pipeline.store.items import ItemStore
 from pipeline.work import extraction, progress
 from pipeline.work.engine import deaths_error
-from pipeline.work.extraction import Item, _stored, extract, modules_of, stack, summarise
+from pipeline.work.extraction import Item, extract, modules_of, stack, summarise, wait_for_item
 from pipeline.work.lifetime import stopped_by_signals
 from pipeline.work.processes import WorkerDied
 
@@ -155,11 +155,11 @@ def test_an_item_that_a_file_server_shows_late_is_waited_for(
     path = store.path(item.key)
     path.rename(tmp_path / "unseen")
     Timer(0.7, (tmp_path / "unseen").rename, [path]).start()
-    assert _stored(item, store)["features"].shape == (3, 2)
+    assert wait_for_item(item.key, store)["features"].shape == (3, 2)
     path.unlink()
     monkeypatch.setattr(extraction, "UNSEEN_AT_MOST_S", 0.1)
     with pytest.raises(UserError, match=f"{path} vanished during the run; run dvc repro again"):
-        _stored(item, store)
+        wait_for_item(item.key, store)
 
 
 def test_long_dialogues_start_first() -> None:
