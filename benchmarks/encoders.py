@@ -35,7 +35,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from benchmarks.measure import machine, time_in_turn, torch_threads
+from benchmarks.measure import MELD_UTTERANCES, machine, time_in_turn, torch_threads
 from pipeline import runtime
 from pipeline.encoders.audio import transformers as speech
 from pipeline.encoders.scene_vectors import cut_clips
@@ -45,7 +45,6 @@ from pipeline.encoders.weights import find_local
 
 KEY = "benchmark"
 ROUNDS = 3
-MELD_UTTERANCES = 13_708
 CORES = 2
 SECONDS = 3
 RANDOM = np.random.default_rng(0)

@@ -12,6 +12,8 @@ from statistics import median
 
 import torch
 
+MELD_UTTERANCES = 13_708
+
 
 def time_in_turn(
     rounds: int, clock: Callable[[], float] = time.perf_counter, **functions: Callable[[], object]
@@ -27,6 +29,18 @@ def time_in_turn(
             function()
             seconds[name].append(clock() - start)
     return {name: median(times) for name, times in seconds.items()}
+
+
+def median_s(function: Callable[[], object], rounds: int) -> float:
+    """Median seconds of a call after one to warm up, with all that it asks of a GPU."""
+
+    def whole() -> None:
+        function()
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+
+    whole()
+    return time_in_turn(rounds, whole=whole)["whole"]
 
 
 def flops(function: Callable[[], object]) -> int:

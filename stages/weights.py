@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.encoders.kinds import ENCODERS
+from pipeline.encoders.kinds import encoder_key, names_weights, read_encoder
 from pipeline.encoders.weights import Weights, pin_weights, write_pinned
-from pipeline.params import UNTRAINED, WeightsParams, read_kind, read_params
+from pipeline.params import read_params
 
 
 def main(corpus: str) -> None:
@@ -19,10 +19,9 @@ def main(corpus: str) -> None:
     params = read_params().corpus(corpus)
     pinned: dict[str, Weights] = {}
     for modality in params.modalities:
-        key = f"corpora.{corpus}.{modality}.encoder"
-        encoder = read_kind(ENCODERS[modality], params.encoder(modality), key).params
-        if isinstance(encoder, WeightsParams) and encoder.weights != UNTRAINED:
-            pinned[modality] = pin_weights(key, encoder)
+        encoder = read_encoder(corpus, params, modality).params
+        if names_weights(encoder):
+            pinned[modality] = pin_weights(encoder_key(corpus, modality), encoder)
             commit = pinned[modality].commit
             at = f" at commit {commit}" if commit else ""
             licence = f", licence {found}" if (found := pinned[modality].licence) else ""

@@ -227,12 +227,16 @@ class StackedGRU(nn.Module):
 
     def forward(self, gates: Tensor, state: Tensor) -> Tensor:
         """The next state [R, b, size] from what the input adds to the gates [R, b, 3 * size]."""
-        sizes = [2 * state.shape[-1], state.shape[-1]]
-        gates_of_state = torch.baddbmm(self.bias_state, state, self.weight_state)
-        both, new = gates.split(sizes, dim=-1)
-        both_of_state, new_of_state = gates_of_state.split(sizes, dim=-1)
-        reset, update = torch.sigmoid(both + both_of_state).chunk(2, dim=-1)
-        return torch.lerp(torch.tanh(torch.addcmul(new, reset, new_of_state)), state, update)
+        return gru_state(gates, torch.baddbmm(self.bias_state, state, self.weight_state), state)
+
+
+def gru_state(of_input: Tensor, of_state: Tensor, state: Tensor) -> Tensor:
+    """A GRU's next state [..., size] from what input and state add to its gates, [..., 3 * size] each."""
+    sizes = [2 * state.shape[-1], state.shape[-1]]
+    both, new = of_input.split(sizes, dim=-1)
+    both_of_state, new_of_state = of_state.split(sizes, dim=-1)
+    reset, update = torch.sigmoid(both + both_of_state).chunk(2, dim=-1)
+    return torch.lerp(torch.tanh(torch.addcmul(new, reset, new_of_state)), state, update)
 
 
 def _uniform(*shape: int, bound: float) -> Tensor:

@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from ruamel.yaml import YAML
+from torchvision.ops import box_iou
 
 from benchmarks.gpu.figures import Figures
 from pipeline.manifest import read_media
@@ -101,24 +103,16 @@ def add_faces(figures: Figures, cpu: Arrays, gpu: Arrays) -> None:
         place = np.stack([other["face_utterance"], other["frame_index"]])
         for number, box in enumerate(found["box_px"]):
             here = (place[0] == found["face_utterance"][number]) & (place[1] == found["frame_index"][number])
-            overlaps = overlap(box, other["box_px"][here])
+            overlaps = box_iou(torch.from_numpy(box[None]), torch.from_numpy(other["box_px"][here]))[0]
             if not len(overlaps) or overlaps.max() < SAME_FACE:
                 alone += 1
                 continue
-            twin = np.flatnonzero(here)[overlaps.argmax()]
+            twin = np.flatnonzero(here)[int(overlaps.argmax())]
             boxes_px.append(float(np.abs(box - other["box_px"][twin]).max()))
             probabilities.append(float(abs(found["probability"][number] - other["probability"][twin])))
     figures.add("faces found by one device only", alone, "", f"of {total}: {alone / max(total, 1):.3%}")
     figures.add("largest difference of a box", max(boxes_px), "px")
     figures.add("largest difference of a probability", max(probabilities))
-
-
-def overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union of a box [4] with others [n, 4]."""
-    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
-    shared = (high - low).clip(min=0).prod(axis=1)
-    areas = (others[:, 2:] - others[:, :2]).prod(axis=1)
-    return shared / ((box[2:] - box[:2]).prod() + areas - shared)
 
 
 def add_vectors(figures: Figures, cpu: Arrays, gpu: Arrays) -> None:

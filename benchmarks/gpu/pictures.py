@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import mean
@@ -17,6 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import decode
 from benchmarks.gpu.figures import Figures
+from benchmarks.measure import MELD_UTTERANCES, median_s
 from benchmarks.portrait import portrait_frames
 from pipeline.encoders.face_vectors import crop_face
 from pipeline.encoders.visual.resnet import Params, find_encoder
@@ -24,7 +24,6 @@ from pipeline.faces.detector import FaceDetector
 from pipeline.params import FacesParams
 from pipeline.runtime import device
 
-MELD_UTTERANCES = 13_708
 SAMPLED_FRAMES = 20
 GOAL_MINUTES = 30
 
@@ -41,8 +40,8 @@ def main(figures: Figures, rehearse: bool) -> None:
 def add_detector(figures: Figures, frames: np.ndarray, rounds: int) -> None:
     """MTCNN beside facenet-pytorch's on the same frames."""
     ours, theirs = FaceDetector(device=device()), MTCNN(keep_all=True, device=device())
-    ours_s = seconds(lambda: ours.detect(frames), rounds)
-    theirs_s = seconds(lambda: theirs.detect(frames, landmarks=True), rounds)
+    ours_s = median_s(lambda: ours.detect(frames), rounds)
+    theirs_s = median_s(lambda: theirs.detect(frames, landmarks=True), rounds)
     figures.add("MTCNN", len(frames) / ours_s, "frames/s", "720p, smallest face 20 px")
     figures.add(
         "facenet-pytorch's MTCNN, all frames together", len(frames) / theirs_s, "frames/s",
@@ -58,7 +57,7 @@ def add_resnet(figures: Figures, frames: np.ndarray, rounds: int) -> None:
     vectors = {}
     for precision in ("float32", "bfloat16"):
         encoder = find_encoder("visual.encoder", Params(weights="untrained", precision=precision), None)
-        taken_s = seconds(lambda encoder=encoder: encoder.embed(crops), rounds)
+        taken_s = median_s(lambda encoder=encoder: encoder.embed(crops), rounds)
         figures.add(f"ResNet-101, {precision}", len(crops) / taken_s, "faces/s", f"{len(crops)} at a time")
         vectors[precision] = torch.from_numpy(encoder.embed(crops)).double()
         if precision == "float32":
@@ -99,24 +98,6 @@ def add_profile(figures: Figures, what: str, function: Callable[[], object], lin
     for event in events[:lines]:
         share = getattr(event, name) / total
         figures.add(f"{what}, its time: {event.key[:60]}", share * 100, "%", f"{event.count} calls")
-
-
-def seconds(function: Callable[[], object], rounds: int) -> float:
-    """Median seconds of a call, after one to warm up."""
-    times = []
-    for number in range(rounds + 1):
-        synchronise()
-        start = time.perf_counter()
-        function()
-        synchronise()
-        if number:
-            times.append(time.perf_counter() - start)
-    return float(np.median(times))
-
-
-def synchronise() -> None:
-    if device() != "cpu":
-        torch.cuda.synchronize()
 
 
 @contextmanager

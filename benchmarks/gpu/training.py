@@ -9,6 +9,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.gpu.figures import Figures
+from benchmarks.measure import median_s
 from benchmarks.training import (
     DIMS,
     PRECISIONS,
@@ -127,7 +128,7 @@ def graphed_ms(function: Callable[[], None]) -> tuple[float, str, str]:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         function()
-    eager_s, replay_s = (_median_s(each) for each in (function, graph.replay))
+    eager_s, replay_s = (median_s(each, rounds=10) for each in (function, graph.replay))
     return 1e3 * replay_s, "ms", f"launched one by one {1e3 * eager_s:.3g} ms"
 
 
@@ -155,14 +156,3 @@ def attempt(figures: Figures, what: str, measure: Callable[[], tuple[float, str,
         figures.add(what, *measure())
     except Exception as error:
         figures.add(what, f"fails: {type(error).__name__}", "", str(error).strip().split("\n")[0][:200])
-
-
-def _median_s(function: Callable[[], None], rounds: int = 10) -> float:
-    times = []
-    for _ in range(rounds):
-        torch.cuda.synchronize()
-        start = time.perf_counter()
-        function()
-        torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return sorted(times)[rounds // 2]

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.encoders.kinds import ENCODERS
+from pipeline.encoders.kinds import encoder_key, names_weights, read_encoder
 from pipeline.errors import UserError
-from pipeline.params import UNTRAINED, CorpusParams, WeightsParams, read_kind, read_params
+from pipeline.params import CorpusParams, Modality, read_kind, read_params
 
 FORMATS = "pipeline.corpora"
 # Of each vector: the item, the stage's file, the feature file.
@@ -80,14 +80,12 @@ def examine(corpus: str, params: CorpusParams) -> Iterator[Finding]:
         yield from _measure(params, clips[len(clips) // 2], encoders, len(there))
 
 
-def _find_encoder(corpus: str, params: CorpusParams, modality: str) -> Any:
+def _find_encoder(corpus: str, params: CorpusParams, modality: Modality) -> Any:
     from pipeline.encoders.weights import pin_weights
 
-    key = f"corpora.{corpus}.{modality}.encoder"
-    kind = read_kind(ENCODERS[modality], getattr(params, modality).encoder, key)
-    weights = None
-    if isinstance(kind.params, WeightsParams) and kind.params.weights != UNTRAINED:
-        weights = pin_weights(key, kind.params)
+    key = encoder_key(corpus, modality)
+    kind = read_encoder(corpus, params, modality)
+    weights = pin_weights(key, kind.params) if names_weights(kind.params) else None
     return kind.module.find_encoder(key, kind.params, weights)
 
 

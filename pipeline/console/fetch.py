@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from pipeline.encoders.kinds import ENCODERS
+from pipeline.encoders.kinds import encoder_key, names_weights, read_encoder
 from pipeline.errors import UserError
-from pipeline.params import UNTRAINED, CorpusParams, WeightsParams, read_kind, read_params
+from pipeline.params import CorpusParams, Modality, read_params
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -46,13 +46,13 @@ def _run(arguments: argparse.Namespace) -> int:
     return failed
 
 
-def _fetch(name: str, corpus: CorpusParams, modality: str) -> tuple[Path | None, bool]:
+def _fetch(name: str, corpus: CorpusParams, modality: Modality) -> tuple[Path | None, bool]:
     """(folder of the hub's cache to copy, if it came from there; whether params.yaml tells which it is)."""
     from pipeline.encoders.weights import NoSafetensorsError, model_files, pin_weights
 
-    key = f"corpora.{name}.{modality}.encoder"
-    params = read_kind(ENCODERS[modality], getattr(corpus, modality).encoder, key).params
-    if not isinstance(params, WeightsParams) or params.weights == UNTRAINED:
+    key = encoder_key(name, modality)
+    params = read_encoder(name, corpus, modality).params
+    if not names_weights(params):
         print(f"{key}: needs no weights")
         return None, True
     told = True

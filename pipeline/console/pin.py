@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.encoders.kinds import ENCODERS
+from pipeline.encoders.kinds import encoder_key, names_weights, read_encoder
 from pipeline.errors import UserError
-from pipeline.params import PARAMS_FILE, UNTRAINED, CorpusParams, WeightsParams, read_kind, read_params
+from pipeline.params import PARAMS_FILE, CorpusParams, read_kind, read_params
 
 FORMATS = "pipeline.corpora"
 
@@ -58,9 +58,9 @@ def find_pins(name: str, corpus: CorpusParams) -> Iterator[tuple[Keys, str]]:
 
     for modality in corpus.modalities:
         section: Keys = ("corpora", name, modality, "encoder")
-        key = ".".join(section)
-        params = read_kind(ENCODERS[modality], corpus.encoder(modality), key).params
-        if not isinstance(params, WeightsParams) or params.weights == UNTRAINED:
+        key = encoder_key(name, modality)
+        params = read_encoder(name, corpus, modality).params
+        if not names_weights(params):
             continue
         if is_local(params.weights):
             yield (*section, "sha256"), find_local(key, params.weights).sha256()

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.encoders.kinds import ENCODERS
+from pipeline.encoders.kinds import encoder_key, names_weights, read_encoder
 from pipeline.encoders.weights import find_local, is_local
 from pipeline.errors import UserError
-from pipeline.params import MODALITIES, UNTRAINED, CorpusParams, Modality, WeightsParams, read_kind
+from pipeline.params import MODALITIES, CorpusParams, Modality
 
 
 def entry_like(name: str, corpus: CorpusParams, modalities: Sequence[Modality], root: Path) -> dict[str, Any]:
@@ -20,8 +20,8 @@ def entry_like(name: str, corpus: CorpusParams, modalities: Sequence[Modality], 
     """
     entry: dict[str, Any] = corpus.model_dump(mode="json")
     for modality in modalities:
-        key = f"corpora.{name}.{modality}.encoder"
-        params = read_kind(ENCODERS[modality], corpus.encoder(modality), key).params
+        key = encoder_key(name, modality)
+        params = read_encoder(name, corpus, modality).params
         encoder = entry[modality]["encoder"]
         if modality == "text":
             folder = Path("data", name, "text_encoder").absolute()
@@ -34,7 +34,7 @@ def entry_like(name: str, corpus: CorpusParams, modalities: Sequence[Modality], 
                 "revision": None,
                 "sha256": find_local(key, str(folder)).sha256(),
             }
-        elif isinstance(params, WeightsParams) and params.weights != UNTRAINED and is_local(params.weights):
+        elif names_weights(params) and is_local(params.weights):
             weights = find_local(key, params.weights)
             encoder |= {"weights": str(weights.path), "sha256": params.sha256 or weights.sha256()}
     return entry | {

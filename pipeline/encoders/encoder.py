@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
+from pipeline.errors import UserError
+
 
 class Encoder(Protocol):
     """What turns something into vectors; small enough to be sent to workers."""
@@ -33,3 +37,9 @@ class Encoder(Protocol):
 def runs_network(encoder: Encoder) -> bool:
     """Whether it computes with torch, on a GPU where there is one."""
     return "torch" in encoder.libraries
+
+
+def require_finite(vector: np.ndarray, where: str, encoder: str) -> None:
+    """UserError, naming ``where`` (utterance or clip) and the encoder, unless all numbers are finite."""
+    if not np.isfinite(vector).all():
+        raise UserError(f"{where}: the {encoder} gives numbers that are not finite; are its weights sound?")

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from pipeline import runtime
+from pipeline.encoders.encoder import require_finite
 from pipeline.encoders.visual import VisualEncoder
-from pipeline.errors import UserError
 from pipeline.media.clips import read_by_file
 from pipeline.media.decoding import MediaError
 from pipeline.media.frames import frames_at
@@ -66,11 +66,7 @@ def embed_dialogue(
             # Batches never mix clips, so that a clip's vector does not depend on its neighbours.
             embeddings = encoder.embed(faces)
             features[place] = pool(embeddings, clips[place].frame_index, params.pooling)
-            if not np.isfinite(features[place]).all():
-                raise UserError(
-                    f"{clips[place].utterance}: the visual encoder gives numbers that are not finite;"
-                    " are its weights sound?"
-                )
+            require_finite(features[place], clips[place].utterance, "visual encoder")
     return {
         "features": features,
         "reason": np.array(reasons),

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import runtime
+from pipeline.encoders.encoder import require_finite
 from pipeline.encoders.visual.scene import FRAMES_PER_CLIP, Encoder
-from pipeline.errors import UserError
 from pipeline.media.clips import Clip
 from pipeline.media.decoding import MediaError
 from pipeline.media.frames import crop_box_px, iterate_frames
@@ -27,11 +27,7 @@ def embed_scenes(clips: Sequence[Clip], root: Path, encoder: Encoder) -> Arrays:
             continue
         pictures = [encoder.shrink(_part(image, clips[place].crop)) for image in frames.images]
         features[place] = encoder.embed(cut_clips(np.stack(pictures))).mean(axis=0)
-        if not np.isfinite(features[place]).all():
-            raise UserError(
-                f"{clips[place].path}: the visual encoder gives numbers that are not finite; are its weights"
-                " sound?"
-            )
+        require_finite(features[place], clips[place].path, "visual encoder")
     return {
         "features": features,
         "reason": np.array(reasons),

@@ -13,10 +13,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from pipeline import runtime
+from pipeline.encoders.encoder import require_finite
 from pipeline.encoders.layers import check_layers, hidden_states
 from pipeline.encoders.pretrained import HEADS, load_pretrained, prepare_torch, read_folder
 from pipeline.encoders.windows import Window, build_windows
-from pipeline.errors import UserError
 from pipeline.manifest import Utterance
 from pipeline.params import LAST, WindowParams
 from pipeline.store.h5 import Arrays
@@ -40,11 +40,7 @@ def embed_dialogue(
         batch = [windows[row].token_ids for row in rows]
         features[rows] = _embed(batch, tokenizer, network, pooling, layers)
     for turn, vector in zip(dialogue, features, strict=True):
-        if not np.isfinite(vector).all():
-            raise UserError(
-                f"{turn.id}: the text encoder {encoder} gives numbers that are not finite;"
-                " are its weights sound?"
-            )
+        require_finite(vector, turn.id, f"text encoder {encoder}")
     reasons = np.array(["" if turn.text.strip() else "no text" for turn in dialogue])
     return {
         "features": features * (reasons == "")[:, None].astype(np.float32),

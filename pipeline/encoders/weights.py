@@ -20,7 +20,7 @@ from pipeline.errors import UserError
 from pipeline.params import UNTRAINED, CorpusParams, Modality, WeightsParams, read_kind
 from pipeline.store.atomic import write_atomically
 from pipeline.store.items import make_shared_folder
-from pipeline.store.keys import file_digest
+from pipeline.store.keys import file_digest, listing_digest
 
 ORIGIN = "origin.json"
 """Beside the weights of an encoder that was made here: in words, how.  It is no part of the digest."""
@@ -49,8 +49,7 @@ class Weights(NamedTuple):
         """Of the file; of a folder over the lines ``<SHA-256>  <name>`` of its files, in their order."""
         if list(self.digest) == ["weights"]:
             return self.digest["weights"]
-        lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self.digest.items()))
-        return hashlib.sha256(lines.encode()).hexdigest()
+        return listing_digest(self.digest)
 
 
 def pin_weights(key: str, params: WeightsParams) -> Weights:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import difflib
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.features.content import Features, ModalityFeatures
-from pipeline.store.keys import file_digest
+from pipeline.store.keys import file_digest, listing_digest
 
 SHOWN = 3
 NOT_FINITE = "imported values are no finite numbers"
@@ -46,8 +45,7 @@ def read_vectors(path: Path) -> Imported:
     if path.is_dir():
         files = sorted(path.glob("*.npy"))
         arrays = {file.stem: _load(file) for file in files}
-        lines = "".join(f"{file_digest(file)}  {file.name}\n" for file in files)
-        digest = hashlib.sha256(lines.encode()).hexdigest()
+        digest = listing_digest({file.name: file_digest(file) for file in files})
     elif path.suffix == ".npz":
         arrays, digest = _read_npz(path), file_digest(path) if path.is_file() else ""
     elif path.suffix == ".csv":

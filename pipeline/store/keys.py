@@ -34,3 +34,9 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def listing_digest(digests: Mapping[str, str]) -> str:
+    """SHA-256 of several files by name: over the lines ``<SHA-256>  <name>``, in the order of the names."""
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()

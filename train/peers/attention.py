@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from train.packing import Packing
+from train.peers.graph import in_lanes
 
 
 class DialogueAttention(nn.Module):
@@ -23,9 +24,7 @@ class DialogueAttention(nn.Module):
 
     def forward(self, states: Tensor, packing: Packing) -> Tensor:
         """[n, size] to [n, size]."""
-        query, key = (
-            packing.to_lanes(each).unflatten(0, packing.lanes) for each in (self.query(states), states)
-        )
+        query, key = (in_lanes(each, packing) for each in (self.query(states), states))
         scores = query @ key.transpose(1, 2)  # [L, T, T]
         if self.squashed:
             scores = torch.tanh(scores)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from train.context import gru_state
 from train.data import Batch
 from train.dropout import Dropout
 from train.packing import Packing
@@ -97,7 +98,7 @@ class DagLayer(nn.Module):
                 message = torch.zeros_like(h_before)
             to_context = F.linear(message, self.context.weight_hh, self.context.bias_hh)
             to_party = F.linear(message, self.party.weight_ih, self.party.bias_ih)
-            h = _gru(gates_c, to_context, message) + _gru(to_party, gates_p, h_before)
+            h = gru_state(gates_c, to_context, message) + gru_state(to_party, gates_p, h_before)
             past = torch.cat([past, h.unsqueeze(1)], dim=1)
             scores = torch.cat([scores, self.score(h)], dim=1)
             found.append(h)
@@ -113,12 +114,3 @@ def predecessors(same: Tensor) -> Tensor:
     own = (same & earlier).flip(2)
     nearer = (own.cumsum(dim=2) - own.to(torch.int64)).flip(2)  # own utterances between j and i
     return earlier & (nearer == 0)
-
-
-def _gru(of_input: Tensor, of_state: Tensor, state: Tensor) -> Tensor:
-    """The next state [b, size] from what input and state add to the gates, [b, 3 * size] each."""
-    reset_i, update_i, new_i = of_input.chunk(3, dim=1)
-    reset_s, update_s, new_s = of_state.chunk(3, dim=1)
-    update = torch.sigmoid(update_i + update_s)
-    new = torch.tanh(torch.addcmul(new_i, torch.sigmoid(reset_i + reset_s), new_s))
-    return torch.lerp(new, state, update)

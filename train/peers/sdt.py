@@ -74,8 +74,7 @@ class Sdt(nn.Module):
         """Logits of all modalities together, and of each."""
         packing = batch.packing
         speaker = self.speaker(batch.speaker.clamp_max(self.speaker.num_embeddings - 1))
-        step = packing.places % packing.shape[1]
-        added = speaker + sinusoids(step.to(speaker.dtype), speaker.shape[1])
+        added = speaker + sinusoids(packing.position.to(speaker.dtype), speaker.shape[1])
         x = {m: self.encode[m](table) + added for m, table in self.inputs(batch).items()}
         keys = {m: Keys.of(batch.observed[m], packing) for m in x}
         united = {}

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.encoders.resnets.namings import NAMINGS, Naming, Normalisation, recognise
 from pipeline.encoders.resnets.network import ARCHITECTURES, Architecture, ResNet, Variant
@@ -67,9 +67,40 @@ def load_resnet(key: str, path: Path, architecture: Architecture, naming: str = 
     with torch.device("meta"):
         network = ResNet(architecture, head_size, form.variant)
     _check(key, file, state, network, form, architecture)
-    counters = {name: torch.tensor(0) for name in network.state_dict() if _is_counter(name)}
-    network.load_state_dict(state | counters, assign=True)
+    _fill(network, state)
     return ResNetFile(network.eval(), form, head_size)
+
+
+def fill_network(key: str, path: Path, network: nn.Module, name: str, left_out: str | None = None) -> None:
+    """Put the weights of a file, or of ``model.safetensors`` in a folder, into a network on the meta device.
+
+    Those whose names begin with ``left_out`` stay out.  UserError, calling the network ``name``, unless the
+    file has exactly its other weights.
+    """
+    file = path / "model.safetensors" if path.is_dir() else path
+    tensors = read_tensors(key, file)
+    if left_out is not None:
+        tensors = {each: tensor for each, tensor in tensors.items() if not each.startswith(left_out)}
+    shapes = _shapes(network)
+    odd = [
+        each for each in shapes | tensors if each not in tensors or tensors[each].shape != shapes.get(each)
+    ]
+    if odd:
+        raise UserError(
+            f"{key}: {file} does not fit {name}: {len(odd)} weights are missing, left over or of another"
+            f" shape ({', '.join(odd[:SHOWN])}, ...)"
+        )
+    _fill(network, tensors)
+
+
+def _fill(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """``state`` lacks batch norm's counters."""
+    counters = {name: torch.tensor(0) for name in network.state_dict() if _is_counter(name)}
+    network.load_state_dict({**state, **counters}, assign=True)
+
+
+def _shapes(network: nn.Module) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in network.state_dict().items() if not _is_counter(name)}
 
 
 def read_tensors(key: str, path: Path) -> dict[str, Tensor]:
@@ -135,7 +166,7 @@ def _check(
     key: str, file: Path, state: Mapping[str, Tensor], network: ResNet, form: Naming, wanted: Architecture
 ) -> None:
     """UserError, listing the first of each kind, unless the state has the network's names and shapes."""
-    expected = {name: tensor.shape for name, tensor in network.state_dict().items() if not _is_counter(name)}
+    expected = _shapes(network)
     problems = {
         "missing": [name for name in expected if name not in state],
         "unexpected": [name for name in state if name not in expected],

@@ -11,7 +11,6 @@ import numpy as np
 
 from pipeline import runtime
 from pipeline.encoders.weights import Weights
-from pipeline.errors import UserError
 from pipeline.params import WeightsParams
 
 # A batch bounds the memory that activations need.
@@ -100,22 +99,11 @@ def _read_network(key: str, path: Path, unit_length: bool) -> Any:
     import torch
     from facenet_pytorch import InceptionResnetV1
 
-    from pipeline.encoders.resnets.weights_file import read_tensors
+    from pipeline.encoders.resnets.weights_file import fill_network
 
-    file = path / "model.safetensors" if path.is_dir() else path
-    tensors = read_tensors(key, file)
-    state = {name: tensor for name, tensor in tensors.items() if not name.startswith("logits.")}
     with torch.device("meta"):
         network = InceptionResnetV1()
-    counters = {name for name in network.state_dict() if name.endswith("num_batches_tracked")}
-    shapes = {name: t.shape for name, t in network.state_dict().items() if name not in counters}
-    odd = [name for name in {**shapes, **state} if name not in state or state[name].shape != shapes.get(name)]
-    if odd:
-        raise UserError(
-            f"{key}: {file} does not fit InceptionResnetV1: {len(odd)} weights are missing, left over or of"
-            f" another shape ({', '.join(odd[:3])}, ...)"
-        )
-    network.load_state_dict(state | {name: torch.tensor(0) for name in counters}, assign=True)
+    fill_network(key, path, network, "InceptionResnetV1", left_out="logits.")
     if not unit_length:  # what it would classify by is the embedding before it is scaled
         network.classify, network.logits = True, torch.nn.Identity()
     return network.eval()

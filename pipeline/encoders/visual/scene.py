@@ -13,7 +13,6 @@ from pydantic import Field
 
 from pipeline import runtime
 from pipeline.encoders.weights import Weights
-from pipeline.errors import UserError
 from pipeline.params import WeightsParams
 
 FRAMES_PER_CLIP = 16
@@ -130,20 +129,11 @@ def _read_network(key: str, path: Path, architecture: str) -> Any:
     import torch
     from torchvision.models import get_model
 
-    from pipeline.encoders.resnets.weights_file import read_tensors
+    from pipeline.encoders.resnets.weights_file import fill_network
 
-    state = read_tensors(key, path / "model.safetensors" if path.is_dir() else path)
     kind = NETWORKS[architecture]
     with torch.device("meta"):
         network = get_model(architecture, weights=None)
-    counters = {name for name in network.state_dict() if name.endswith("num_batches_tracked")}
-    shapes = {name: t.shape for name, t in network.state_dict().items() if name not in counters}
-    odd = [name for name in {**shapes, **state} if name not in state or state[name].shape != shapes.get(name)]
-    if odd:
-        raise UserError(
-            f"{key}: {path} does not fit {kind.name}: {len(odd)} weights are missing, left over or of"
-            f" another shape ({', '.join(odd[:3])}, ...)"
-        )
-    network.load_state_dict(state | {name: torch.tensor(0) for name in counters}, assign=True)
+    fill_network(key, path, network, kind.name)
     setattr(network, kind.head, torch.nn.Identity())
     return network.eval()
