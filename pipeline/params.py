@@ -325,6 +325,9 @@ class ModelParams(Section):
     if none is named.  Keys that stand in the entry override it, those of neither have the defaults here."""
     epochs: Annotated[int, Field(ge=1)] = 100
     """Passes over the training split [4.3]."""
+    patience_epochs: Annotated[int, Field(ge=1)] | None = None
+    """A seed's training ends once so many epochs have gone by without a better one on dev; after ``epochs``
+    where none is given."""
     batch_dialogues: Annotated[int, Field(ge=1)] = 100
     """Dialogues per step: 100 on MELD, 64 on IEMOCAP [4.3]."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4

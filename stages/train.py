@@ -82,7 +82,7 @@ def main(model: str) -> None:
     for seed, run in runs.items():
         print(
             f"train: seed {seed}: weighted F1 {100 * run.selected.dev_weighted_f1:.2f} on dev "
-            f"at epoch {run.selected.epoch} of {params.epochs}"
+            f"at epoch {run.selected.epoch} of {len(run.epochs)}"
             + (f", {seconds[seed]:.3g} s an epoch" if seed in seconds else "")
         )
 
@@ -199,6 +199,11 @@ class Seed:
             save_model(kept, model)
             epoch = error.run.selected.epoch
             raise UserError(f"{error}; the best model so far, of epoch {epoch}, is kept in {kept}") from None
+        if spared := params.epochs - len(run.epochs):
+            self.progress.say(
+                f"seed {seed}: no better epoch in {params.patience_epochs}, so that was the last"
+            )
+            self.progress.resume(epochs=spared)
         item = pack_run(run)
         if len(ends_s) > 1:  # otherwise all was done before
             item[SECONDS] = np.array(median(np.diff(ends_s).tolist()))

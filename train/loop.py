@@ -116,13 +116,16 @@ def train_seed(
         if state and not state["refitted"]:
             trainer.restore(state["trainer"])
         for number in range(len(run.epochs) + 1 if run else 1, params.epochs + 1):
+            if run and _has_waited(run, params.patience_epochs):
+                break
             try:
                 epoch = trainer.run_epoch(number, train, dev)
             except LossNotFiniteError as error:
                 raise TrainingStoppedError(str(error), run) from None
             run = _with_epoch(run, epoch, trainer, test)
             state = {"run": _state_of_run(run), "trainer": trainer.state(), "refitted": 0}
-            checkpoints.save(state, last=number == params.epochs)
+            last = number == params.epochs or _has_waited(run, params.patience_epochs)
+            checkpoints.save(state, last=last)
             on_epoch(epoch)
     assert run is not None  # params.epochs is at least 1
     if not params.refit:
@@ -210,6 +213,11 @@ def _weighted_f1(trainer: Trainer, spans: Sequence[range]) -> float:
 
 def _is_better(epoch: Epoch, other: Epoch) -> bool:
     return (epoch.dev_weighted_f1, -epoch.dev_loss) > (other.dev_weighted_f1, -other.dev_loss)
+
+
+def _has_waited(run: TrainingRun, patience_epochs: int | None) -> bool:
+    """Whether so many epochs have gone by since the best one."""
+    return patience_epochs is not None and len(run.epochs) - run.selected.epoch >= patience_epochs
 
 
 def _state_of_run(run: TrainingRun) -> dict[str, Any]:

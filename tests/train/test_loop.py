@@ -91,6 +91,17 @@ def test_the_best_validation_epoch_is_kept(make_features, small_params):
     assert scores.weighted_f1 == pytest.approx(best.dev_weighted_f1)
 
 
+def test_training_ends_once_patience_is_over(make_features, small_params):
+    params = changed(small_params, epochs=30, learning_rate=1e-2)
+    dialogues = dialogues_of(make_features(train=8, dev=8, noise=3.0), params)
+    patient = train_seed(dialogues, changed(params, patience_epochs=3), seed=0)
+    ended = len(patient.epochs)
+    assert ended == patient.selected.epoch + 3 < 30
+    as_long = train_seed(dialogues, changed(params, epochs=ended), seed=0)
+    assert patient.epochs == as_long.epochs
+    assert patient.selected == as_long.selected
+
+
 def test_the_test_split_has_no_say_in_training(make_features, small_params):
     features = make_features()
     test = features.split == "test"

@@ -79,6 +79,15 @@ def test_a_resumed_run_does_not_repeat_what_is_done(make_features, small_params,
     assert resumed.epochs[1].train_loss == 123.0
 
 
+def test_a_run_whose_patience_is_over_is_not_taken_up_again(make_features, small_params, tmp_path):
+    params = changed(small_params, epochs=30, learning_rate=1e-2, patience_epochs=2)
+    dialogues = dialogues_of(make_features(), params)
+    path = tmp_path / "state.pt"
+    ended = train_seed(dialogues, params, 0, checkpoint=path)
+    assert len(ended.epochs) < 30
+    assert_same_run(train_seed(dialogues, params, 0, stop_after(1), path), ended)
+
+
 def test_a_state_that_cannot_be_read_is_as_good_as_none(make_features, small_params, tmp_path):
     dialogues = dialogues_of(make_features(), small_params)
     path = tmp_path / "state.pt"
