@@ -6,7 +6,8 @@ beside them.  The page is one file that needs no network.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from pipeline.report.class_chart import draw_classes
 from pipeline.report.comparison import MODELS, Group, Row, read_groups
 from pipeline.report.page import render_page
 from pipeline.report.published import CAVEATS
+from pipeline.report.rank_chart import draw_ranks
+from pipeline.report.ranks import rank_models, scores_by_block
+from pipeline.report.results import Results
 
 CASES_SHOWN = 5
 """Of the utterances that one of two models gets right, so many are printed."""
@@ -27,7 +31,10 @@ CASES_SHOWN = 5
 def main() -> None:
     """Write ``data/models/compare.html``."""
     groups = read_groups(read_params())
-    html = render_page("compare", {"groups": [describe_group(group) for group in groups]})
+    html = render_page(
+        "compare",
+        {"groups": [describe_group(group) for group in groups], "ranks": rank(shared_settings(groups))},
+    )
     MODELS.mkdir(parents=True, exist_ok=True)
     (MODELS / "compare.html").write_text(html, encoding="utf-8")
     for each in (row.results for group in groups for row in group.rows):
@@ -63,7 +70,28 @@ def describe_group(group: Group) -> dict[str, Any]:
         "test_utterances": max(tested, default=0),
         "not_comparable": group.published is not None and bool(tested - {group.published.test_utterances}),
         "by_class": draw_group(group),
+        "ranks": rank({each.model: [each] for each in results if each.test}),
     }
+
+
+def rank(models: Mapping[str, Sequence[Results]]) -> dict[str, Any] | None:
+    """What the page says of the order of models, over the corpora and seeds that all have."""
+    ranks = rank_models(scores_by_block(models))
+    if ranks is None:
+        return None
+    order = ", ".join(f"{model} {mean:.1f}" for model, mean in ranks.mean.items())
+    return {"blocks": ranks.blocks, "figure": to_svg(draw_ranks(ranks), f"Mean ranks on test: {order}")}
+
+
+def shared_settings(groups: Sequence[Group]) -> dict[str, list[Results]]:
+    """Models of several corpora by network and modalities, of which each corpus has one."""
+    if len(groups) < 2:
+        return {}
+    found: defaultdict[str, list[Results]] = defaultdict(list)
+    for row in (row for group in groups for row in group.rows if row.results.test):
+        found[f"{row.network}: {' + '.join(row.results.modalities)}"].append(row.results)
+    corpora = sorted(group.corpus for group in groups)
+    return {name: own for name, own in found.items() if sorted(each.corpus for each in own) == corpora}
 
 
 def draw_group(group: Group) -> Markup | None:

@@ -310,6 +310,31 @@ def test_models_tested_on_other_utterances_are_not_compared(trained, tested, com
     ]
 
 
+def test_models_are_ranked_over_the_seeds_that_all_have(trained, compare):
+    lab = trained["lab"]
+    others = [variant(lab, name) for name in ("second", "third")]
+    page = compare(lab, *others)
+    assert "averaged over 2 seeds" in page
+    assert 'aria-label="Mean ranks on test: lab 2.0, second 2.0, third 2.0"' in page
+    assert "Mean ranks" not in compare(lab, others[0])
+    assert "All corpora" not in page
+
+
+def test_networks_that_several_corpora_have_are_ranked_over_all_of_them(trained, compare):
+    models = []
+    for corpus in ("meld", "iemocap"):
+        own = trained[corpus]
+        loss = own.params.network.model_dump()["loss"] | {"swfc_weight": 0.0}
+        models += [
+            variant(own, f"{corpus}{place}", network)
+            for place, network in enumerate(({}, {"fusion": "concat"}, {"loss": loss}))
+        ]
+    page = compare(*models)
+    assert "averaged over 4 trainings of each, on 2 corpora" in page
+    assert "multiemo, w/o SWFC: text + audio + visual 2.0" in page
+    assert "All corpora" not in compare(*models[:-1])
+
+
 def test_parameters_are_those_that_training_changes(trained, folder, compare):
     model = load_model(folder / "data/models/meld/model")
     expected = sum(array.numel() for array in model.weights[0].values())  # it has no buffers
