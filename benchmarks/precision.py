@@ -23,7 +23,7 @@ from pipeline.params import Kind, ModelParams
 from pipeline.runtime import device
 from train.data import Dialogues, fit_standardisation
 from train.loop import TrainingRun, predict, train_seed
-from train.metrics import compute_metrics
+from train.metrics import Metrics, compute_metrics
 from train.networks import build_network
 
 BAGS = {
@@ -60,17 +60,17 @@ def main(annotations: Path, seeds: int, epochs: int) -> None:
 def f1_of_seed(dialogues: Dialogues, params: ModelParams, seed: int) -> tuple[float, float]:
     """Weighted F1 on validation and test, from 0 to 1."""
     run = train_seed(dialogues, params, seed)
-    return run.selected.dev_weighted_f1, f1_of_run(dialogues, params, run)
+    return run.selected.dev_weighted_f1, metrics_of_run(dialogues, params, run).weighted_f1
 
 
-def f1_of_run(dialogues: Dialogues, params: ModelParams, run: TrainingRun) -> float:
-    """Weighted F1 on test, from 0 to 1."""
+def metrics_of_run(dialogues: Dialogues, params: ModelParams, run: TrainingRun) -> Metrics:
+    """On test, from 0 to 1."""
     dims = {name: table.shape[1] for name, table in dialogues.features.items()}
     network = build_network(params.network, dims, dialogues.class_counts).to(dialogues.label.device)
     network.load_state_dict(run.weights)
     predictions = predict(network, dialogues, dialogues.spans["test"], params)
     label = dialogues.label.cpu().numpy()[predictions.row]
-    return compute_metrics(label, predictions.label, LABELS).weighted_f1
+    return compute_metrics(label, predictions.label, LABELS)
 
 
 def bags_of_meld(annotations: Path) -> Features:

@@ -20,7 +20,7 @@ import torch
 from joblib import Parallel, delayed
 
 from benchmarks.measure import machine
-from benchmarks.precision import f1_of_run
+from benchmarks.precision import metrics_of_run
 from benchmarks.training import LABELS, as_features, utterances_of_meld
 from pipeline.features.file import Features
 from pipeline.params import MODALITIES, ModelParams
@@ -64,34 +64,42 @@ ROWS: dict[str, dict[str, Any]] = {
 
 
 def main(meld: Path, views: Path, seeds: int, rows: list[str], kept: Path) -> None:
-    features = features_of_views(meld, views)
+    entries = {row: merge(AUTHORS, ROWS[row]) for row in rows}
+    print_table(rows, run_all(features_of_views(meld, views), entries, seeds, kept))
+
+
+def run_all(
+    features: Features, entries: Mapping[str, dict[str, Any]], seeds: int, kept: Path
+) -> list[dict[str, Any]]:
+    """The runs of every row's entry with as many seeds, those that are kept among them."""
     runs = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
     done = {(run["row"], run["seed"]) for run in runs}
-    jobs = [(row, seed) for row in rows for seed in range(seeds) if (row, seed) not in done]
+    jobs = [(row, seed) for row in entries for seed in range(seeds) if (row, seed) not in done]
     print(f"{len(jobs)} runs to do, {len(done)} done; {machine()}", flush=True)
     parallel = Parallel(n_jobs=-1, return_as="generator_unordered")
-    for run in parallel(delayed(run_seed)(features, row, seed) for row, seed in jobs):
+    for run in parallel(delayed(run_seed)(features, row, entries[row], seed) for row, seed in jobs):
         runs.append(run)
         with kept.open("a") as file:
             file.write(json.dumps(run) + "\n")
         print(f"{run['row']}, seed {run['seed']}: dev {run['dev']:.2f}, test {run['test']:.2f}", flush=True)
-    print_table(rows, [run for run in runs if run["seed"] < seeds])
+    return [run for run in runs if run["row"] in entries and run["seed"] < seeds]
 
 
-def run_seed(features: Features, row: str, seed: int) -> dict[str, Any]:
-    """Weighted F1 in percent on dev and test, and the epoch, of one training."""
+def run_seed(features: Features, row: str, entry: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Weighted F1 in percent on dev and test, that of each class, and the epoch, of one training."""
     torch.set_num_threads(1)
-    entry = ModelParams.model_validate({"features": "views", **merge(AUTHORS, ROWS[row])})
-    params = with_recipe(entry, "row")
+    params = with_recipe(ModelParams.model_validate({"features": "views", **entry}), "row")
     names = params.modalities or MODALITIES
     dialogues = Dialogues.from_features(features, fit_standardisation(features, names, params.unscaled))
     run = train_seed(dialogues, params, seed)
+    test = metrics_of_run(dialogues, params, run)
     best_on_test = run.test_best.weighted_f1 if run.test_best else float("nan")
     return {
         "row": row,
         "seed": seed,
         "dev": 100 * run.selected.dev_weighted_f1,
-        "test": 100 * f1_of_run(dialogues, params, run),
+        "test": 100 * test.weighted_f1,
+        "test by class": {name: 100 * f1 for name, f1 in test.f1.items()},
         "epoch": run.selected.epoch,
         "best on test": 100 * best_on_test,
     }
