@@ -31,7 +31,9 @@ class Contexts(nn.Module):
     def __init__(self, dims: Mapping[str, int], params: Params) -> None:
         super().__init__()
         size, rnn = params.hidden_size, params.dialogue_rnn
-        reduced = {name: width for name, width in params.reduced_sizes.items() if name in dims}
+        reduced: dict[str, int] = {
+            name: width for name, width in params.reduced_sizes.items() if name in dims
+        }
         sizes = {**dims, **reduced}
         alone = [name for name in dims if getattr(params.context, name) == "none"]
         recurrent = {name: width for name, width in sizes.items() if name not in alone}

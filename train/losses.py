@@ -65,8 +65,8 @@ def batch_weight(label: Tensor, exponent: float) -> Tensor:
 def training_set_weight(class_counts: Sequence[int], exponent: float) -> Tensor:
     """The same of each class [classes], from its count in the training set, scaled to the sum 1.
 
-    So does the code that the authors published; beside cross-entropy it makes the loss smaller by about
-    as many times as there are classes.  A class that training lacks has weight 0.
+    So does the code that the authors published; it makes the loss smaller by the sum of all weights, 215
+    times on MELD for alpha 1.2.  A class that training lacks has weight 0.
     """
     counts = torch.tensor(class_counts, dtype=torch.float64)
     weight = torch.where(counts > 0, (counts.sum() / counts.clamp(min=1)) ** exponent, 0)

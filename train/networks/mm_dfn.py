@@ -35,7 +35,7 @@ class Params(PeerParams):
     """gamma of the focal loss (Lin et al., ICCV 2017): how much more an utterance counts that is hard; 0 is
     cross-entropy."""
     dropout: Dropout = 0.4
-    """Between GRUs, before each layer of the graph, and before the classes."""
+    """Between GRUs, before and after each layer of the graph, and before the classes."""
 
 
 _AUTHORS = merge(PLAIN_ADAM, {"epochs": 30, "batch_dialogues": 32, "l2": 5e-5})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.params import Fraction, Section
+from pipeline.params import Fraction, Modality, Section
 from train.networks import merge
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Params(Section):
     hidden_size: Annotated[int, Field(ge=2, multiple_of=2)] = 256
     """Width of each modality's context vector and of fusion [3.3]."""
     dialogue_rnn: DialogueRnnParams = DialogueRnnParams()
-    reduced_sizes: dict[str, Annotated[int, Field(ge=1)]] = Field({"audio": 512})
+    reduced_sizes: dict[Modality, Annotated[int, Field(ge=1)]] = Field({"audio": 512})
     """Width that a modality's features are brought to before their context [3.3.2]."""
     feedforward_size: Annotated[int, Field(ge=1)] = 1024
     """Inner width of Eq. 10; the paper does not say."""

@@ -34,7 +34,8 @@ class Params(PeerParams):
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """tau, by which logits are divided where modalities learn from all of them."""
     dropout: Dropout = 0.5
-    """On what attention gives, in the transformers' inner layers, and before the students' classes."""
+    """On what each transformer gets, on what its attention gives, in its inner layers, and before the
+    students' classes."""
 
     @model_validator(mode="after")
     def _heads_divide_size(self) -> Self:

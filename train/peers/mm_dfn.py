@@ -32,8 +32,8 @@ class MmDfn(Peer):
 
     Layers, all nodes together; the LSTM reads each node's states, layer after layer, and is one for all:
 
-        h_0 = ReLU(W_0 dropout(x) + b_0);  (g_l, c_l) = LSTM(h_{l-1}, (g_{l-1}, c_{l-1}))
-        h_l = GCNII_l(g_l) + h_{l-1}                                      with dropout on its argument
+        i = ReLU(W_0 dropout(x) + b_0);  h_0 = dropout(i);  (g_l, c_l) = LSTM(h_{l-1}, (g_{l-1}, c_{l-1}))
+        h_l = dropout(GCNII_l(g_l)) + h_{l-1}                             whose initial residual is i
         logits_t = W ReLU(dropout([x^m_t, h^m_L,t for each m])) + b
 
     A modality that was not observed has no node, and zeros stand for it in the last line.
@@ -75,24 +75,27 @@ class MmDfn(Peer):
         return self.output(self.classify(torch.relu(self.dropout(rows.flatten(1)))))
 
     def losses(self, output: Output, label: Tensor) -> dict[str, Tensor]:
-        """``total``: the weighted mean of -(1 - p)^gamma ln p, for p of each labelled utterance's class."""
+        """``total``: the mean of -w (1 - p)^gamma ln p, p and w those of each labelled utterance's class.
+
+        No gradient goes through (1 - p)^gamma, and the sum of weights divides nothing, as in the authors'
+        code.
+        """
         sample = label != IGNORED_LABEL
         weight = self.cross_entropy.weight
         surprise = F.cross_entropy(output.logits[sample], label[sample], reduction="none")
-        # expm1 keeps 1 - p exact for p near 1; the floor keeps the power's gradient finite for focus < 1.
-        missing = (-torch.expm1(-surprise)).clamp_min(torch.finfo(weight.dtype).tiny)
-        weight = weight[label[sample]]
-        return {"total": (weight * missing**self.focus * surprise).sum() / weight.sum()}
+        missing = -torch.expm1(-surprise.detach())  # 1 - p, exact for p near 1
+        return {"total": (weight[label[sample]] * missing**self.focus * surprise).mean()}
 
     def _fuse(self, first: Tensor, graph: Tensor) -> Tensor:
         """h_L from h_0, both [L, M * T, size], over the graph's matrix [L, M * T, M * T]."""
         # Many small steps one upon the other: little to gain from a lower precision, and much to lose.
         with torch.autocast(first.device.type, enabled=False):
-            h, state = first.to(self.first.weight.dtype), None
-            for matrix, added in self.layers.of(h):
+            first, state = first.to(self.first.weight.dtype), None
+            h = self.dropout(first)
+            for matrix, added in self.layers.of(first):
                 state = self.memory(h.flatten(0, -2), state)
                 g = state[0].view_as(h)
-                h = torch.relu(graph @ self.dropout(g) @ matrix + added) + h
+                h = self.dropout(torch.relu(graph @ g @ matrix + added)) + h
         return h
 
 

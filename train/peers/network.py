@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.params import MODALITIES
+from pipeline.params import MODALITIES, Modality
 from train.data import IGNORED_LABEL, Batch
 from train.dropout import Dropout
 from train.peers.params import PeerParams
@@ -42,7 +42,7 @@ class Peer(nn.Module):
 class Inputs(nn.Module):
     """Vectors of each modality, wide ones reduced by a linear layer; zero where it was not observed."""
 
-    def __init__(self, dims: Mapping[str, int], reduced_sizes: Mapping[str, int]) -> None:
+    def __init__(self, dims: Mapping[str, int], reduced_sizes: Mapping[Modality, int]) -> None:
         super().__init__()
         names = [name for name in MODALITIES if name in dims]
         self.sizes = {name: reduced_sizes.get(name, dims[name]) for name in names}
@@ -71,14 +71,15 @@ class Inputs(nn.Module):
 class WeightedCrossEntropy(nn.Module):
     """Mean of cross-entropy over the labelled utterances, weighted by (1 / frequency of the class)^exponent.
 
-    A class that training lacks counts as if it had one utterance: validation may have it.
+    A class that training lacks, which validation may have, weighs 1: less than any other.
     """
 
     def __init__(self, class_counts: Sequence[int], exponent: float) -> None:
         super().__init__()
-        counts = torch.tensor(class_counts, dtype=torch.get_default_dtype()).clamp(min=1)
+        counts = torch.tensor(class_counts, dtype=torch.get_default_dtype())
+        rarity = torch.where(counts > 0, counts.sum() / counts.clamp(min=1), 1)
         self.weight: Tensor
-        self.register_buffer("weight", (counts.sum() / counts) ** exponent, persistent=False)
+        self.register_buffer("weight", rarity**exponent, persistent=False)
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """A scalar of logits [n, classes] and label int64 [n], IGNORED_LABEL where there is none."""

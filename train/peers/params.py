@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from pipeline.params import Section
+from pipeline.params import Modality, Section
 
 Size = Annotated[int, Field(ge=1)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
@@ -18,7 +18,7 @@ PLAIN_ADAM: dict[str, Any] = {"adam_betas": (0.9, 0.999), "learning_rate_decay":
 class PeerParams(Section):
     """Of each network beside its own."""
 
-    reduced_sizes: dict[str, Size] = Field({"audio": 512})
+    reduced_sizes: dict[Modality, Size] = Field({"audio": 512})
     """Width that a modality's vectors are first brought to by a linear layer.  The papers' own audio vectors
     have 100 to 300 numbers, openSMILE's have 6373; here it is as in MultiEMO, so that features are equal."""
     class_weight_exponent: Annotated[float, Field(ge=0)] = 0.0

@@ -33,7 +33,7 @@ class Sdt(nn.Module):
     """Transformers within and between modalities, gates that put them together, and self-distillation:
 
         x^m   = W_m u^m + position + speaker                                   [n, size]
-        t^mk  = Transformer(queries x^m, keys x^k)                             for all m, k
+        t^mk  = Transformer(queries dropout(x^m), keys dropout(x^k))           for all m, k
         f^m   = W [sigmoid(W_mk t^mk) * t^mk for each k] + b                   unimodal gates
         g     = sum_m softmax_m(W f^m) * f^m                                   multimodal gate, by channel
         logits = W g + b;  those of modality m = W dropout(ReLU(f^m)) + b
@@ -51,6 +51,7 @@ class Sdt(nn.Module):
         pairs = [f"{query}_{key}" for query in sizes for key in sizes]
         self.encode = nn.ModuleDict({m: nn.Linear(width, size, bias=False) for m, width in sizes.items()})
         self.speaker = nn.Embedding(params.speakers, size)
+        self.dropout = Dropout(params.dropout)
         self.attend = nn.ModuleDict(
             {pair: TransformerLayer(size, params.heads, params.dropout) for pair in pairs}
         )
@@ -81,7 +82,9 @@ class Sdt(nn.Module):
         for m, unite in self.unite.items():
             attended = []
             for k in x:
-                t = self.attend[f"{m}_{k}"](x[m], x[k], keys[k], packing)
+                query = self.dropout(x[m])
+                context = query if k == m else self.dropout(x[k])
+                t = self.attend[f"{m}_{k}"](query, context, keys[k], packing)
                 attended.append(torch.sigmoid(self.gate[f"{m}_{k}"](t)) * t)
             united[m] = unite(torch.cat(attended, dim=-1))
         f = torch.stack(list(united.values()))  # [M, n, size]

@@ -16,13 +16,20 @@ def test_its_loss_is_the_focal_loss_of_what_is_labelled():
     torch.manual_seed(0)
     logits, label = torch.randn(5, 3), torch.tensor([0, 2, IGNORED_LABEL, 1, 1])
     network = network_of(small("mm_dfn", focus=0.5, class_weight_exponent=1.0))
-    summed = weights = 0.0
+    summed = 0.0
     for row, y in zip(logits.tolist(), label.tolist(), strict=True):
         if y != IGNORED_LABEL:
             p = torch.tensor(row).softmax(0)[y]
-            weight = sum(COUNTS) / COUNTS[y]
-            summed, weights = summed - weight * (1 - p) ** 0.5 * p.log(), weights + weight
-    assert network.losses(Output(logits), label)["total"].item() == pytest.approx((summed / weights).item())
+            summed = summed - sum(COUNTS) / COUNTS[y] * (1 - p) ** 0.5 * p.log()
+    assert network.losses(Output(logits), label)["total"].item() == pytest.approx((summed / 4).item())
+
+
+def test_no_gradient_goes_through_the_factor_that_makes_it_focal():
+    logits = torch.tensor([[0.5, -1.0, 0.2]], requires_grad=True)
+    network_of(small("mm_dfn", focus=2.0)).losses(Output(logits), torch.tensor([1]))["total"].backward()
+    p = logits.detach().softmax(-1)
+    of_cross_entropy = p - torch.tensor([[0.0, 1.0, 0.0]])
+    torch.testing.assert_close(logits.grad, (1 - p[0, 1]) ** 2 * of_cross_entropy)
 
 
 def test_without_focus_its_loss_is_cross_entropy():

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.train.test_networks import network_of, small
+from tests.train.test_networks import dialogues_of, network_of, small
 from train.data import IGNORED_LABEL
 from train.peers.sdt import Output
 
@@ -34,3 +34,14 @@ def test_its_students_are_taught_by_a_teacher_who_moves_too():
     losses = network_of(small("sdt")).losses(Output(teacher, {"text": student}), torch.tensor([0, 1]))
     losses["distillation"].backward()
     assert teacher.grad.abs().sum() > 0
+
+
+def test_dropout_is_on_what_each_transformer_gets_and_once_where_a_modality_attends_to_itself():
+    network, got = network_of(small("sdt", dropout=0.5)), {}
+    for pair, layer in network.attend.items():
+        layer.register_forward_pre_hook(lambda _, given, pair=pair: got.update({pair: given[:2]}))
+    dialogues = dialogues_of((9, 9))
+    network.train()(dialogues.batch(dialogues.spans["train"]))
+    assert got["text_text"][0] is got["text_text"][1]
+    dropped = torch.cat([each.flatten() == 0 for pair in got.values() for each in pair])
+    assert 0.4 < dropped.float().mean() < 0.6
