@@ -123,7 +123,8 @@ def describe(transcript: Transcript) -> Iterator[str]:
         if texts:
             yield f"    {' | '.join(text[:EXAMPLE_CHARACTERS] for text in texts)}"
     for what, count in transcript.notes.items():
-        yield f"  note: {count} {what}"
+        if count:
+            yield f"  note: {count} {what}"
 
 
 def _agreement(imported: Imported) -> Iterator[str]:

@@ -116,7 +116,7 @@ def find_said(
     found: list[Said] = []
     tiers = spoken_tiers(transcript, choice, labels)
     for tier in tiers:
-        if tier.parent in {other.name for other in tiers}:
+        if tier.parent and tier.parent in {other.name for other in tiers}:
             counts[f"utterances of tier {tier.name!r}, which refers to other utterances: is it one?"] += len(
                 tier.marks
             )

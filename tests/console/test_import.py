@@ -135,7 +135,21 @@ def test_list_shows_what_to_choose_from_and_writes_nothing(lab: Path, capsys) ->
     assert "visit0.mp4 from 0.5 s" in said
     assert "  Ann0: 2 annotations, 1 empty\n    I am Ann0.\n" in said
     assert "  emotion@Ann0: 1 annotations, of tier Ann0\n    anger\n" in said
+    (lab / "talk.json").write_text(
+        json.dumps({"segments": [{"start": 0, "end": 1, "text": "Hi", "speaker": "SPEAKER_00"}]}), "utf-8"
+    )
+    assert run("--list", lab / "talk.json") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1:] == ["  speakers talk SPEAKER_00: 1 utterances", "    Hi"]  # nothing that does not occur
+    (lab / "talk.json").unlink()
     assert sorted(lab.rglob("*")) == before
+
+
+def test_a_subtitle_without_tiers_has_no_notes(tmp_path: Path, capsys) -> None:
+    (tmp_path / "talk.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\n<v Ann>Hi\n", encoding="utf-8")
+    assert run(tmp_path / "talk.vtt", "--split", "test", "-o", tmp_path / "annotations.csv") == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note")]
+    assert notes == ["note: without --media there is text alone: modalities: [text]"]
 
 
 def test_a_wrong_film_and_a_backwards_span_and_a_stray_tier_are_refused_together(lab: Path, capsys) -> None:
