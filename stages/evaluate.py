@@ -60,12 +60,15 @@ def main(model: str) -> None:
         raise UserError(
             f"{features_path}: {folder / 'model'} was trained on other features; run dvc repro train@{model}"
         )
-    predictions = predict_splits(trained, features)
+    dialogues = Dialogues.from_features(features, trained.standardisation)
+    predictions = predict_splits(trained, dialogues)
+    arranged = {split: arrange(runs, dialogues.spans[split]) for split, runs in predictions.items()}
     curves = read_curves(folder / "plots" / "curves.csv")
-    results = collect(trained, features, predictions, model, curves, score_baselines(trained, features))
+    simplest = score_baselines(trained, features, dialogues)
+    results = collect(trained, features, arranged, model, curves, simplest)
     folder_of_all = Path("data", "models", RESULTS)
     write_results(folder_of_all / f"{model}.json", results)
-    write_predicted(folder_of_all / f"{model}.csv", describe_predicted(features, predictions["test"]))
+    write_predicted(folder_of_all / f"{model}.csv", describe_predicted(features, arranged["test"]))
     text = json.dumps(headline(results), indent=2, ensure_ascii=False) + "\n"
     (folder / "metrics.json").write_text(text, encoding="utf-8")
     write_predictions(folder / "predictions.csv", features, predictions)
@@ -99,10 +102,10 @@ def main(model: str) -> None:
     print(f"feature file: {features_path}")
 
 
-def predict_splits(model: TrainedModel, features: Features) -> dict[str, dict[int, Predictions]]:
+def predict_splits(model: TrainedModel, dialogues: Dialogues) -> dict[str, dict[int, Predictions]]:
     """Predictions by split and seed."""
     where = device()
-    dialogues = Dialogues.from_features(features, model.standardisation).to(where)
+    dialogues = dialogues.to(where)
     predictions: dict[str, dict[int, Predictions]] = {split: {} for split in SPLITS}
     for seed in model.weights:
         network = model.network(seed).to(where)
@@ -112,7 +115,17 @@ def predict_splits(model: TrainedModel, features: Features) -> dict[str, dict[in
     return predictions
 
 
-def score_baselines(model: TrainedModel, features: Features) -> dict[str, dict[str, float]]:
+def arrange(runs: dict[int, Predictions], spans: Sequence[range]) -> dict[int, Predictions]:
+    """The predictions in the order of the spans, so that draws of dialogues hang on no name and no file."""
+    rows = np.array([row for span in spans for row in span], np.int64)
+    return {
+        seed: Predictions(rows, run.probability[np.searchsorted(run.row, rows)]) for seed, run in runs.items()
+    }
+
+
+def score_baselines(
+    model: TrainedModel, features: Features, dialogues: Dialogues
+) -> dict[str, dict[str, float]]:
     """Weighted F1 in percent of the simplest method on what the networks get; kept in the item store."""
     key = work_key(
         "baseline",
@@ -125,7 +138,7 @@ def score_baselines(model: TrainedModel, features: Features) -> dict[str, dict[s
     store = ItemStore(store_root(), "baseline")
     item = store.get(key)
     if item is None:
-        found = baselines(Dialogues.from_features(features, model.standardisation))
+        found = baselines(dialogues)
         item = {"scores": np.array([json.dumps(found)])}
         store.put(key, item)
     scores: dict[str, dict[str, float]] = json.loads(str(item["scores"][0]))
@@ -217,7 +230,7 @@ def _f1_std(metrics: Sequence[Metrics], names: Iterable[str]) -> dict[str, float
 
 
 def describe_predicted(features: Features, runs: dict[int, Predictions]) -> Predicted:
-    """What models are compared by: all utterances of test, in the file's order."""
+    """What models are compared by: all utterances of test, in the order of the runs."""
     rows = next(iter(runs.values())).row  # of every seed the same, in the same order
     names = np.array([*features.label_names, ""], object)  # UNLABELLED, -1, is the last
     label = features.label[rows]

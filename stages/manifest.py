@@ -15,13 +15,14 @@ from pathlib import Path
 from pipeline import runtime
 from pipeline.corpora.annotations.corpus import Annotation, Corpus
 from pipeline.corpora.annotations.doubts import find_doubts
-from pipeline.corpora.annotations.outside import files_outside, outside_sha256
+from pipeline.corpora.annotations.outside import files_outside
 from pipeline.errors import UserError, printable
 from pipeline.manifest import Medium, Utterance, write_labels, write_table
 from pipeline.media.probe import Probe
 from pipeline.media.probes import ProbeCache, Probed, examine_file
 from pipeline.params import CorpusParams, KindOf, read_kind, read_params
 from pipeline.report.summary import write_summary
+from pipeline.store.keys import listing_digest
 from pipeline.work.engine import deaths_error, run_all
 from pipeline.work.processes import WorkerDied
 from pipeline.work.progress import Progress
@@ -99,7 +100,7 @@ def _check_outside(corpus: str, form: KindOf, root: Path, probed: Mapping[str, P
     if not outside:
         return
     expected = form.params.outside_sha256
-    found = outside_sha256({name: probed[name].sha256 for name in outside})
+    found = listing_digest({name: probed[name].sha256 for name in outside})
     if found != expected:
         state = "missing" if expected is None else f"{expected} is not that of the files now"
         raise UserError(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.features.dialogues import find_dialogues, number_speakers
+from pipeline.features.dialogues import arrange_dialogues, number_speakers
 from pipeline.features.file import UNLABELLED, Features
 from pipeline.features.standardisation import Standardisation as Standardisation
 from pipeline.features.standardisation import fit_standardisation as fit_standardisation
@@ -68,7 +68,7 @@ class Dialogues:
     label: Tensor
     """int64 [N]"""
     spans: dict[str, list[range]]
-    """Rows of each dialogue, by split."""
+    """Rows of each dialogue, by split, in the order of ``arrange_dialogues``."""
     label_names: tuple[str, ...]
     class_counts: tuple[int, ...]
     """Labelled utterances of the training split by class."""
@@ -76,7 +76,7 @@ class Dialogues:
     @classmethod
     def from_features(cls, features: Features, standardisation: Standardisation) -> Dialogues:
         """The modalities that the standardisation knows; on the CPU."""
-        dialogues, speaker = find_dialogues(features), number_speakers(features)
+        dialogues, speaker = arrange_dialogues(features), number_speakers(features)
         used = {name: features.modalities[name] for name in standardisation.mean}
         return cls(
             features={

@@ -1,37 +1,87 @@
-"""The model of params.yaml that a user names, and the corpus whose features it reads."""
+"""The model of a project that a user names, and the corpus whose features it reads."""
 
 from __future__ import annotations
 
+import difflib
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import UserError
-from pipeline.params import PARAMS_FILE, CorpusParams, Params
+from pipeline.params import PARAMS_FILE, CorpusParams, Params, read_params
+
+MODELS = Path("data", "models")
 
 
 class Example(NamedTuple):
     """A trained model, and the corpus whose features it was trained on."""
 
+    project: Path
+    """Folder of the params.yaml that has both."""
     name: str
-    folder: Path
     corpus_name: str
     corpus: CorpusParams
 
+    @property
+    def folder(self) -> Path:
+        """Where the model is."""
+        return self.project / MODELS / self.name / "model"
 
-def find_example(like: str, params: Params) -> Example:
-    """The model that ``like`` names: an entry, or the folder of one; UserError if it cannot be used."""
-    folders = {Path("data", "models", name, "model").resolve(): name for name in params.models}
-    name = folders.get(Path(like).resolve(), like)
+
+def find_example(like: str) -> Example:
+    """The model that ``like`` names: an entry of models here, the folder of one, or the corpus of just one.
+
+    A folder may be of a project elsewhere.  UserError where no model is meant, or several are, or where
+    nothing tells how its features were made.
+    """
+    project, name = _project_and_entry(like)
+    params = read_params(project / PARAMS_FILE)
     if name not in params.models:
-        raise UserError(
-            f"--like {like}: is no entry under models in {PARAMS_FILE}, nor the folder of one (there are:"
-            f" {', '.join(params.models) or 'none'})"
-        )
-    features = Path(params.models[name].features).as_posix()
-    corpus = next((each for each in params.corpora if f"data/{each}/features.h5" == features), None)
+        name = _only_model_of(name, like, params, project)
+    corpus = _corpus_of(name, project, params)
     if corpus is None:
         raise UserError(
-            f"models.{name}.features: {features} is of no entry under corpora, so that nothing says how its"
-            " features were made; name a model of a corpus that is extracted here"
+            f"models.{name}.features: {params.models[name].features} is of no entry under corpora, so that"
+            " nothing says how its features were made; name a model of a corpus that is extracted here"
         )
-    return Example(name, Path("data", "models", name, "model"), corpus, params.corpora[corpus])
+    return Example(project, name, corpus, params.corpora[corpus])
+
+
+def _project_and_entry(like: str) -> tuple[Path, str]:
+    """Those of a folder ``<project>/data/models/<entry>``, or ``model`` in it; else an entry here."""
+    path = Path(like).absolute()  # not resolved: data may be a link to a larger disk
+    for folder in (path, path.parent):
+        if len(folder.parents) > 2:
+            project = folder.parents[2]
+            if folder.parent == project / MODELS and (project / PARAMS_FILE).is_file():
+                return Path() if project == Path.cwd() else project, folder.name
+    if os.sep in like:
+        raise UserError(
+            f"--like {like}: is no folder of a model, which is <project>/{MODELS}/<model>, with {PARAMS_FILE}"
+            " in the project"
+        )
+    return Path(), like
+
+
+def _only_model_of(corpus: str, like: str, params: Params, project: Path) -> str:
+    """The model that was trained on a corpus's features."""
+    if corpus not in params.corpora:
+        close = difflib.get_close_matches(corpus, [*params.models, *params.corpora], n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise UserError(
+            f"--like {like}: is no entry under models in {PARAMS_FILE}, nor the folder of one ({hint}there"
+            f" are: {', '.join(params.models) or 'none'})"
+        )
+    models = [name for name in params.models if _corpus_of(name, project, params) == corpus]
+    if not models:
+        raise UserError(f"--like {like}: is a corpus whose features no model in {PARAMS_FILE} was trained on")
+    if len(models) > 1:
+        raise UserError(f"--like {like}: is a corpus of several models; name one of {', '.join(models)}")
+    return models[0]
+
+
+def _corpus_of(model: str, project: Path, params: Params) -> str | None:
+    """The corpus whose own feature file a model is trained on."""
+    features = (project / params.models[model].features).absolute()
+    own = {(project / "data" / name / "features.h5").absolute(): name for name in params.corpora}
+    return own.get(features)

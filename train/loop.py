@@ -57,7 +57,7 @@ class TrainingStoppedError(UserError):
 
 @dataclass(frozen=True)
 class Predictions:
-    """n utterances in the feature file's order."""
+    """n utterances."""
 
     row: np.ndarray
     """int64 [n]: rows of the feature file."""
@@ -167,7 +167,10 @@ def unpack_run(item: Arrays) -> TrainingRun:
 
 
 def predict(network: Any, dialogues: Dialogues, spans: Sequence[range], params: ModelParams) -> Predictions:
-    """Class probabilities of every utterance of some dialogues, labelled or not; UserError if one is none."""
+    """Class probabilities of every utterance of some dialogues, labelled or not, in the feature file's order.
+
+    UserError if one is no number.
+    """
     network.eval()
     rows: list[Tensor] = []
     probabilities: list[Tensor] = []

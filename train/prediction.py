@@ -82,7 +82,7 @@ def predict_utterances(model: TrainedModel, features: Features) -> Predictions:
     """Probabilities of all utterances in the file's order, averaged over the model's seeds."""
     where = device()
     dialogues = Dialogues.from_features(features, model.standardisation).to(where)
-    spans = sorted((span for part in dialogues.spans.values() for span in part), key=lambda span: span.start)
+    spans = [span for part in dialogues.spans.values() for span in part]
     runs = [
         predict(model.network(seed).to(where), dialogues, spans, model.card.params) for seed in model.weights
     ]

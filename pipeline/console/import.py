@@ -14,7 +14,14 @@ from pipeline.transcripts.content import Transcript
 from pipeline.transcripts.films import Films
 from pipeline.transcripts.importing import Imported, import_transcripts
 from pipeline.transcripts.reading import read_transcripts
-from pipeline.transcripts.splits import WAYS, Turn, describe_splits, doubt_splits, split_dialogues
+from pipeline.transcripts.splits import (
+    WAYS,
+    Turn,
+    describe_splits,
+    doubt_merged,
+    doubt_splits,
+    split_dialogues,
+)
 from pipeline.transcripts.table import check_target, write_table
 
 EXAMPLES = 3
@@ -87,7 +94,10 @@ def _run(arguments: argparse.Namespace) -> int:
     if gone := [name for name in known if name not in splits]:
         shown = ", ".join(gone[:GONE_SHOWN]) + (", ..." if len(gone) > GONE_SHOWN else "")
         print(f"warning: {len(gone)} dialogues of the table before are gone, as no file is theirs: {shown}")
-    for doubt in (*doubt_splits(turns, splits), *doubt_speakers({turn.speaker for turn in turns})):
+    doubts = [*doubt_splits(turns, splits), *doubt_speakers({turn.speaker for turn in turns})]
+    if arguments.split == "speaker":
+        doubts += doubt_merged(turns, splits, known, arguments.ignore_speaker)
+    for doubt in doubts:
         print(f"warning: {doubt}")
     return 0
 
@@ -113,7 +123,8 @@ def describe(transcript: Transcript) -> Iterator[str]:
         if texts:
             yield f"    {' | '.join(text[:EXAMPLE_CHARACTERS] for text in texts)}"
     for what, count in transcript.notes.items():
-        yield f"  note: {count} {what}"
+        if count:
+            yield f"  note: {count} {what}"
 
 
 def _agreement(imported: Imported) -> Iterator[str]:

@@ -72,8 +72,8 @@ def find_pins(name: str, corpus: CorpusParams) -> Iterator[tuple[Keys, str]]:
 
 
 def _outside_media(name: str, corpus: CorpusParams) -> Iterator[tuple[Keys, str]]:
-    from pipeline.corpora.annotations.outside import files_outside, outside_sha256
-    from pipeline.store.keys import file_digest
+    from pipeline.corpora.annotations.outside import files_outside
+    from pipeline.store.keys import file_digest, listing_digest
 
     form = read_kind(FORMATS, corpus.format, f"corpora.{name}.format")
     if set(corpus.modalities) == {"text"}:  # media are not read, and need not be there
@@ -85,7 +85,7 @@ def _outside_media(name: str, corpus: CorpusParams) -> Iterator[tuple[Keys, str]
     names = [name for each in annotations for name in (each.media, each.audio) if name]
     if outside := files_outside(root, names):
         digests = {path: file_digest(root / path) if (root / path).is_file() else "" for path in outside}
-        yield ("corpora", name, "format", "outside_sha256"), outside_sha256(digests)
+        yield ("corpora", name, "format", "outside_sha256"), listing_digest(digests)
 
 
 def write_pins(path: Path, pins: dict[Keys, str]) -> dict[Keys, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -27,6 +28,27 @@ def find_dialogues(features: Features) -> list[Dialogue]:
         dialogues.append(Dialogue(str(name), str(features.split[start]), range(start, stop)))
         start = stop
     return dialogues
+
+
+def arrange_dialogues(features: Features) -> list[Dialogue]:
+    """The dialogues in an order that hangs on neither their names nor their places in the file.
+
+    It is that of digests of what a network learns from: labels, numbers of speakers, and the modalities that
+    were read.  So the same dialogues give the same model to the last bit, whatever they are called, however
+    they are sorted; of those that are equal it is no matter which is first.
+    """
+    speaker = number_speakers(features)
+    modalities = [modality for _, modality in sorted(features.modalities.items())]
+
+    def digest(dialogue: Dialogue) -> bytes:
+        rows = slice(dialogue.rows.start, dialogue.rows.stop)
+        content = hashlib.sha256(features.label[rows].tobytes() + speaker[rows].tobytes())
+        for modality in modalities:
+            content.update(modality.observed[rows].tobytes())
+            content.update(np.ascontiguousarray(modality.features[rows]).data)  # as it lies there, not a copy
+        return content.digest()
+
+    return sorted(find_dialogues(features), key=digest)
 
 
 def number_speakers(features: Features) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.features.dialogues import arrange_dialogues
 from pipeline.features.file import Features
 
 CLIP_STD = 10.0
@@ -55,8 +56,9 @@ def fit_standardisation(
     modality was observed in no training utterance.
     """
     statistics = Standardisation({}, {}, {})
+    training = training_rows(features)
     for name in modalities:
-        rows = training_rows(features, name)
+        rows = observed_features(features, name, training)
         if not len(rows):
             raise UserError(
                 f"{features.corpus}: no training utterance has {name} features; quarantine.csv says why; "
@@ -81,7 +83,13 @@ def fit_standardisation(
     return statistics
 
 
-def training_rows(features: Features, modality: str) -> np.ndarray:
-    """float32 [M, D]: a modality's features of the training utterances in which it was observed."""
+def training_rows(features: Features) -> np.ndarray:
+    """int64 [M]: rows of the training utterances, by ``arrange_dialogues``: sums are rounded by order."""
+    spans = [dialogue.rows for dialogue in arrange_dialogues(features) if dialogue.split == "train"]
+    return np.array([row for span in spans for row in span], np.int64)
+
+
+def observed_features(features: Features, modality: str, rows: np.ndarray) -> np.ndarray:
+    """float32 [n, D]: a modality's features in those of some rows, int64 [M], in which it was observed."""
     values = features.modalities[modality]
-    return values.features[values.observed & (features.split == "train")]
+    return values.features[rows[values.observed[rows]]]

@@ -42,10 +42,11 @@ def bootstrap_scores(
 ) -> np.ndarray | None:
     """Weighted F1 [RESAMPLES] of each draw, the same draws for whatever is tested on the same dialogues.
 
-    ``label`` [n] and each seed's ``predictions`` [n] are class indices, ``dialogue`` [n] names; None where
-    there is only one dialogue.
+    ``label`` [n] and each seed's ``predictions`` [n] are class indices, ``dialogue`` [n] names, of which the
+    order of first appearance counts; None where there is only one dialogue.
     """
-    names, place = np.unique(dialogue, return_inverse=True)
+    names = {name: number for number, name in enumerate(dict.fromkeys(dialogue.tolist()))}
+    place = np.array([names[name] for name in dialogue.tolist()], np.int64)
     if len(names) < 2:
         return None
     draws = _draws(len(names), RESAMPLES)

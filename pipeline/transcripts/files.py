@@ -1,11 +1,10 @@
-"""Transcripts as bytes and text: of bounded size, in an encoding that the file or the user says."""
+"""Transcripts as text: in an encoding that the file or the user says."""
 
 from __future__ import annotations
 
 import codecs
 from pathlib import Path
 
-from pipeline.corpora.annotations.rows import MOST_BYTES
 from pipeline.errors import UserError
 
 _MARKS = (
@@ -23,22 +22,6 @@ def check_name(path: Path) -> None:
         str(path).encode()
     except UnicodeEncodeError:
         raise UserError(f"{str(path)!a}: its name is not UTF-8: rename it") from None
-
-
-def read_bytes(path: Path) -> bytes:
-    """A file's content; UserError if it cannot be had, is empty, or far too large for a transcript."""
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise UserError("is no file")
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}") from None
-    if len(content) > MOST_BYTES:
-        raise UserError(f"is larger than {MOST_BYTES // 2**20} MB: is it a transcript?")
-    if not content.strip():
-        raise UserError("is empty")
-    return content
 
 
 def decode(content: bytes, encoding: str | None) -> str:

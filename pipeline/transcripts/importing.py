@@ -12,11 +12,11 @@ from pipeline.corpora.annotations.rows import Mistakes
 from pipeline.errors import UserError
 from pipeline.transcripts.content import Transcript, clock
 from pipeline.transcripts.films import Film, Films
-from pipeline.transcripts.labelling import Labelled, Rule, label_patterns, label_utterances
+from pipeline.transcripts.labelling import Labelled, Rule, label_utterances
 from pipeline.transcripts.placing import find_film, place_said
 from pipeline.transcripts.reading import How, read_transcripts
 from pipeline.transcripts.speakers import Cast
-from pipeline.transcripts.turns import Choice, Said, find_said, matches
+from pipeline.transcripts.turns import Choice, Said, find_said, label_patterns, matches
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def import_transcripts(
     for transcript, dialogue in zip(transcripts, names, strict=True):
         counts.update(transcript.notes)
         with mistakes.at(str(transcript.path)):
-            found = find_said(transcript, wanted.choice, mistakes, counts)
+            found = find_said(transcript, wanted.choice, mistakes, counts, wanted.rule.tiers)
             rated = others.get(one_line(transcript.path.stem), [])
             labels = label_utterances(transcript, found, wanted.rule, mistakes, counts, rated)
             film = find_film(transcript, films, wanted.camera)
@@ -110,7 +110,7 @@ def _check_patterns(transcripts: Iterable[Transcript], wanted: Wanted) -> None:
     asked = [("--labels", pattern) for pattern in wanted.rule.tiers]
     asked += [("--utterances", pattern) for pattern in wanted.choice.utterances if names]
     for option, pattern in asked:
-        anybody = label_patterns(Rule((pattern,)), "*")
+        anybody = label_patterns((pattern,), "*")
         if not any(matches(name, anybody) for name in names):
             there = f"there are {', '.join(map(repr, names))}" if names else "files of this format have none"
             raise UserError(f"{option} {pattern}: no file has such a tier; {there}")
@@ -177,7 +177,7 @@ def _rows(
 
 def _is_used(tier: str, wanted: Wanted) -> bool:
     """Whether a tier is one of labels, of whatever speaker."""
-    return matches(tier, label_patterns(wanted.rule, "*"))
+    return matches(tier, label_patterns(wanted.rule.tiers, "*"))
 
 
 def _check_labels(rows: Iterable[Row], mistakes: Mistakes) -> None:

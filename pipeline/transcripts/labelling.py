@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -14,9 +13,8 @@ from pipeline.corpora.annotations.rows import Mistakes
 from pipeline.errors import UserError
 from pipeline.transcripts.agreement import majority
 from pipeline.transcripts.content import Mark, Tier, Transcript, clock
-from pipeline.transcripts.turns import Said, matches
+from pipeline.transcripts.turns import Said, label_patterns, matches
 
-SPEAKER = "{speaker}"
 SHOWN = 5
 """Of labels that cover too little."""
 
@@ -89,14 +87,6 @@ def label_utterances(
     return [_decide(cast, rule.unmarked, counts) for cast in votes]
 
 
-def label_patterns(rule: Rule, speaker: str) -> list[str]:
-    """Patterns of the tiers with labels of a speaker; of anybody's for ``*``."""
-    told = speaker if speaker == "*" else glob.escape(speaker)
-    return [pattern.replace(SPEAKER, told) for pattern in rule.tiers] + [
-        glob.escape(pattern.replace(SPEAKER, speaker)) for pattern in rule.tiers
-    ]
-
-
 def _as_source(transcript: Transcript, other: Transcript) -> _Source:
     origins = [each.media[0].origin_ms if each.media else 0 for each in (transcript, other)]
     return _Source(other, one_line(other.path.absolute().parent.name), origins[1] - origins[0])
@@ -104,7 +94,7 @@ def _as_source(transcript: Transcript, other: Transcript) -> _Source:
 
 def _raters(source: _Source, spoken: str, speaker: str, rule: Rule) -> list[tuple[str, _Source, Tier]]:
     """Who rates a speaker's utterances in a file, and in which tiers."""
-    wanted = label_patterns(rule, speaker)
+    wanted = label_patterns(rule.tiers, speaker)
     tiers = [
         tier
         for tier in source.transcript.tiers

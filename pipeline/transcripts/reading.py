@@ -10,10 +10,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from pipeline.corpora.annotations.rows import Mistakes
+from pipeline.corpora.annotations.rows import Mistakes, read_bytes
 from pipeline.errors import UserError
 from pipeline.transcripts.content import Transcript
-from pipeline.transcripts.files import check_name, read_bytes
+from pipeline.transcripts.files import check_name
 
 READERS = "pipeline.transcripts.readers"
 HEAD_BYTES = 4096

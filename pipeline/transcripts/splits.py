@@ -18,6 +18,7 @@ WAYS = ("speaker", "dialogue", "test")
 SHARES = {"train": 0.7, "dev": 0.15, "test": 0.15}
 ALL_TEST = "--split test puts all in test"
 FEWEST_OF_CLASS = 5
+NAMES_SHOWN = 5
 FEWEST_DEV_DIALOGUES, LEAST_DEV_SHARE = 2, 0.1
 
 
@@ -92,8 +93,22 @@ def doubt_splits(turns: Sequence[Turn], splits: Mapping[str, str]) -> Iterator[s
         yield f"dev has {dev} dialogues and {share:.0f} % of the utterances, and the epoch is chosen there"
     shared = {turn.speaker for turn in own["train"]} & {turn.speaker for turn in own["test"]} - {""}
     if shared:
-        names = ", ".join(sorted(shared)[:5]) + (" ..." if len(shared) > 5 else "")
+        names = _first(sorted(shared))
         yield f"{len(shared)} speakers are in train and in test ({names}): scores on new people will be lower"
+
+
+def doubt_merged(
+    turns: Sequence[Turn], splits: Mapping[str, str], known: Mapping[str, str], ignored: Collection[str] = ()
+) -> Iterator[str]:
+    """Where dialogues that are new join others by their speakers that were in several splits already."""
+    for group in _groups(turns, ignored):
+        there = [split for split in SPLITS if split in {splits[name] for name in group}]
+        new = [repr(name) for name in group if name not in known]
+        if len(there) > 1 and new:
+            yield (
+                f"the speakers of {_first(new)} join dialogues that were in {' and '.join(there)}; all keep"
+                " their splits, so that some speakers are in several: delete the table to split all anew"
+            )
 
 
 def _groups(turns: Sequence[Turn], ignored: Collection[str]) -> list[list[str]]:
@@ -114,6 +129,10 @@ def _groups(turns: Sequence[Turn], ignored: Collection[str]) -> list[list[str]]:
     for name in parent:
         groups.setdefault(root(name), []).append(name)
     return list(groups.values())
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMES_SHOWN]) + (" ..." if len(names) > NAMES_SHOWN else "")
 
 
 def _draw(name: str) -> str:

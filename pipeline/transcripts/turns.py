@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from pipeline.corpora.annotations.rows import Mistakes
 from pipeline.errors import UserError
 from pipeline.transcripts.content import Mark, Tier, Transcript
 
+SPEAKER = "{speaker}"
+"""Stands for the speaker of an utterance in names of tiers of labels."""
 TOLERATED_OVERLAP_MS = 1
 """Of neighbours in a tier: tools round."""
 INVENTED_MS, INVENTED_RUN = 1000, 5
@@ -54,13 +57,24 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
     return any(plain == one_line(each) or fnmatchcase(plain, one_line(each)) for each in patterns)
 
 
+def label_patterns(tiers: Sequence[str], speaker: str) -> list[str]:
+    """Patterns of the tiers with labels of a speaker; of anybody's for ``*``."""
+    told = speaker if speaker == "*" else glob.escape(speaker)
+    return [pattern.replace(SPEAKER, told) for pattern in tiers] + [
+        glob.escape(pattern.replace(SPEAKER, speaker)) for pattern in tiers
+    ]
+
+
 def describe_tiers(tiers: Iterable[Tier]) -> str:
     """Names of tiers with the number of their marks, for errors."""
     return ", ".join(f"{tier.name!r} ({len(tier.marks)})" for tier in tiers) or "none"
 
 
-def spoken_tiers(transcript: Transcript, choice: Choice) -> list[Tier]:
-    """The tiers that hold utterances; UserError where none is named, or none of those that are is there."""
+def spoken_tiers(transcript: Transcript, choice: Choice, labels: Sequence[str] = ()) -> list[Tier]:
+    """The tiers that hold utterances; UserError where none is named, or none of those that are is there.
+
+    A tier that holds the ``labels`` of another that is chosen is none, whatever pattern it fits.
+    """
     if not transcript.tiered:
         return list(transcript.tiers)
     there = describe_tiers(transcript.tiers)
@@ -69,15 +83,43 @@ def spoken_tiers(transcript: Transcript, choice: Choice) -> list[Tier]:
     chosen = [tier for tier in transcript.tiers if matches(tier.name, choice.utterances)]
     if not chosen:
         raise UserError(f"no tier is called {' or '.join(choice.utterances)}; it has {there}")
-    if points := [tier.name for tier in chosen if tier.points]:
+    spoken = [tier for tier in chosen if not _label(tier, chosen, labels)]
+    for tier in chosen:
+        if tier not in spoken and not _label(tier, spoken, labels):
+            raise UserError(
+                f"tier {tier.name!r} would hold utterances by --utterances and labels by --labels: name"
+                " either more closely"
+            )
+    if points := [tier.name for tier in spoken if tier.points]:
         raise UserError(f"tier {points[0]!r} holds points, and an utterance lasts")
-    return chosen
+    return spoken
 
 
-def find_said(transcript: Transcript, choice: Choice, mistakes: Mistakes, counts: Counter[str]) -> list[Said]:
-    """All utterances by their times; what is wrong goes to ``mistakes``, what is odd is counted."""
+def _label(tier: Tier, others: Iterable[Tier], labels: Sequence[str]) -> bool:
+    """Whether a tier holds labels of one of the others."""
+    return any(
+        other is not tier and matches(tier.name, label_patterns(labels, other.speaker)) for other in others
+    )
+
+
+def find_said(
+    transcript: Transcript,
+    choice: Choice,
+    mistakes: Mistakes,
+    counts: Counter[str],
+    labels: Sequence[str] = (),
+) -> list[Said]:
+    """All utterances by their times; what is wrong goes to ``mistakes``, what is odd is counted.
+
+    ``labels`` name tiers that hold labels, as ``Rule.tiers`` do.
+    """
     found: list[Said] = []
-    for tier in spoken_tiers(transcript, choice):
+    tiers = spoken_tiers(transcript, choice, labels)
+    for tier in tiers:
+        if tier.parent and tier.parent in {other.name for other in tiers}:
+            counts[f"utterances of tier {tier.name!r}, which refers to other utterances: is it one?"] += len(
+                tier.marks
+            )
         speaker = (choice.by_participant and tier.participant) or tier.speaker
         if tier.participant not in ("", speaker):
             other = f"tier {tier.name!r}, whose participant is {tier.participant!r}"

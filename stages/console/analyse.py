@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from pipeline import runtime
 from pipeline.console.shared.transcripts import add_transcript_arguments, read_wanted
 from pipeline.errors import UserError
-from pipeline.params import PARAMS_FILE, read_params
+from pipeline.params import PARAMS_FILE, RESULTS
 from pipeline.transcripts.files import check_name
-from train.example import Example, find_example
+from train.example import MODELS, Example, find_example
 
 if TYPE_CHECKING:
     from pipeline.transcripts.importing import Imported, Wanted
@@ -43,8 +43,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="who says what when: .eaf, .TextGrid, .srt, .vtt, or JSON of the Whisper family",
     )  # fmt: skip
     parser.add_argument(
-        "--like", required=True, metavar="MODEL", help="an entry of models in params.yaml, or its folder"
-    )
+        "--like", required=True, metavar="MODEL",
+        help="an entry of models in params.yaml, the folder of one, or the corpus of just one",
+    )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="for the results")
     parser.add_argument("--link-film", action="store_true", help="link times on the page to the film")
     add_transcript_arguments(parser)
@@ -61,12 +62,12 @@ def _run(arguments: argparse.Namespace) -> int:
     if not film.is_file():
         raise UserError(f"{film}: no such film")
     _check_output(output, arguments.transcript)
-    example = find_example(arguments.like, read_params())
+    example = find_example(arguments.like)
     model = load_model(example.folder)
     imported = _import(arguments.transcript, read_wanted(arguments), film)
     work = output / WORK
-    _prepare(work, film, imported, example, model)
-    with _results_elsewhere(work):
+    store = _prepare(work.absolute(), film, imported, example, model)
+    with _results_elsewhere(work, store):
         for stage in STAGES:
             importlib.import_module(f"stages.{stage}").main(CORPUS)
     for line in _write(arguments, work, example, model, imported):
@@ -93,8 +94,8 @@ def _import(transcript: Path, wanted: Wanted, film: Path) -> Imported:
     return imported
 
 
-def _prepare(work: Path, film: Path, imported: Imported, example: Example, model: TrainedModel) -> None:
-    """A folder in which the stages find one corpus: the film, by its transcript."""
+def _prepare(work: Path, film: Path, imported: Imported, example: Example, model: TrainedModel) -> Path:
+    """A folder in which the stages find one corpus: the film, by its transcript; the project's item store."""
     from dataclasses import replace
 
     from ruamel.yaml import YAML
@@ -112,16 +113,19 @@ def _prepare(work: Path, film: Path, imported: Imported, example: Example, model
     linked = replace(imported, rows=[replace(row, media=link) for row in imported.rows])
     write_table(root / "annotations.csv", linked, {row.dialogue: "test" for row in imported.rows}, {})
     modalities = [name for name in MODALITIES if name in model.card.dims]
-    entry = entry_like(example.corpus_name, example.corpus, modalities, root)
+    with chdir(example.project):
+        entry = entry_like(example.corpus_name, example.corpus, modalities, root)
+        store = runtime.store_root()
     with (work / PARAMS_FILE).open("w", encoding="utf-8") as file:
         YAML(typ="safe").dump({"corpora": {CORPUS: entry}}, file)
+    return store
 
 
 @contextmanager
-def _results_elsewhere(work: Path) -> Iterator[None]:
-    """Let stages run in another folder with this project's item store."""
+def _results_elsewhere(work: Path, store: Path) -> Iterator[None]:
+    """Let stages run in another folder with a project's item store."""
     before = os.environ.get("MULTIEMO_STORE")
-    os.environ["MULTIEMO_STORE"] = str(runtime.store_root())
+    os.environ["MULTIEMO_STORE"] = str(store)
     try:
         with chdir(work):
             yield
@@ -175,7 +179,7 @@ def _write(
         written.append(target)
     results = None
     try:
-        results = read_results(Path("data", "models", "results", f"{example.name}.json"))
+        results = read_results(example.project / MODELS / RESULTS / f"{example.name}.json")
     except UserError as error:  # who has pulled the model alone can use it
         notes.append(f"the model's own scores are not here: {error}")
     page = render_analysis(

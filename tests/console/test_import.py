@@ -87,6 +87,32 @@ def test_equal_input_gives_equal_bytes_and_a_table_is_only_replaced_by_force(lab
     assert (table.read_bytes(), record.read_bytes()) == before
 
 
+def test_a_recording_that_is_added_moves_no_other_and_one_that_joins_splits_is_named(
+    tmp_path: Path, capsys
+) -> None:
+    def add(number: int, people: tuple[str, str]) -> dict[str, str]:
+        visit(number, people).write(tmp_path / f"visits/visit{number:02}.eaf")
+        tiers = ("--utterances", "Ann*", "Bob*", "--split", "speaker")
+        target = ("--force", "-o", tmp_path / "annotations.csv")
+        assert run(*sorted((tmp_path / "visits").iterdir()), *tiers, *target) == 0
+        return {row["dialogue"]: row["split"] for row in rows(tmp_path)}
+
+    for number in range(11):
+        visit(number, (f"Ann{number}", f"Bob{number}")).write(tmp_path / f"visits/visit{number:02}.eaf")
+    found = add(11, ("Ann11", "Bob11"))
+    assert set(found.values()) == {"train", "dev", "test"}
+    for number, people in ((12, ("Ann12", "Bob12")), (13, ("Ann3", "Bob13"))):
+        before, found = found, add(number, people)
+        assert found.items() > before.items()
+    assert found["visit13"] == found["visit03"]
+    assert "join dialogues" not in capsys.readouterr().out
+    train, test = (next(name for name, split in found.items() if split == each) for each in ("train", "test"))
+    before, found = found, add(14, (f"Ann{int(train[-2:])}", f"Bob{int(test[-2:])}"))
+    assert found.items() > before.items()
+    said = "the speakers of 'visit14' join dialogues that were in train and test; all keep their splits"
+    assert f"warning: {said}" in capsys.readouterr().out
+
+
 def test_speakers_are_renamed_before_anything_reads_them(lab: Path, capsys) -> None:
     cast = lab / "cast.csv"
     cast.write_text(
@@ -109,7 +135,21 @@ def test_list_shows_what_to_choose_from_and_writes_nothing(lab: Path, capsys) ->
     assert "visit0.mp4 from 0.5 s" in said
     assert "  Ann0: 2 annotations, 1 empty\n    I am Ann0.\n" in said
     assert "  emotion@Ann0: 1 annotations, of tier Ann0\n    anger\n" in said
+    (lab / "talk.json").write_text(
+        json.dumps({"segments": [{"start": 0, "end": 1, "text": "Hi", "speaker": "SPEAKER_00"}]}), "utf-8"
+    )
+    assert run("--list", lab / "talk.json") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1:] == ["  speakers talk SPEAKER_00: 1 utterances", "    Hi"]  # nothing that does not occur
+    (lab / "talk.json").unlink()
     assert sorted(lab.rglob("*")) == before
+
+
+def test_a_subtitle_without_tiers_has_no_notes(tmp_path: Path, capsys) -> None:
+    (tmp_path / "talk.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\n<v Ann>Hi\n", encoding="utf-8")
+    assert run(tmp_path / "talk.vtt", "--split", "test", "-o", tmp_path / "annotations.csv") == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note")]
+    assert notes == ["note: without --media there is text alone: modalities: [text]"]
 
 
 def test_a_wrong_film_and_a_backwards_span_and_a_stray_tier_are_refused_together(lab: Path, capsys) -> None:

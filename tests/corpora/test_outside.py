@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.corpora.annotations.outside import files_outside, outside_sha256
+from pipeline.corpora.annotations.outside import files_outside
 
 
 def test_files_in_other_folders_and_behind_linked_folders_lie_outside_and_linked_files_do_not(
@@ -22,9 +22,3 @@ def test_files_in_other_folders_and_behind_linked_folders_lie_outside_and_linked
     assert files_outside(root, names) == sorted(outside)
     (tmp_path / "link").symlink_to(root)
     assert files_outside(tmp_path / "link", ["clips/linked.mp4"]) == []
-
-
-def test_the_digest_changes_with_names_and_contents_and_not_with_their_order() -> None:
-    digest = outside_sha256({"a": "1", "b": "2"})
-    assert outside_sha256({"b": "2", "a": "1"}) == digest
-    assert len({digest, outside_sha256({"a": "1"}), outside_sha256({"a": "1", "b": ""})}) == 3

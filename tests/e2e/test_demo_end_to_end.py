@@ -289,8 +289,11 @@ def test_a_film_is_analysed_by_the_models_own_stages_and_comes_back_from_elan(
         page = (folder / "page.html").read_text(encoding="utf-8")
         check_that_it_stands_alone(page)
         assert "Untrained encoders." in page
-        again = commands[1].replace("talk/talk.vtt", "talk/result/talk.eaf --utterances Dalia Emeka")
-        again = again.replace("-o talk/result", "-o talk/second")
+        # From another folder, by ELAN's file.
+        again = (
+            "cd talk; multiemo analyse talk.mp4 --transcript result/talk.eaf --utterances Dalia Emeka"
+            " --like ../data/models/demo -o second"
+        )
         printed = clone.run(*run, again)
         for stage in ("faces", "visual", "audio", "text"):
             assert f"{stage}: 0 of 1 dialogues to do, 1 stored" in printed

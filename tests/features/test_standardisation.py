@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.features.file import Features, ModalityFeatures
+from pipeline.features.file import UTTERANCE_COLUMNS, Features, ModalityFeatures
 from pipeline.features.standardisation import CLIP_STD, ROWS_AT_ONCE, fit_standardisation
 from tests import small_features
 
@@ -67,7 +67,8 @@ def test_statistics_of_many_rows_are_those_of_all_of_them_at_once() -> None:
     observed = OBSERVED[many]
     values = np.random.default_rng(1).normal(size=(len(many), 3)) * [1e-3, 1e5, 1e12] + 3
     audio = ModalityFeatures(values.astype(np.float32), observed, np.where(observed, "", "no sound"))
-    features = replace(WHOLE, split=WHOLE.split[many], modalities={"audio": audio})
+    columns = {name: getattr(WHOLE, name)[many] for name in UTTERANCE_COLUMNS}
+    features = replace(WHOLE, **columns, modalities={"audio": audio})
     rows = audio.features[TRAINING[many]].astype(np.float64)
     assert len(rows) > 2 * ROWS_AT_ONCE
     statistics = fit_standardisation(features, ["audio"])

@@ -24,7 +24,7 @@ def tested() -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
 def test_the_interval_is_that_of_drawing_whole_dialogues_one_by_one(tested, monkeypatch):
     monkeypatch.setattr(bootstrap, "RESAMPLES", 200)
     label, predictions, dialogue = tested
-    names = np.unique(dialogue)
+    names = list(dict.fromkeys(dialogue))
     draws = np.random.default_rng(bootstrap.RESAMPLING_SEED).multinomial(12, np.full(12, 1 / 12), size=200)
     scores = []
     for draw in draws:

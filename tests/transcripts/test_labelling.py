@@ -18,7 +18,7 @@ from tests.transcripts.made import Eaf, read, text_grid
 
 def label(transcript: Transcript, rule: Rule, utterances: str = "Ann") -> tuple[list[str], Counter[str]]:
     mistakes, counts = Mistakes(), Counter[str]()
-    said = find_said(transcript, Choice((utterances,)), mistakes, counts)
+    said = find_said(transcript, Choice((utterances,)), mistakes, counts, rule.tiers)
     found = label_utterances(transcript, said, rule, mistakes, counts)
     mistakes.refuse()
     return [each.label for each in found], +counts
@@ -40,6 +40,23 @@ def test_a_label_belongs_to_the_utterance_that_it_refers_to_through_any_number_o
         "joy",
         "neutral",
     ]
+
+
+def test_a_tier_of_labels_is_none_of_utterances_whatever_pattern_it_fits(tmp_path: Path) -> None:
+    eaf = Eaf()
+    ann = eaf.aligned("Ann", [(0, 1000, "a"), (1000, 2000, "b")])
+    eaf.referring("emotion@Ann", [(ann[0], "joy"), (ann[1], "fear")], parent="Ann", first=True)
+    eaf.referring("sure@Ann", [(ann[0], "0.9")], parent="Ann")
+    transcript = read(tmp_path / "a.eaf", eaf.text())
+    assert label(transcript, Rule(("emotion@{speaker}",)), "[Ae]*")[0] == ["joy", "fear"]
+    labels, counts = label(transcript, Rule(("emotion@{speaker}",)), "*")
+    assert labels == ["joy", "joy", "fear"]  # the second is of sure@Ann
+    assert counts["utterances of tier 'sure@Ann', which refers to other utterances: is it one?"] == 1
+    assert len(label(transcript, Rule(("*@{speaker}",)), "[Ae]*")[0]) == 2
+    with pytest.raises(
+        UserError, match=r"tier 'emotion@Ann' would hold utterances .* name either more closely"
+    ):
+        label(transcript, Rule(("*@{speaker}",)), "[es]*")
 
 
 def test_a_label_that_spans_turns_is_theirs_and_jitter_is_harmless(tmp_path: Path) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -14,9 +13,3 @@ def files_outside(root: Path, names: Iterable[str]) -> list[str]:
     """
     bounds = root.resolve()
     return sorted(name for name in set(names) if not (root / name).parent.resolve().is_relative_to(bounds))
-
-
-def outside_sha256(digests: Mapping[str, str]) -> str:
-    """Digest of files by name and SHA-256, which is empty of one that is not there."""
-    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()

@@ -76,21 +76,32 @@ def read_lines(path: Path, *, cp1252: bool = False) -> list[str]:
 
     Raises UserError, with the line, for a file that is empty or is no text of that encoding.
     """
+    try:
+        content = read_bytes(path)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UserError(f"{path}: is UTF-16: save it as UTF-8")
+    lines = content.removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True)
+    if not any(line.strip() for line in lines):  # a byte order mark may be all there is
+        raise UserError(f"{path}: is empty")
+    return [_decode(line, f"{path}, line {number}", cp1252) for number, line in enumerate(lines, 1)]
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's content; UserError, without its name, if it cannot be had, is empty, or far too large."""
     if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise UserError(f"{path}: is no file")
+        raise UserError("is no file")
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UserError(f"cannot be read: {error.strerror}") from None
     if len(content) > MOST_BYTES:
-        raise UserError(f"{path}: is larger than {MOST_BYTES // 2**20} MB: is it the right file?")
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UserError(f"{path}: is UTF-16: save it as UTF-8")
-    lines = content.removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True)
-    if not any(line.strip() for line in lines):
-        raise UserError(f"{path}: is empty")
-    return [_decode(line, f"{path}, line {number}", cp1252) for number, line in enumerate(lines, 1)]
+        raise UserError(f"is larger than {MOST_BYTES // 2**20} MB: is it the right file?")
+    if not content.strip():
+        raise UserError("is empty")
+    return content
 
 
 def read_delimited(

@@ -14,7 +14,13 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.features.file import Features, ModalityFeatures
-from pipeline.features.standardisation import ROWS_AT_ONCE, fit_standardisation, standardise, training_rows
+from pipeline.features.standardisation import (
+    ROWS_AT_ONCE,
+    fit_standardisation,
+    observed_features,
+    standardise,
+    training_rows,
+)
 from pipeline.store.atomic import write_atomically
 
 
@@ -55,7 +61,7 @@ def fit_reduction(features: Features, name: str, dimension: int) -> Reduction:
     """
     from sklearn.decomposition import PCA  # slow to import, and seldom needed
 
-    rows = training_rows(features, name)
+    rows = observed_features(features, name, training_rows(features))
     if dimension > min(rows.shape):
         raise UserError(
             f"--reduce {name}={dimension}: PCA gives no more dimensions than the features have"

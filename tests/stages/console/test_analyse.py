@@ -10,31 +10,68 @@ from ruamel.yaml import YAML
 from pipeline.console.__main__ import main
 from pipeline.encoders.alike import entry_like
 from pipeline.errors import UserError
-from pipeline.params import CorpusParams, Params
+from pipeline.params import CorpusParams
 from pipeline.store.code import PROJECT
 from train.example import find_example
 
 DEMO = YAML(typ="safe").load(PROJECT / "params.yaml")
-PARAMS = Params.model_validate(
-    {
-        "corpora": DEMO["corpora"],
-        "models": {"demo": DEMO["models"]["demo"], "far": {"features": "/lab/other.h5"}},
+CORPUS = CorpusParams.model_validate(DEMO["corpora"]["demo"])
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with params.yaml, which is also the current one."""
+    demo = DEMO["models"]["demo"]
+    models = {
+        "demo": demo,
+        "first": {"features": "./data/talks/features.h5"},
+        "second": {"features": str(tmp_path / "lab/data/talks/features.h5")},
+        "only": {"features": "data/lonely/features.h5"},
+        "far": {"features": "/lab/other.h5"},
     }
-)
+    corpora = dict.fromkeys(("demo", "talks", "lonely", "new"), DEMO["corpora"]["demo"])
+    (tmp_path / "lab/data/models/demo/model").mkdir(parents=True)
+    YAML(typ="safe").dump({"corpora": corpora, "models": models}, tmp_path / "lab/params.yaml")
+    monkeypatch.chdir(tmp_path / "lab")
+    return tmp_path / "lab"
 
 
-def test_a_model_is_named_by_its_entry_or_its_folder() -> None:
+def test_a_model_is_named_by_its_entry_its_folder_or_the_corpus_that_has_no_other(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = Path("data/models/demo/model")
-    for like in ("demo", f"{folder}/", str(folder.absolute())):
-        example = find_example(like, PARAMS)
+    for like in ("demo", f"{folder}/", str(folder.parent), str(folder.absolute())):
+        example = find_example(like)
+        assert (example.name, example.corpus_name, example.folder) == ("demo", "demo", folder)
+    for like, name, corpus in (("first", "first", "talks"), ("second", "second", "talks")):
+        assert find_example(like)[1:3] == (name, corpus)
+    assert find_example("lonely")[1:3] == ("only", "lonely")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    for like in ("../lab/data/models/demo", str(project / "data/models/demo/model")):
+        example = find_example(like)
         assert (example.name, example.corpus_name) == ("demo", "demo")
-        assert example.folder == Path("data/models/demo/model")
-    with pytest.raises(UserError, match=r"--like dmo: is no entry under models .* \(there are: demo, far\)"):
-        find_example("dmo", PARAMS)
-    with pytest.raises(
-        UserError, match=r"models\.far\.features: /lab/other\.h5 is of no entry under corpora"
-    ):
-        find_example("far", PARAMS)
+        assert example.folder.resolve() == project / folder
+    with pytest.raises(UserError, match=r"^params\.yaml not found: run from"):
+        find_example("demo")
+
+
+@pytest.mark.parametrize(
+    ("like", "said"),
+    [
+        ("dmo", r"--like dmo: is no entry under models .* \(did you mean 'demo'\? there are: demo, far, "),
+        ("data/models/dmo/model", r"dmo/model: is no entry under models .* \(did you mean 'demo'\?"),
+        ("data/demo", r"--like data/demo: is no folder of a model, which is <project>/data/models/<model>"),
+        ("talks", r"--like talks: is a corpus of several models; name one of first, second$"),
+        ("new", r"--like new: is a corpus whose features no model in params\.yaml was trained on$"),
+        ("far", r"models\.far\.features: /lab/other\.h5 is of no entry under corpora"),
+    ],
+)
+@pytest.mark.usefixtures("project")
+def test_what_names_no_one_model_is_told_with_those_that_there_are(like: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        find_example(like)
 
 
 def test_a_film_is_extracted_as_the_models_corpus_was(
@@ -43,11 +80,11 @@ def test_a_film_is_extracted_as_the_models_corpus_was(
     monkeypatch.chdir(tmp_path)
     encoder = tmp_path / "data/demo/text_encoder"
     with pytest.raises(UserError, match=r"text_encoder: no such folder; dvc repro finetune@demo makes it"):
-        entry_like("demo", PARAMS.corpora["demo"], ["text"], tmp_path)
+        entry_like("demo", CORPUS, ["text"], tmp_path)
     encoder.mkdir(parents=True)
     (encoder / "config.json").write_text("{}")
     (encoder / "model.safetensors").write_bytes(b"weights")
-    entry = entry_like("demo", PARAMS.corpora["demo"], ["text", "visual"], tmp_path / "corpus")
+    entry = entry_like("demo", CORPUS, ["text", "visual"], tmp_path / "corpus")
     params = CorpusParams.model_validate(entry)
     assert params.modalities == ("text", "visual")
     assert params.finetune.epochs == 0
@@ -55,7 +92,7 @@ def test_a_film_is_extracted_as_the_models_corpus_was(
     assert params.text.encoder.model_dump()["weights"] == str(encoder)
     assert len(params.text.encoder.model_dump()["sha256"]) == 64
     for same in ("faces", "visual", "window"):
-        assert getattr(params, same) == getattr(PARAMS.corpora["demo"], same)
+        assert getattr(params, same) == getattr(CORPUS, same)
 
 
 def test_what_is_not_there_is_said_before_any_work(tmp_path: Path, monkeypatch, capsys) -> None:
