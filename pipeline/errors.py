@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copyreg
 import re
 from itertools import accumulate
+from typing import Any
 
 LONGEST_LINE = 700
 LONGEST_MESSAGE_BYTES = 4000
@@ -24,6 +26,10 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Made again from its message, as it leaves a worker, whatever a subclass is made from."""
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 def printable(text: str) -> str:

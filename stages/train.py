@@ -193,7 +193,7 @@ class Seed:
             run = train_seed(self.dialogues, params, seed, show, folder / "state.pt", go_on, start_anew)
         except TrainingStoppedError as error:
             if error.run is None:
-                raise UserError(str(error)) from None  # a plain one, which a worker process can hand on
+                raise
             kept = folder / "last_good_model"
             model = trained_model(self.training.card, self.training.standardisation, {seed: error.run})
             save_model(kept, model)

@@ -21,6 +21,7 @@ from pipeline.media.frames import read_frames
 from pipeline.media.opening import MediaError, UnreachableFileError, open_media
 from pipeline.media.probe import probe
 from pipeline.media.probes import examine_file
+from pipeline.work.engine import run_all
 from tests.media.broken import refer, write_large_gif, write_liars, write_wav
 from tests.media.seconds import RATE_HZ, write_seconds
 
@@ -113,6 +114,12 @@ def test_only_what_the_file_system_says_stops_a_run(tmp_path: Path, film: Path) 
         examine_file(unreadable)
     with pytest.raises(UserError, match="No such file"):
         list(read_frames(tmp_path / "absent.mp4", 1))
+
+
+def test_that_a_clip_cannot_be_reached_leaves_the_worker_as_one_line(tmp_path: Path) -> None:
+    running = run_all(probe, [tmp_path / "a.mp4"], workers=1, modules=[], on_death=lambda *_: None)
+    with pytest.raises(UnreachableFileError, match=r"a\.mp4: No such file .* run dvc repro again"):
+        list(running)
 
 
 def test_a_disk_that_fails_amid_a_file_is_not_its_end(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
