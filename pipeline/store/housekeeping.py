@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.errors import UserError
 from pipeline.store.h5 import DamagedFileError, read_h5
 from pipeline.store.items import DAY_S, ItemStore
 
@@ -68,11 +69,17 @@ def delete(file: StoredFile) -> None:
 
 
 def used_keys(data: Path) -> set[str]:
-    """Keys of the items that a project's outputs were made of: stages' files, text encoders, models."""
+    """Keys of the items that a project's outputs were made of: stages' files, text encoders, models.
+
+    UserError where one of them cannot be read now, so that nobody takes its items for unused.
+    """
     keys: set[str] = set()
     for path in [each for pattern in TELL_KEYS for each in data.glob(pattern)]:
-        with suppress(OSError, ValueError):  # damaged, as a file below may be
-            keys.update(json.loads(path.read_text(encoding="utf-8")).get(ITEM_KEYS, []))
+        try:
+            with suppress(FileNotFoundError, ValueError):  # damaged, as a file below may be
+                keys.update(json.loads(path.read_text(encoding="utf-8")).get(ITEM_KEYS, []))
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror}); mend its permissions") from error
     for path in data.glob("*/*.h5"):
         try:
             arrays, _ = read_h5(path, ["item_key"])

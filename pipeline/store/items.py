@@ -34,7 +34,10 @@ class ItemStore:
         return self.root / self.stage / key[:2] / f"{key}.h5"
 
     def read(self, key: str) -> Arrays | None:
-        """The item's arrays, verified; None if it is absent, damaged or of another version."""
+        """The item's arrays, verified; None if it is absent, damaged or of another version.
+
+        UserError where it is there, and the file system does not give it now.
+        """
         try:
             arrays, attrs = read_h5(self.path(key))
         except (FileNotFoundError, DamagedFileError):
