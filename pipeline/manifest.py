@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.errors import UserError
+from pipeline.store.atomic import write_csv, write_text
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,8 @@ Row = TypeVar("Row", Utterance, Medium)
 
 def write_table(path: Path, rows: Sequence[Row], kind: type[Row]) -> None:
     """Write rows of one kind as CSV."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     columns = [field.name for field in dataclasses.fields(kind)]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(map(attrgetter(*columns), rows))  # dataclasses.astuple() copies every cell
+    write_csv(path, columns, map(attrgetter(*columns), rows))  # dataclasses.astuple() copies every cell
 
 
 def read_utterances(path: Path) -> list[Utterance]:
@@ -111,7 +108,7 @@ def read_media(path: Path) -> list[Medium]:
 
 def write_labels(path: Path, names: Sequence[str]) -> None:
     """Write the corpus's emotions, in the order in which features and models number them."""
-    path.write_text(json.dumps(list(names), ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(list(names), ensure_ascii=False) + "\n")
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from pipeline.report.fonts import OWN, fonts_for
+from pipeline.store.atomic import write_atomically
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7"
 SERIES = (BLUE, ORANGE, GREEN, VERMILION, PURPLE)
@@ -165,9 +166,10 @@ def draw_counts(
 
 def save_png(figure: Figure, path: Path) -> None:
     """Write a PNG of about 1000 pixels' width, without date or version."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    image = io.BytesIO()
     with mpl.rc_context(STYLE):
-        figure.savefig(path, format="png", dpi=200, facecolor="white", metadata={"Software": None})
+        figure.savefig(image, format="png", dpi=200, facecolor="white", metadata={"Software": None})
+    write_atomically(path, image.getbuffer())
 
 
 def to_svg(figure: Figure, description: str) -> Markup:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from pipeline.features.file import SPLITS
 from pipeline.manifest import Medium, Utterance
+from pipeline.store.atomic import write_csv, write_text
 
 # Clips outside this range are cut wrongly more often than not (in MELD, by the hundredfold).
 USUAL_DURATION_S = (0.2, 30.0)
@@ -31,7 +31,7 @@ def write_summary(
     """
     summary = summarise(utterances, media, notes) | {"remarks": list(remarks)}
     text = json.dumps(summary, indent=2, ensure_ascii=False)
-    (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
+    write_text(folder / "manifest.json", text + "\n")
     _write_counts(
         folder / "plots" / "classes.csv",
         "class",
@@ -92,9 +92,6 @@ def _write_counts(
 ) -> None:
     """How often each value occurs in each split; ``values`` gives all, in order, else those found."""
     counts = Counter(found)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((column, "split", "utterances"))
-        for value in values or sorted({value for _, value in found}):
-            writer.writerows((value, split, counts[split, value]) for split in SPLITS)
+    shown = values or sorted({value for _, value in found})
+    rows = [(value, split, counts[split, value]) for value in shown for split in SPLITS]
+    write_csv(path, (column, "split", "utterances"), rows)

@@ -22,6 +22,7 @@ from pipeline.media.probe import Probe
 from pipeline.media.probes import Probed
 from pipeline.runtime import WORKER_INDEX
 from stages.manifest import describe, examine, main
+from tests.dvc_cache import move_into_cache
 
 PROJECT = Path(__file__).parents[2]
 UTTERANCE = Utterance("u0", "train", "d0", 0, "Ross", "joy", "Hi.")
@@ -73,9 +74,10 @@ def written() -> dict[str, bytes]:
 def test_the_same_corpus_gives_the_same_bytes(raw: Path, tmp_path: Path) -> None:
     first = written()
     assert first.keys() == {"utterances.csv", "media.csv", "labels.json", "manifest.json"}
-    assert written() == first
+    cached = move_into_cache(Path("data/demo"), tmp_path / "cache")
     shutil.rmtree(tmp_path / "store")
     assert written() == first
+    assert {path: path.read_bytes() for path in cached} == cached
 
 
 def test_a_corrected_line_or_label_leaves_the_media_table_alone(raw: Path) -> None:
