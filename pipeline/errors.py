@@ -7,6 +7,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,17 @@ def shorten(line: str, longest: int = LONGEST_LINE) -> str:
         return line
     start, end = longest * 2 // 3 - 20, longest // 3 - 10
     return f"{line[:start]} [… {len(line) - start - end} characters …] {line[-end:]}"
+
+
+@contextmanager
+def reading_output(path: Path) -> Iterator[None]:
+    """While a stage's output is read: UserError, with what makes it, where it is absent or is none."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path} not found: run dvc repro, which makes it") from None
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: cannot be read ({error!r}); run dvc repro, which makes it") from None
 
 
 def disk_trouble(error: BaseException) -> str:

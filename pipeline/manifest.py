@@ -18,7 +18,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline.errors import UserError
+from pipeline.errors import reading_output
 from pipeline.store.atomic import write_csv, write_text
 
 
@@ -113,10 +113,8 @@ def write_labels(path: Path, names: Sequence[str]) -> None:
 
 def read_labels(path: Path) -> tuple[str, ...]:
     """The emotions of a labels.json that ``write_labels`` wrote."""
-    try:
+    with reading_output(path):
         return tuple(json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); run dvc repro, which makes it") from None
 
 
 def by_dialogue(rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -125,13 +123,8 @@ def by_dialogue(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def _read_table(path: Path, kind: type[Row]) -> list[Row]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [_parse(row, kind) for row in csv.DictReader(file)]
-    except FileNotFoundError:
-        raise UserError(f"{path} not found: run dvc repro, which makes it") from None
-    except (KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: not a table of this version ({error!r}): run dvc repro") from None
+    with reading_output(path), path.open(encoding="utf-8", newline="") as file:
+        return [_parse(row, kind) for row in csv.DictReader(file)]
 
 
 def _parse(row: dict[str, Any], kind: type[Row]) -> Row:

@@ -15,6 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from pipeline.errors import reading_output
 from pipeline.features.cautions import describe_seen
 from pipeline.features.file import read_features
 from pipeline.manifest import Medium, read_labels, read_media, read_utterances
@@ -82,11 +83,13 @@ def describe_features(folder: Path, params: CorpusParams) -> dict[str, Any]:
         modality, provenance, split = features.modalities[name], features.provenance, features.split
         observed[name] = modality.observed
         health.append(facts.check_health(name, provenance["encoders"][name], modality))
-    with (folder / "quarantine.csv").open(encoding="utf-8", newline="") as file:
+    path = folder / "quarantine.csv"
+    with reading_output(path), path.open(encoding="utf-8", newline="") as file:
         quarantine = list(csv.DictReader(file))
+        reasons = Counter((row["modality"], row["reason"]) for row in quarantine)
     return {
         "coverage": facts.coverage(observed, split),
-        "reasons": Counter((row["modality"], row["reason"]) for row in quarantine).most_common(),
+        "reasons": reasons.most_common(),
         "quarantine": quarantine[:LISTED],
         "quarantined": len(quarantine),
         "health": health,

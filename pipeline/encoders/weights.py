@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from pipeline import runtime
 from pipeline.encoders.hub import fetch_snapshot, is_model_file, read_licence
-from pipeline.errors import UserError
+from pipeline.errors import UserError, reading_output
 from pipeline.params import UNTRAINED, CorpusParams, Modality, WeightsParams, read_kind
 from pipeline.store.atomic import write_text
 from pipeline.store.items import make_shared_folder
@@ -90,11 +90,9 @@ def read_licences(path: Path) -> dict[str, str]:
 
 
 def _read_pinned(path: Path) -> dict[str, Any]:
-    try:
+    with reading_output(path):
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return content
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); run dvc repro, which makes it") from None
 
 
 def find_pinned(path: Path, modality: str, key: str, params: WeightsParams) -> Weights | None:
@@ -181,7 +179,7 @@ def _remembered_commit(key: str, params: WeightsParams) -> str:
     path = root / "commits" / f"{hashlib.sha256(asked.encode()).hexdigest()}.json"
     try:
         commit: str = json.loads(path.read_text(encoding="utf-8"))["commit"]
-    except (OSError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError):
         commit = find_hub_commit(key, params.weights, params.revision)
         make_shared_folder(path.parent, root)
         told = {"weights": params.weights, "revision": params.revision, "commit": commit}

@@ -22,6 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from pipeline.errors import reading_output
 from pipeline.report.fonts import OWN, fonts_for
 from pipeline.store.atomic import write_atomically
 
@@ -66,12 +67,12 @@ Curves = dict[int, dict[str, np.ndarray]]
 
 def read_curves(path: Path) -> Curves:
     """Read the curves that the stage train wrote."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
     curves: Curves = {}
-    for seed in dict.fromkeys(row["seed"] for row in rows):
-        own = [row for row in rows if row["seed"] == seed]
-        curves[int(seed)] = {name: np.array([float(row[name]) for row in own]) for name in own[0]}
+    with reading_output(path), path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+        for seed in dict.fromkeys(row["seed"] for row in rows):
+            own = [row for row in rows if row["seed"] == seed]
+            curves[int(seed)] = {name: np.array([float(row[name]) for row in own]) for name in own[0]}
     return curves
 
 

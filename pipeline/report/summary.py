@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import reading_output
 from pipeline.features.file import SPLITS
 from pipeline.manifest import Medium, Utterance
 from pipeline.store.atomic import write_csv, write_text
@@ -53,9 +54,10 @@ def write_summary(
 def read_remarks(folder: Path) -> list[str]:
     """The remarks in the ``manifest.json`` of a corpus's folder; none where it has no such file."""
     path = folder / "manifest.json"
-    summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    remarks: list[str] = summary.get("remarks", [])
-    return remarks
+    with reading_output(path):
+        summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        remarks: list[str] = summary.get("remarks", [])
+        return remarks
 
 
 def summarise(

@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import stages.report
+from pipeline.errors import UserError
 from pipeline.features.file import Features, write_features
 from pipeline.manifest import Medium, Utterance, write_labels, write_table
 from pipeline.params import MODALITIES
@@ -158,6 +159,13 @@ def test_equal_inputs_give_equal_bytes(project, features):
     (project.folder / "quarantine.csv").unlink()  # which the fixture writes
     assert project.report(features) == first
     assert {path: path.read_bytes() for path in cached} == cached
+
+
+def test_a_report_that_is_run_too_early_says_which_output_it_lacks(project, features):
+    project.write(features, modalities=("text",))
+    (project.folder / "quarantine.csv").unlink()
+    with pytest.raises(UserError, match=r"quarantine\.csv not found: run dvc repro, which makes it"):
+        stages.report.main("first")
 
 
 def test_text_alone_without_labels_in_a_split_is_reported(project, features):
