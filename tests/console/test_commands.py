@@ -34,7 +34,7 @@ def configure(parser):
 
 WORDS = '''"""A reader of words: ``words.txt``."""
 
-UNLABELLED = True
+HOLDS_UNLABELLED = True
 
 
 def write(folder, features):
