@@ -24,7 +24,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
-from pipeline.corpora.meld import read_meld
+from pipeline.corpora import meld
 
 PROJECT = Path(__file__).resolve().parent.parent
 STAGES = ("manifest", "weights", "finetune", "text", "features", "train", "evaluate")
@@ -91,7 +91,7 @@ def run_stage(stage: str, project: Path) -> float:
 
 def bag_of_words(root: Path, bag: CountVectorizer) -> tuple[float, float]:
     """Weighted F1 in percent on validation and test, of the strength that validation likes best."""
-    utterances = [row.utterance for row in read_meld(root)]
+    utterances = [row.utterance for row in meld.read(root, meld.Params()).annotations]
     texts, labels = (
         {split: [getattr(row, name) for row in utterances if row.split == split] for split in SPLITS}
         for name in ("text", "label")

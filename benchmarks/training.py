@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.measure import machine
 from benchmarks.plain_multiemo import PaddedBatch, PlainMultiEmo, plain_loss
-from pipeline.corpora.meld import read_meld
+from pipeline.corpora import meld
 from pipeline.features.file import Features, ModalityFeatures
 from pipeline.manifest import Utterance
 from pipeline.params import Kind, ModelParams
@@ -159,7 +159,7 @@ def features_of_meld(annotations: Path | None, dialogues: int = 1152) -> Feature
 
 def utterances_of_meld(annotations: Path) -> list[Utterance]:
     """From MELD's *_sent_emo.csv."""
-    return [row.utterance for row in read_meld(annotations)]
+    return [row.utterance for row in meld.read(annotations, meld.Params()).annotations]
 
 
 def as_features(

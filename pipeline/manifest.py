@@ -18,7 +18,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline.errors import UserError
+from pipeline.errors import reading_output
+from pipeline.store.atomic import write_csv, write_text
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,8 @@ Row = TypeVar("Row", Utterance, Medium)
 
 def write_table(path: Path, rows: Sequence[Row], kind: type[Row]) -> None:
     """Write rows of one kind as CSV."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     columns = [field.name for field in dataclasses.fields(kind)]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(map(attrgetter(*columns), rows))  # dataclasses.astuple() copies every cell
+    write_csv(path, columns, map(attrgetter(*columns), rows))  # dataclasses.astuple() copies every cell
 
 
 def read_utterances(path: Path) -> list[Utterance]:
@@ -111,15 +108,13 @@ def read_media(path: Path) -> list[Medium]:
 
 def write_labels(path: Path, names: Sequence[str]) -> None:
     """Write the corpus's emotions, in the order in which features and models number them."""
-    path.write_text(json.dumps(list(names), ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(list(names), ensure_ascii=False) + "\n")
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
     """The emotions of a labels.json that ``write_labels`` wrote."""
-    try:
+    with reading_output(path):
         return tuple(json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); run dvc repro, which makes it") from None
 
 
 def by_dialogue(rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -128,13 +123,8 @@ def by_dialogue(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def _read_table(path: Path, kind: type[Row]) -> list[Row]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [_parse(row, kind) for row in csv.DictReader(file)]
-    except FileNotFoundError:
-        raise UserError(f"{path} not found: run dvc repro, which makes it") from None
-    except (KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: not a table of this version ({error!r}): run dvc repro") from None
+    with reading_output(path), path.open(encoding="utf-8", newline="") as file:
+        return [_parse(row, kind) for row in csv.DictReader(file)]
 
 
 def _parse(row: dict[str, Any], kind: type[Row]) -> Row:

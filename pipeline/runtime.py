@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -42,15 +43,17 @@ def device() -> str:
     import torch
 
     wanted = os.environ.get("MULTIEMO_DEVICE", "auto")
-    if wanted not in ("auto", "cpu") and not wanted.startswith("cuda"):
-        raise UserError(f"MULTIEMO_DEVICE={wanted}: choose auto, cpu or cuda")
+    if not re.fullmatch(r"auto|cpu|cuda(:(0|[1-9][0-9]*))?", wanted):
+        raise UserError(f"MULTIEMO_DEVICE={wanted}: choose auto, cpu, cuda, or cuda:0, cuda:1 and so on")
     if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
         return "cpu"
     if not torch.cuda.is_available():
         raise UserError(f"MULTIEMO_DEVICE={wanted}, but torch finds no CUDA device here")
-    if ":" in wanted:
-        return wanted
-    return f"cuda:{int(os.environ.get(WORKER_INDEX, '0')) % torch.cuda.device_count()}"
+    gpus = torch.cuda.device_count()
+    _, chosen, number = wanted.partition(":")
+    if chosen and int(number) >= gpus:
+        raise UserError(f"MULTIEMO_DEVICE={wanted}: torch finds {gpus} GPUs here, cuda:0 to cuda:{gpus - 1}")
+    return wanted if chosen else f"cuda:{int(os.environ.get(WORKER_INDEX, '0')) % gpus}"
 
 
 def device_name() -> str:

@@ -34,7 +34,7 @@ from pipeline.params import (
     read_params,
 )
 from pipeline.runtime import project_root
-from pipeline.store.atomic import write_atomically
+from pipeline.store.atomic import write_text
 from pipeline.store.code import code_digest, modules_in
 from train.networks import find_network, with_recipe
 
@@ -52,11 +52,11 @@ def main() -> None:
     for stage in modules_in("stages"):
         if stage != "code":
             digest = code_digest("stages.__main__", f"stages.{stage}")
-            write_text(folder / f"{stage}.txt", digest)
+            write_text(folder / f"{stage}.txt", f"{digest}\n")
     # Among the results, on which the page of all models depends: so it forgets a model that is taken out, and
     # DVC sees the folder even where there is no model.
-    write_text(Path("data", "models", RESULTS, "models.txt"), _names(params.models))
-    write_text(Path("data", "params.schema.json"), json.dumps(make_schema(), indent=1))
+    write_text(Path("data", "models", RESULTS, "models.txt"), f"{_names(params.models)}\n")
+    write_text(Path("data", "params.schema.json"), json.dumps(make_schema(), indent=1) + "\n")
     entries = f"corpora: {_names(params.corpora)}; models: {_names(params.models)}"
     print(shorten(f"code: params.yaml is sound; {entries}"))
     for name, corpus in params.corpora.items():
@@ -133,11 +133,6 @@ def _inputs(params: Params) -> dict[str, str]:
     for name, join in params.joins.items():
         given |= {f"joins.{name}.features": join.features, f"joins.{name}.other": join.other}
     return {key: path for key, path in given.items() if path not in made}
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file in place of a link into DVC's cache, for where the stage runs without DVC."""
-    write_atomically(path, f"{text}\n".encode())
 
 
 def make_schema() -> dict[str, Any]:

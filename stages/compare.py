@@ -23,6 +23,7 @@ from pipeline.report.published import CAVEATS
 from pipeline.report.rank_chart import draw_ranks
 from pipeline.report.ranks import rank_models, scores_by_block
 from pipeline.report.results import Results
+from pipeline.store.atomic import write_text
 
 CASES_SHOWN = 5
 """Of the utterances that one of two models gets right, so many are printed."""
@@ -35,8 +36,7 @@ def main() -> None:
         "compare",
         {"groups": [describe_group(group) for group in groups], "ranks": rank(shared_settings(groups))},
     )
-    MODELS.mkdir(parents=True, exist_ok=True)
-    (MODELS / "compare.html").write_text(html, encoding="utf-8")
+    write_text(MODELS / "compare.html", html)
     for each in (row.results for group in groups for row in group.rows):
         score = (
             "no labels in test" if each.test is None else f"weighted F1 {each.test.weighted_f1:.2f} on test"

@@ -9,10 +9,9 @@ plots/                   confusion matrix and curves, as tables for DVC and as i
 
 from __future__ import annotations
 
-import csv
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from pipeline.report.results import (
     write_results,
 )
 from pipeline.runtime import device, store_root
+from pipeline.store.atomic import write_csv, write_text
 from pipeline.store.code import result_digest
 from pipeline.store.items import ItemStore
 from pipeline.store.keys import library_versions, work_key
@@ -70,7 +70,7 @@ def main(model: str) -> None:
     write_results(folder_of_all / f"{model}.json", results)
     write_predicted(folder_of_all / f"{model}.csv", describe_predicted(features, arranged["test"]))
     text = json.dumps(headline(results), indent=2, ensure_ascii=False) + "\n"
-    (folder / "metrics.json").write_text(text, encoding="utf-8")
+    write_text(folder / "metrics.json", text)
     write_predictions(folder / "predictions.csv", features, predictions)
     write_confusion(folder / "plots" / "confusion.csv", features, predictions["test"])
     draw(folder / "plots", results)
@@ -282,28 +282,28 @@ def _spread(scores: SplitScores) -> dict[str, float]:
 def write_predictions(path: Path, features: Features, predictions: dict[str, dict[int, Predictions]]) -> None:
     """One row per split, seed and utterance; the label is empty where the utterance has none."""
     names = features.label_names
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", "split", "label", "prediction", "seed", *(f"p_{name}" for name in names)])
+
+    def rows() -> Iterator[list[object]]:
         for split, runs in predictions.items():
             for seed, run in runs.items():
                 for row, predicted, probability in zip(run.row, run.label, run.probability, strict=True):
                     label = features.label[row]
                     actual = "" if label == UNLABELLED else names[label]
                     shown = [f"{p:.6f}" for p in probability]
-                    writer.writerow([features.id[row], split, actual, names[predicted], seed, *shown])
+                    yield [features.id[row], split, actual, names[predicted], seed, *shown]
+
+    write_csv(path, ["id", "split", "label", "prediction", "seed", *(f"p_{name}" for name in names)], rows())
 
 
 def write_confusion(path: Path, features: Features, runs: dict[int, Predictions]) -> None:
     """One row per seed and labelled utterance, as DVC's confusion template reads it."""
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["actual", "predicted"])
-        for run in runs.values():
-            for label, predicted in zip(features.label[run.row], run.label, strict=True):
-                if label != UNLABELLED:
-                    writer.writerow([features.label_names[label], features.label_names[predicted]])
+    rows = [
+        (features.label_names[label], features.label_names[predicted])
+        for run in runs.values()
+        for label, predicted in zip(features.label[run.row], run.label, strict=True)
+        if label != UNLABELLED
+    ]
+    write_csv(path, ("actual", "predicted"), rows)
 
 
 def draw(folder: Path, results: Results) -> None:

@@ -5,7 +5,6 @@ quarantine.csv lists what was not observed: utterance, modality and reason, one 
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from pipeline.encoders.weights import read_licences
 from pipeline.features.file import SPLITS, UNLABELLED, Features, ModalityFeatures, write_features
 from pipeline.manifest import Utterance, read_labels, read_media, read_utterances
 from pipeline.params import CorpusParams, read_params
+from pipeline.store.atomic import write_csv
 from pipeline.work.stagefile import read_stage_file
 
 
@@ -90,8 +90,5 @@ def _write_quarantine(path: Path, features: Features) -> int:
         for name, modality in features.modalities.items()
         if not modality.observed[row]
     ]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("utterance", "modality", "reason"))
-        writer.writerows(rows)
+    write_csv(path, ("utterance", "modality", "reason"), rows)
     return len(rows)

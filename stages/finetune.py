@@ -9,11 +9,10 @@ stopped goes on after its last whole epoch.
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from pipeline.encoders.weights import ORIGIN, find_encoder, model_files
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance, by_dialogue, read_labels, read_utterances
 from pipeline.params import CorpusParams, read_params
-from pipeline.store.atomic import replace_folder
+from pipeline.store.atomic import replace_folder, write_csv
 from pipeline.store.code import result_digest
 from pipeline.store.h5 import Arrays
 from pipeline.store.housekeeping import ITEM_KEYS
@@ -183,13 +182,10 @@ def _pack(folder: Path) -> Arrays:
 
 def _write_curves(folder: Path, curve: Sequence[Epoch]) -> None:
     """finetune.csv, a row per epoch; finetune_loss.csv, a row per epoch and split, as DVC plots lines."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "finetune.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Epoch)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(epoch) for epoch in curve)
-    with (folder / "finetune_loss.csv").open("w", encoding="utf-8", newline="") as file:
-        losses = csv.writer(file, lineterminator="\n")
-        losses.writerow(("epoch", "split", "loss"))
-        for row in curve:
-            losses.writerows(((row.epoch, "train", row.train_loss), (row.epoch, "dev", row.dev_loss)))
+    write_csv(folder / "finetune.csv", [field.name for field in fields(Epoch)], map(astuple, curve))
+    losses = [
+        (row.epoch, split, loss)
+        for row in curve
+        for split, loss in (("train", row.train_loss), ("dev", row.dev_loss))
+    ]
+    write_csv(folder / "finetune_loss.csv", ("epoch", "split", "loss"), losses)

@@ -48,9 +48,12 @@ def main(corpus: str) -> None:
     annotations, notes, remarks = _read(form, params.root, corpus)
     utterances = [annotation.utterance for annotation in annotations]
     _check_finetuning(corpus, params, utterances)
-    # A corpus of text alone needs no clips, and may have none.
-    probed = {} if set(params.modalities) == {"text"} else examine(root, _list_files(annotations))
-    _check_outside(corpus, form, root, probed)
+    files = _list_files(annotations)
+    if set(params.modalities) == {"text"}:  # it needs no clips, and may have none
+        probed = dict.fromkeys(["", *files], NOT_EXAMINED)
+    else:
+        probed = examine(root, files)
+        _check_outside(corpus, form, root, probed)
     media = [describe(annotation, probed) for annotation in annotations]
     # They quote the table, are printed, and stand in the report.
     remarks = list(map(printable, remarks))
@@ -110,9 +113,13 @@ def _check_outside(corpus: str, form: KindOf, root: Path, probed: Mapping[str, P
 
 
 def examine(root: Path, files: Sequence[str]) -> dict[str, Probed]:
-    """Digest and probe of every file, by its path below the root."""
+    """Digest and probe of every file, by its path below the root.
+
+    UserError where a file is changed meanwhile: what was found may be neither of the old one nor of the new.
+    """
     cache = ProbeCache.open(runtime.store_root() / "probes", root)
-    stale = [name for name in files if cache.get(name) is None]
+    found = {name: probed for name in files if (probed := cache.get(name)) is not None}
+    stale = [name for name in files if name not in found]
     print(
         f"manifest: {len(stale)} of {len(files)} files to read, {len(files) - len(stale)} unchanged",
         flush=True,
@@ -133,6 +140,7 @@ def examine(root: Path, files: Sequence[str]) -> dict[str, Probed]:
                 ):
                     if death is None:
                         cache.put(name, probed)
+                        found[name] = probed
                     else:  # not kept, so that the next run tries again
                         deaths[name] = death
                     progress.advance(files=1)
@@ -143,11 +151,13 @@ def examine(root: Path, files: Sequence[str]) -> dict[str, Probed]:
                 cache.save()  # a run that is stopped goes on where it was
     if deaths and not accept_failures:
         raise deaths_error("files", deaths)
+    if changed := [name for name in found if cache.get(name) is None]:
+        more = f" and {len(changed) - 1} other files" if len(changed) > 1 else ""
+        raise UserError(f"{root / changed[0]}{more} changed while it was read; run dvc repro again")
     unreadable = {
         name: Probed(probe=_unusable(f"worker died twice: {death}")) for name, death in deaths.items()
     }
-    known = {name: probed for name in files if (probed := cache.get(name)) is not None}
-    return {"": NO_FILE} | known | unreadable
+    return {"": NO_FILE} | found | unreadable
 
 
 def _examine_below(root: Path, name: str) -> Probed:
@@ -161,8 +171,8 @@ def _unusable(problem: str) -> Probe:
 def describe(annotation: Annotation, probed: dict[str, Probed]) -> Medium:
     """The row of media.csv of one utterance."""
     utterance, span = annotation.utterance, (annotation.start_s, annotation.end_s)
-    picture = probed.get(annotation.media, NOT_EXAMINED)
-    sound = probed.get(annotation.audio, NOT_EXAMINED) if annotation.audio else picture
+    picture = probed[annotation.media]
+    sound = probed[annotation.audio] if annotation.audio else picture
     found = picture.probe
     problem = _span_problem(*span, found.duration_s)
     return Medium(

@@ -15,6 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from pipeline.errors import reading_output
 from pipeline.features.cautions import describe_seen
 from pipeline.features.file import read_features
 from pipeline.manifest import Medium, read_labels, read_media, read_utterances
@@ -24,6 +25,7 @@ from pipeline.report.charts import draw_counts, to_svg
 from pipeline.report.contact_sheet import draw_faces
 from pipeline.report.page import render_page
 from pipeline.report.summary import read_remarks
+from pipeline.store.atomic import write_csv, write_text
 from pipeline.store.h5 import Arrays
 from pipeline.work.stagefile import read_stage_file
 
@@ -42,7 +44,7 @@ def main(corpus: str) -> None:
     )
     write_coverage(folder / "plots" / "coverage.csv", page["coverage"])
     html = render_page("report", page)
-    (folder / "report.html").write_text(html, encoding="utf-8")
+    write_text(folder / "report.html", html)
     print(f"report: {folder / 'report.html'} ({len(html.encode()) / 1e6:.1f} MB)")
 
 
@@ -81,11 +83,13 @@ def describe_features(folder: Path, params: CorpusParams) -> dict[str, Any]:
         modality, provenance, split = features.modalities[name], features.provenance, features.split
         observed[name] = modality.observed
         health.append(facts.check_health(name, provenance["encoders"][name], modality))
-    with (folder / "quarantine.csv").open(encoding="utf-8", newline="") as file:
+    path = folder / "quarantine.csv"
+    with reading_output(path), path.open(encoding="utf-8", newline="") as file:
         quarantine = list(csv.DictReader(file))
+        reasons = Counter((row["modality"], row["reason"]) for row in quarantine)
     return {
         "coverage": facts.coverage(observed, split),
-        "reasons": Counter((row["modality"], row["reason"]) for row in quarantine).most_common(),
+        "reasons": reasons.most_common(),
         "quarantine": quarantine[:LISTED],
         "quarantined": len(quarantine),
         "health": health,
@@ -103,12 +107,12 @@ def describe_features(folder: Path, params: CorpusParams) -> dict[str, Any]:
 
 def write_coverage(path: Path, coverage: dict[str, dict[str, facts.Share]]) -> None:
     """One row per modality and split, for ``dvc plots``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("modality", "split", "observed_percent"))
-        for modality, shares in coverage.items():
-            writer.writerows((modality, split, f"{share.percent:.2f}") for split, share in shares.items())
+    rows = [
+        (modality, split, f"{share.percent:.2f}")
+        for modality, shares in coverage.items()
+        for split, share in shares.items()
+    ]
+    write_csv(path, ("modality", "split", "observed_percent"), rows)
 
 
 def _face_figures(found: facts.Faces, min_face_size_px: int) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from transformers import AutoConfig
 from pipeline import runtime
 from pipeline.encoders.text_vectors import embed_dialogue
 from pipeline.encoders.weights import ORIGIN, find_local
+from pipeline.errors import reading_output
 from pipeline.manifest import by_dialogue, read_utterances
 from pipeline.params import read_params
 from pipeline.store.spool import Spool
@@ -31,7 +32,8 @@ def main(corpus: str) -> None:
     folder = Path("data", corpus)
     utterances = read_utterances(folder / "utterances.csv")
     encoder = (folder / "text_encoder").absolute()
-    origin = json.loads((encoder / ORIGIN).read_text(encoding="utf-8"))["encoder"]
+    with reading_output(encoder / ORIGIN):
+        origin = json.loads((encoder / ORIGIN).read_text(encoding="utf-8"))["encoder"]
     print(f"text: {origin}", flush=True)
     no_losses = {"cut": np.empty(0, bool), "context_dropped": np.empty(0, np.int32)}
     stage = ExtractionStage(

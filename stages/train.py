@@ -7,7 +7,6 @@ worker process; as each is trained by one thread, their number changes no bit.
 
 from __future__ import annotations
 
-import csv
 import shutil
 import socket
 import time
@@ -24,6 +23,7 @@ from pipeline.features.file import Features, read_features
 from pipeline.params import MODALITIES, Kind, KindOf, ModelParams, read_params
 from pipeline.report.speed import write_speed
 from pipeline.runtime import checkpoint_root, device, store_root
+from pipeline.store.atomic import write_csv
 from pipeline.store.code import result_digest
 from pipeline.store.h5 import Arrays
 from pipeline.store.items import ItemStore
@@ -193,7 +193,7 @@ class Seed:
             run = train_seed(self.dialogues, params, seed, show, folder / "state.pt", go_on, start_anew)
         except TrainingStoppedError as error:
             if error.run is None:
-                raise UserError(str(error)) from None  # a plain one, which a worker process can hand on
+                raise
             kept = folder / "last_good_model"
             model = trained_model(self.training.card, self.training.standardisation, {seed: error.run})
             save_model(kept, model)
@@ -277,21 +277,18 @@ def describe_run(run: TrainingRun) -> Selected:
 
 def write_curves(path: Path, epochs: Sequence[Epoch]) -> None:
     """One row per seed and epoch; F1 in percent, as in all files that people read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     terms = list(epochs[0].train_terms)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(
-            [
-                "seed",
-                "epoch",
-                "train_loss",
-                *(f"train_{each}" for each in terms),
-                "dev_loss",
-                "dev_weighted_f1",
-            ]
-        )
-        for epoch in epochs:
-            losses = [epoch.train_loss, *(epoch.train_terms[each] for each in terms), epoch.dev_loss]
-            figures = [f"{value:.6g}" for value in [*losses, 100 * epoch.dev_weighted_f1]]
-            writer.writerow([epoch.seed, epoch.epoch, *figures])
+    columns = [
+        "seed",
+        "epoch",
+        "train_loss",
+        *(f"train_{each}" for each in terms),
+        "dev_loss",
+        "dev_weighted_f1",
+    ]
+    rows = []
+    for epoch in epochs:
+        losses = [epoch.train_loss, *(epoch.train_terms[each] for each in terms), epoch.dev_loss]
+        figures = [f"{value:.6g}" for value in [*losses, 100 * epoch.dev_weighted_f1]]
+        rows.append([epoch.seed, epoch.epoch, *figures])
+    write_csv(path, columns, rows)

@@ -26,8 +26,6 @@ def main(corpus: str) -> None:
             at = f" at commit {commit}" if commit else ""
             licence = f", licence {found}" if (found := pinned[modality].licence) else ""
             print(f"weights: {modality}: {encoder.weights}{at}{licence}", flush=True)
-    path = Path("data", corpus, "weights.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_pinned(path, pinned)
+    write_pinned(Path("data", corpus, "weights.json"), pinned)
     if not pinned:
         print("weights: no encoder has any")

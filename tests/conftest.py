@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from pipeline.corpora import meld
 from pipeline.corpora.demo.corpus import build_demo_corpus
-from pipeline.corpora.meld import read_meld
 from pipeline.manifest import Medium
 from pipeline.media.probes import examine_file
 from pipeline.params import DemoParams
@@ -48,7 +48,7 @@ def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def demo_media(demo_root: Path) -> dict[str, Medium]:
     """Utterance id -> its row of media.csv."""
-    annotations = read_meld(demo_root)
+    annotations = meld.read(demo_root, meld.Params()).annotations
     probed = {row.media: examine_file(demo_root / row.media) for row in annotations}
     return {row.utterance.id: describe(row, probed) for row in annotations}
 

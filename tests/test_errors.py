@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import pickle
+from pathlib import Path
 
 import pytest
 
 from pipeline.errors import LONGEST_MESSAGE_BYTES, UserError, printable
 from pipeline.media.opening import MediaError
+
+PROJECT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("kind", [UserError, MediaError])
@@ -44,3 +49,27 @@ def test_what_is_printable_stays_as_it_is(text: str) -> None:
     error = UserError(text)
     assert printable(str(error)) == str(error)
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def find_kinds() -> list[tuple[str, str]]:
+    """Module and name of every class below UserError."""
+    names, found = {"UserError"}, []
+    paths = [
+        path for package in ("pipeline", "train", "stages") for path in (PROJECT / package).rglob("*.py")
+    ]
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and names & {ast.unparse(base) for base in node.bases}:
+                names.add(node.name)
+                found.append((".".join(path.relative_to(PROJECT).with_suffix("").parts), node.name))
+    return found
+
+
+@pytest.mark.parametrize(("module", "name"), find_kinds())
+def test_every_kind_of_error_leaves_a_worker_as_it_is(module: str, name: str) -> None:
+    kind = getattr(importlib.import_module(module), name)
+    error = kind.__new__(kind, "a.mp4: broken")
+    error.strerror = "broken"
+    error.add_note("while at dialogue d0")
+    received = pickle.loads(pickle.dumps(error))
+    assert (type(received), str(received), vars(received)) == (kind, str(error), vars(error))

@@ -17,7 +17,7 @@ FLAT = {"pipeline.errors", "pipeline.manifest", "pipeline.params", "pipeline.run
 """What everybody reads."""
 MAY_IMPORT: dict[str, set[str]] = {
     "pipeline.errors": set(),
-    "pipeline.manifest": {"pipeline.errors"},
+    "pipeline.manifest": {"pipeline.errors", "pipeline.store"},
     "pipeline.params": {"pipeline.errors", "pipeline.params_file"},
     "pipeline.params_file": {"pipeline.errors"},
     "pipeline.runtime": {"pipeline.errors"},

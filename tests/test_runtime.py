@@ -63,6 +63,17 @@ def test_networks_run_in_several_processes_on_each_gpu(
     assert found == devices
 
 
+@pytest.mark.parametrize("wanted", ["cuda:2", "cuda:9", "cudax", "cuda:", "cuda:01", "cuda:1:1", "gpu", ""])
+def test_a_device_that_is_not_there_is_named_before_torch_meets_it(
+    wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("MULTIEMO_DEVICE", wanted)
+    with pytest.raises(UserError, match=rf"^MULTIEMO_DEVICE={wanted}: .*cuda:0"):
+        device()
+
+
 def test_failures_are_accepted_where_one_says_so_with_a_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MULTIEMO_ACCEPT_FAILURES", raising=False)
     assert not accept_failures()

@@ -17,12 +17,12 @@ from random import Random
 from typing import Any
 
 from benchmarks.fuzz.mutation import damage
+from pipeline.corpora import meld
 from pipeline.corpora.annotations.cells import plain
 from pipeline.corpora.annotations.corpus import SPLITS, Annotation
 from pipeline.corpora.annotations.doubts import find_doubts
 from pipeline.corpora.annotations.rows import Mistakes
 from pipeline.corpora.iemocap import LABELS, OTHER_LABELS, _read_evaluations
-from pipeline.corpora.meld import read_meld
 from pipeline.corpora.table import COLUMNS, OPTIONAL_COLUMNS, Params, read
 from pipeline.errors import UserError, printable
 from pipeline.manifest import Utterance, read_utterances, write_table
@@ -153,7 +153,9 @@ def attempt(folder: Path) -> str:
             _check_evaluations(path)
             return "read"
         annotations = (
-            read_meld(folder) if path.name.startswith("train") else read(folder, Params()).annotations
+            meld.read(folder, meld.Params()).annotations
+            if path.name.startswith("train")
+            else read(folder, Params()).annotations
         )
     except UserError as error:
         said = str(error)

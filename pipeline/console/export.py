@@ -76,7 +76,7 @@ def _run(arguments: argparse.Namespace) -> int:
     features, key = _remove(features, arguments)
     for name, dimension in arguments.reduce:
         features, reductions[name] = _reduce(features, name, dimension)
-    exported = features if export.UNLABELLED else only_labelled(features)
+    exported = features if export.HOLDS_UNLABELLED else only_labelled(features)
     try:
         lines = export.write(folder, exported)
     except OSError as error:
@@ -93,7 +93,7 @@ def _run(arguments: argparse.Namespace) -> int:
     print(f"{folder}: {len(exported)} utterances of {features.corpus} for {arguments.to}")
     for line in lines:
         print(f"  {line}")
-    notes = [] if export.UNLABELLED else [*_losses(features, exported)]
+    notes = [] if export.HOLDS_UNLABELLED else [*_losses(features, exported)]
     if hasattr(export, "notes"):
         notes += export.notes(exported)
     for note in notes:

@@ -42,13 +42,8 @@ def label_names(labels: Iterable[str]) -> tuple[str, ...]:
     return LABELS
 
 
-def read_meld(root: Path) -> list[Annotation]:
-    """All annotated utterances of a MELD folder, by split, dialogue and utterance number."""
-    return read(root, Params()).annotations
-
-
 def read(root: Path, params: Params) -> Corpus:
-    """The corpus at ``root``: every annotated row is in it.
+    """The corpus at ``root``: every annotated row is in it, by split, dialogue and utterance number.
 
     The annotation files stand beside the clip folders or in ``train/``, ``dev/`` and ``test/``.
     Clips without annotation are left out; an annotated utterance without a clip is kept.

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, TypeGuard
 
 from pipeline import runtime
 from pipeline.encoders.hub import fetch_snapshot, is_model_file, read_licence
-from pipeline.errors import UserError
+from pipeline.errors import UserError, reading_output
 from pipeline.params import UNTRAINED, CorpusParams, Modality, WeightsParams, read_kind
-from pipeline.store.atomic import write_atomically
+from pipeline.store.atomic import write_text
 from pipeline.store.items import make_shared_folder
 from pipeline.store.keys import file_digest, listing_digest
 
@@ -81,7 +81,7 @@ def write_pinned(path: Path, pinned: Mapping[str, Weights]) -> None:
         name: {"commit": each.commit, "digest": each.digest, "licence": each.licence}
         for name, each in pinned.items()
     }
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def read_licences(path: Path) -> dict[str, str]:
@@ -90,11 +90,9 @@ def read_licences(path: Path) -> dict[str, str]:
 
 
 def _read_pinned(path: Path) -> dict[str, Any]:
-    try:
+    with reading_output(path):
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return content
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); run dvc repro, which makes it") from None
 
 
 def find_pinned(path: Path, modality: str, key: str, params: WeightsParams) -> Weights | None:
@@ -181,11 +179,11 @@ def _remembered_commit(key: str, params: WeightsParams) -> str:
     path = root / "commits" / f"{hashlib.sha256(asked.encode()).hexdigest()}.json"
     try:
         commit: str = json.loads(path.read_text(encoding="utf-8"))["commit"]
-    except (OSError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError):
         commit = find_hub_commit(key, params.weights, params.revision)
         make_shared_folder(path.parent, root)
         told = {"weights": params.weights, "revision": params.revision, "commit": commit}
-        write_atomically(path, (json.dumps(told, indent=2) + "\n").encode())
+        write_text(path, json.dumps(told, indent=2) + "\n")
     return commit
 
 

@@ -3,7 +3,7 @@
 The first line of its docstring says whom it is for and what it writes; ``multiemo export --help`` shows it.
 What several exports share is in ``shared``.  A module has
 
-    UNLABELLED                 whether it holds utterances without a label, and says what was not observed;
+    HOLDS_UNLABELLED           whether it holds utterances without a label, and says what was not observed;
                                if not, ``write`` gets labelled utterances only, and the user is told
     write(folder, features)    makes the folder, which is new or empty, and the files; returns a line on each
 

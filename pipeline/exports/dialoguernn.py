@@ -15,7 +15,7 @@ from pipeline.exports.shared.pickles import write_pickle
 from pipeline.features.file import Features
 from pipeline.params import MODALITIES
 
-UNLABELLED = False
+HOLDS_UNLABELLED = False
 
 IEMOCAP_FILES = ("IEMOCAP_features.pkl", "IEMOCAP_features_raw.pkl")
 MELD_FILE = "MELD_features_raw.pkl"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.features.file import Features, write_features
 
-UNLABELLED = True
+HOLDS_UNLABELLED = True
 
 
 def write(folder: Path, features: Features) -> list[str]:

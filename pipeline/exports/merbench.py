@@ -26,7 +26,7 @@ from pipeline.exports.shared.pickles import pickle_bytes
 from pipeline.features.file import Features
 from pipeline.store.atomic import write_atomically
 
-UNLABELLED = False
+HOLDS_UNLABELLED = False
 
 MELD_CLASSES = ("anger", "joy", "sadness", "neutral", "disgust", "fear", "surprise")
 """In the order of MERBench's numbers."""

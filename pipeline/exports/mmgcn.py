@@ -11,7 +11,7 @@ from pipeline.exports.shared.pickles import write_pickle
 from pipeline.features.file import Features
 from pipeline.params import MODALITIES
 
-UNLABELLED = False
+HOLDS_UNLABELLED = False
 
 WIDTHS = {"text": 600, "audio": 300, "visual": 342}
 IEMOCAP_WIDTHS = {"text": 100, "audio": 1582, "visual": 342}

@@ -15,7 +15,7 @@ from pipeline.exports.shared.content import require_modalities
 from pipeline.exports.shared.pickles import write_pickle
 from pipeline.features.file import Features
 
-UNLABELLED = False
+HOLDS_UNLABELLED = False
 
 MODES = {"train": "train", "valid": "dev", "test": "test"}
 """MMSA's name of each split."""

@@ -18,7 +18,7 @@ from pipeline.exports.shared.file_names import file_name
 from pipeline.exports.shared.pickles import write_pickle
 from pipeline.features.file import Features
 
-UNLABELLED = False
+HOLDS_UNLABELLED = False
 
 WIDTHS = {"text": 768, "audio": 512, "visual": 1000}
 """Dimensions that the authors' code is written for."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.exports.shared.table import require_package, split_table
 from pipeline.features.file import SPLITS, Features
 
-UNLABELLED = True
+HOLDS_UNLABELLED = True
 
 
 def write(folder: Path, features: Features) -> list[str]:

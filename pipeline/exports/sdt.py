@@ -15,7 +15,7 @@ from pipeline.exports.shared.pickles import write_pickle
 from pipeline.features.file import Features
 from pipeline.params import MODALITIES
 
-UNLABELLED = False
+HOLDS_UNLABELLED = False
 
 OTHER_LAYERS = 3
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,21 +42,20 @@ class Imported:
 def read_vectors(path: Path) -> Imported:
     """Everything in a folder or table; UserError, naming file and utterance, where it is not as above."""
     names: tuple[str, ...] = ()
+    arrays: Iterable[tuple[str, np.ndarray]]  # one at a time: series of all utterances would fill the memory
     if path.is_dir():
         files = sorted(path.glob("*.npy"))
-        arrays = {file.stem: _load(file) for file in files}
+        arrays = ((file.stem, _load(file)) for file in files)
         digest = listing_digest({file.name: file_digest(file) for file in files})
     elif path.suffix == ".npz":
         arrays, digest = _read_npz(path), file_digest(path) if path.is_file() else ""
     elif path.suffix == ".csv":
-        arrays, names = _read_csv(path)
-        digest = file_digest(path)
+        table, names = _read_csv(path)
+        arrays, digest = table.items(), file_digest(path)
     else:
         raise UserError(f"{path}: is neither a folder of <utterance>.npy nor a .npz or .csv file")
-    if not arrays:
-        raise UserError(f"{path}: holds no features; a folder should have a file <utterance>.npy for each")
     vectors, averaged = {}, 0
-    for utterance, array in arrays.items():
+    for utterance, array in arrays:
         if array.ndim not in (1, 2) or not array.size or array.dtype.kind not in "fiu":
             shape = "x".join(map(str, array.shape))
             raise UserError(
@@ -66,6 +65,8 @@ def read_vectors(path: Path) -> Imported:
         averaged += array.ndim == 2
         vector = array.astype(np.float64).mean(axis=0) if array.ndim == 2 else array
         vectors[utterance] = vector.astype(np.float32)
+    if not vectors:
+        raise UserError(f"{path}: holds no features; a folder should have a file <utterance>.npy for each")
     widths = {len(vector): utterance for utterance, vector in reversed(vectors.items())}
     if len(widths) > 1:
         told = ", ".join(f"{width} of {utterance}" for width, utterance in widths.items())
@@ -119,18 +120,18 @@ def _load(path: Path) -> np.ndarray:
     return array
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
+def _read_npz(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            if {*file.files} != {"id", "features"}:
+                yield from ((name, file[name]) for name in file.files)
+                return
+            ids, features = file["id"], file["features"]
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise UserError(f"{path}: cannot be read ({error}); objects are not unpickled") from None
-    if arrays.keys() != {"id", "features"}:
-        return arrays
-    ids, features = arrays["id"], arrays["features"]
     if ids.dtype.kind != "U" or ids.ndim != 1 or features.ndim != 2 or len(ids) != len(features):
         raise UserError(f"{path}: id should be text [N] and features [N, D]")
-    return _by_utterance(path, zip(ids.tolist(), features, strict=True))
+    yield from _by_utterance(path, zip(ids.tolist(), features, strict=True)).items()
 
 
 def _read_csv(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:

@@ -45,7 +45,8 @@ def read_audio(
     taken in the usual order; of more than eight, all count alike.  Lossy formats may overshoot [-1, 1].
     Where ``channels`` is ``centre``, the front centre is taken alone wherever a file names one, as of 5.1.
 
-    Raises MediaError where there is no sound track, it cannot be decoded, or an utterance lasts over an hour.
+    Raises MediaError where there is no sound track, it cannot be decoded or, once all others are read, an
+    utterance lasts over an hour.
     """
     with open_media(path) as container:
         stream = audio_stream(container)
@@ -154,11 +155,14 @@ def _sample_range(span: Span, first_s: float, sample_rate_hz: int) -> tuple[int,
 def _cut(
     blocks: Iterable[tuple[int, np.ndarray]], ranges: Sequence[tuple[int, float]], *, most_samples: int
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """The samples of each range by its place, in the order in which they end."""
+    """The samples of each range by its place, in the order in which they end.
+
+    Raises MediaError at the end for those that are too long.
+    """
     waiting = deque(sorted(range(len(ranges)), key=ranges.__getitem__))
     parts: dict[int, list[tuple[int, np.ndarray]]] = {}
     first: int | None = None
-    heard = 0
+    heard, too_long = 0, False
     for begin, block in blocks:
         first = begin if first is None else first
         heard = max(heard, begin + len(block))
@@ -167,18 +171,22 @@ def _cut(
         for place in list(parts):
             start, end = ranges[place]
             if min(heard, end) - max(first, start) > most_samples:
-                raise MediaError("an utterance of more than an hour")
+                del parts[place]
+                too_long = True
+                continue
             if begin < end:
                 parts[place].append((begin, block))
             if heard >= end:
                 yield place, _join(parts.pop(place), max(first, start), int(end))
         if not waiting and not parts:
-            return
+            break
     if first is None:
         raise MediaError("the sound track is empty")
     for place in [*parts, *waiting]:
         start, end = ranges[place]
         yield place, _join(parts.get(place, []), max(first, start), int(min(heard, end)))
+    if too_long:
+        raise MediaError("an utterance of more than an hour")
 
 
 def _join(parts: Sequence[tuple[int, np.ndarray]], start: int, end: int) -> np.ndarray:

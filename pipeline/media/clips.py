@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
+from pipeline.errors import UserError
 from pipeline.manifest import Medium
 from pipeline.media.decoding import WHOLE, MediaError, Span
 
@@ -53,7 +54,9 @@ class Clip:
 
     @property
     def key(self) -> list[Any]:
-        """What defines its content, as JSON values."""
+        """What defines its content, as JSON values; UserError where nothing does: all such are alike."""
+        if not self.sha256 and not self.problem:
+            raise UserError(f"{self.path}: media.csv has neither its digest nor a problem; run dvc repro")
         end_s = None if math.isinf(self.span.end_s) else self.span.end_s
         return [self.sha256, self.span.start_s, end_s, self.crop, self.problem]
 

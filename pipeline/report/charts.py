@@ -22,7 +22,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from pipeline.errors import reading_output
 from pipeline.report.fonts import OWN, fonts_for
+from pipeline.store.atomic import write_atomically
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7"
 SERIES = (BLUE, ORANGE, GREEN, VERMILION, PURPLE)
@@ -65,12 +67,12 @@ Curves = dict[int, dict[str, np.ndarray]]
 
 def read_curves(path: Path) -> Curves:
     """Read the curves that the stage train wrote."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
     curves: Curves = {}
-    for seed in dict.fromkeys(row["seed"] for row in rows):
-        own = [row for row in rows if row["seed"] == seed]
-        curves[int(seed)] = {name: np.array([float(row[name]) for row in own]) for name in own[0]}
+    with reading_output(path), path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+        for seed in dict.fromkeys(row["seed"] for row in rows):
+            own = [row for row in rows if row["seed"] == seed]
+            curves[int(seed)] = {name: np.array([float(row[name]) for row in own]) for name in own[0]}
     return curves
 
 
@@ -165,9 +167,10 @@ def draw_counts(
 
 def save_png(figure: Figure, path: Path) -> None:
     """Write a PNG of about 1000 pixels' width, without date or version."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    image = io.BytesIO()
     with mpl.rc_context(STYLE):
-        figure.savefig(path, format="png", dpi=200, facecolor="white", metadata={"Software": None})
+        figure.savefig(image, format="png", dpi=200, facecolor="white", metadata={"Software": None})
+    write_atomically(path, image.getbuffer())
 
 
 def to_svg(figure: Figure, description: str) -> Markup:

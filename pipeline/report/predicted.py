@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.store.atomic import write_csv
 
 COLUMNS = ("id", "dialogue", "speaker", "text", "label", "p_label")
 
@@ -39,20 +40,17 @@ class Predicted:
 
 def write_predicted(path: Path, predicted: Predicted) -> None:
     """Write the file, and its folder if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*COLUMNS, *(f"seed_{seed}" for seed in predicted.predictions)])
-        p_label = ["" if np.isnan(p) else f"{p:.6f}" for p in predicted.p_label]
-        columns = (
-            predicted.id,
-            predicted.dialogue,
-            predicted.speaker,
-            predicted.text,
-            predicted.label,
-            p_label,
-        )
-        writer.writerows(zip(*columns, *predicted.predictions.values(), strict=True))
+    p_label = ["" if np.isnan(p) else f"{p:.6f}" for p in predicted.p_label]
+    columns = (
+        predicted.id,
+        predicted.dialogue,
+        predicted.speaker,
+        predicted.text,
+        predicted.label,
+        p_label,
+    )
+    header = [*COLUMNS, *(f"seed_{seed}" for seed in predicted.predictions)]
+    write_csv(path, header, zip(*columns, *predicted.predictions.values(), strict=True))
 
 
 def read_predicted(path: Path) -> Predicted:

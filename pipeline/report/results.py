@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from pipeline.errors import UserError
 from pipeline.params import ModelParams, Section
+from pipeline.store.atomic import write_text
 
 # JSON has lists only; strict mode would refuse them where the field is a tuple.
 Names = Annotated[tuple[str, ...], Field(strict=False)]
@@ -141,8 +142,7 @@ class Results(Section):
 
 def write_results(path: Path, results: Results) -> None:
     """Write the file, and its folder if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(results.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_text(path, results.model_dump_json(indent=2) + "\n")
 
 
 def read_results(path: Path) -> Results:

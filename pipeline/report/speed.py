@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 
+from pipeline.store.atomic import write_csv
+
 COLUMNS = ("seed", "device", "seconds_per_epoch")
 
 
 def write_speed(path: Path, device: str, seconds_per_epoch: Mapping[int, float]) -> None:
     """Write the file; ``seconds_per_epoch`` by seed."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([seed, device, f"{seconds:.3g}"] for seed, seconds in seconds_per_epoch.items())
+    rows = [(seed, device, f"{seconds:.3g}") for seed, seconds in seconds_per_epoch.items()]
+    write_csv(path, COLUMNS, rows)
 
 
 def read_speed(path: Path) -> float | None:

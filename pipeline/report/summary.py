@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import reading_output
 from pipeline.features.file import SPLITS
 from pipeline.manifest import Medium, Utterance
+from pipeline.store.atomic import write_csv, write_text
 
 # Clips outside this range are cut wrongly more often than not (in MELD, by the hundredfold).
 USUAL_DURATION_S = (0.2, 30.0)
@@ -31,7 +32,7 @@ def write_summary(
     """
     summary = summarise(utterances, media, notes) | {"remarks": list(remarks)}
     text = json.dumps(summary, indent=2, ensure_ascii=False)
-    (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
+    write_text(folder / "manifest.json", text + "\n")
     _write_counts(
         folder / "plots" / "classes.csv",
         "class",
@@ -53,9 +54,10 @@ def write_summary(
 def read_remarks(folder: Path) -> list[str]:
     """The remarks in the ``manifest.json`` of a corpus's folder; none where it has no such file."""
     path = folder / "manifest.json"
-    summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    remarks: list[str] = summary.get("remarks", [])
-    return remarks
+    with reading_output(path):
+        summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        remarks: list[str] = summary.get("remarks", [])
+        return remarks
 
 
 def summarise(
@@ -92,9 +94,6 @@ def _write_counts(
 ) -> None:
     """How often each value occurs in each split; ``values`` gives all, in order, else those found."""
     counts = Counter(found)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((column, "split", "utterances"))
-        for value in values or sorted({value for _, value in found}):
-            writer.writerows((value, split, counts[split, value]) for split in SPLITS)
+    shown = values or sorted({value for _, value in found})
+    rows = [(value, split, counts[split, value]) for value in shown for split in SPLITS]
+    write_csv(path, (column, "split", "utterances"), rows)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
@@ -17,6 +19,20 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
     """Write a file in one piece; UserError if that fails, and then ``path`` is what it was."""
     with replace_file(path) as raw:
         write_all(raw, content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text in place of what may be a link into DVC's cache; otherwise ``write_atomically``."""
+    write_atomically(path, text.encode())
+
+
+def write_csv(path: Path, columns: Sequence[object], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table likewise, with line feeds."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def write_all(raw: FileIO, content: bytes | memoryview) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import time
@@ -11,8 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.errors import UserError
 from pipeline.store.h5 import DamagedFileError, read_h5
-from pipeline.store.items import DAY_S, ItemStore
+from pipeline.store.items import DAY_S, USE_KNOWN_TO_S, ItemStore
+from pipeline.store.locks import unless_used
 
 ITEM_KEYS = "item_keys"
 """In the JSON files below: the keys of the items that were used."""
@@ -32,7 +35,7 @@ class StoredFile:
     """Empty for a leftover."""
     size_bytes: int
     unused_s: float
-    """Time since it was written or, to a day, last used."""
+    """At least so long ago it was written or last used."""
 
 
 def list_files(root: Path) -> Iterator[StoredFile]:
@@ -47,32 +50,51 @@ def list_files(root: Path) -> Iterator[StoredFile]:
         except FileNotFoundError:  # another user prunes
             continue
         key = item["key"] if item else ""
-        yield StoredFile(path, path.parent.parent.name, key, stat.st_size, now - stat.st_mtime)
+        unused_s = max(0.0, now - stat.st_mtime - USE_KNOWN_TO_S)
+        yield StoredFile(path, path.parent.parent.name, key, stat.st_size, unused_s)
 
 
 def list_checkpoints(root: Path) -> Iterator[StoredFile]:
-    """Folders of trainings that were not finished, below ``runtime.checkpoint_root()``, as leftovers."""
+    """Folders of trainings that are not finished, below ``runtime.checkpoint_root()``, as leftovers.
+
+    That of a training that runs, whose epochs may take days, is in use.
+    """
     now = time.time()
     for folder in sorted(path for path in root.glob("*") if path.is_dir()):
-        stats = [path.stat() for path in [folder, *folder.rglob("*")]]
-        size_bytes = sum(stat.st_size for stat in stats)
-        yield StoredFile(folder, "checkpoints", "", size_bytes, now - max(stat.st_mtime for stat in stats))
+        written_s, size_bytes = 0.0, 0
+        # Which asks nothing of what is gone: a training that runs deletes its older checkpoints.
+        for place, _, names in os.walk(folder):
+            for path in [Path(place), *(Path(place, name) for name in names)]:
+                with suppress(FileNotFoundError):
+                    stat = path.stat()
+                    written_s, size_bytes = max(written_s, stat.st_mtime), size_bytes + stat.st_size
+        with unless_used(folder) as free:
+            unused_s = now - written_s if free else 0.0
+        yield StoredFile(folder, "checkpoints", "", size_bytes, unused_s)
 
 
 def delete(file: StoredFile) -> None:
-    """Delete an item or a leftover; OSError where that is not allowed."""
+    """Delete an item or a leftover, if no training has begun to use it; OSError where that is not allowed."""
     if file.path.is_dir():
-        shutil.rmtree(file.path)
+        with unless_used(file.path) as free:
+            if free:
+                shutil.rmtree(file.path)
     else:
         file.path.unlink(missing_ok=True)
 
 
 def used_keys(data: Path) -> set[str]:
-    """Keys of the items that a project's outputs were made of: stages' files, text encoders, models."""
+    """Keys of the items that a project's outputs were made of: stages' files, text encoders, models.
+
+    UserError where one of them cannot be read now, so that nobody takes its items for unused.
+    """
     keys: set[str] = set()
     for path in [each for pattern in TELL_KEYS for each in data.glob(pattern)]:
-        with suppress(OSError, ValueError):  # damaged, as a file below may be
-            keys.update(json.loads(path.read_text(encoding="utf-8")).get(ITEM_KEYS, []))
+        try:
+            with suppress(FileNotFoundError, ValueError):  # damaged, as a file below may be
+                keys.update(json.loads(path.read_text(encoding="utf-8")).get(ITEM_KEYS, []))
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror}); mend its permissions") from error
     for path in data.glob("*/*.h5"):
         try:
             arrays, _ = read_h5(path, ["item_key"])

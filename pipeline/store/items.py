@@ -20,6 +20,8 @@ from pipeline.store.h5 import Arrays, DamagedFileError, read_h5, write_h5
 
 SCHEMA = 1
 DAY_S = 86_400
+USE_KNOWN_TO_S = 3600
+"""How much later than an item's time on disk it may have been used last."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,10 @@ class ItemStore:
         return self.root / self.stage / key[:2] / f"{key}.h5"
 
     def read(self, key: str) -> Arrays | None:
-        """The item's arrays, verified; None if it is absent, damaged or of another version."""
+        """The item's arrays, verified; None if it is absent, damaged or of another version.
+
+        UserError where it is there, and the file system does not give it now.
+        """
         try:
             arrays, attrs = read_h5(self.path(key))
         except (FileNotFoundError, DamagedFileError):
@@ -46,9 +51,9 @@ class ItemStore:
         arrays = self.read(key)
         if arrays is not None:
             path = self.path(key)
-            # To a day, to spare the disk; and whoever may read an item need not be allowed to touch it.
+            # Not each time, to spare the disk; and whoever may read an item need not be allowed to touch it.
             with suppress(OSError):
-                if time.time() - path.stat().st_mtime > DAY_S:
+                if time.time() - path.stat().st_mtime > USE_KNOWN_TO_S:
                     os.utime(path)
         return arrays
 

@@ -32,8 +32,12 @@ def library_versions(*distributions: str) -> dict[str, str]:
 
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        error.filename = error.filename or str(path)  # which reading does not tell
+        raise
 
 
 def listing_digest(digests: Mapping[str, str]) -> str:

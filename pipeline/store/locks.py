@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -27,3 +27,18 @@ def only_run(folder: Path) -> Iterator[int]:
         yield lock
     finally:
         os.close(lock)
+
+
+@contextmanager
+def unless_used(folder: Path) -> Iterator[bool]:
+    """Whether no run has the folder; if so, none gets it before the context is left."""
+    lock, free = None, False
+    try:
+        with suppress(OSError):  # it is locked, gone, or none of ours
+            lock = os.open(folder, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        yield free
+    finally:
+        if lock is not None:
+            os.close(lock)

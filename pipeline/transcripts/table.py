@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.corpora import table
 from pipeline.errors import UserError
-from pipeline.store.atomic import write_atomically
+from pipeline.store.atomic import write_csv, write_text
 from pipeline.store.keys import file_digest
 from pipeline.transcripts.importing import Imported, Row
 
@@ -73,18 +71,9 @@ def write_table(
         "counts": imported.counts,
     }
     text = json.dumps(record, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
-    write_atomically(path.parent / ORIGIN, text.encode())
+    write_text(path.parent / ORIGIN, text)
     _check(path, imported.rows, outside)
     return outside
-
-
-def write_csv(path: Path, header: Sequence[object], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table with line feeds, in UTF-8."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
 
 
 def _relative(path: Path, folder: Path) -> str:

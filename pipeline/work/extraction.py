@@ -98,7 +98,9 @@ def wait_for_item(key: str, store: ItemStore) -> Arrays:
     end = time.monotonic() + UNSEEN_AT_MOST_S
     while (arrays := store.get(key)) is None:
         if time.monotonic() > end:
-            raise UserError(f"item store: {store.path(key)} vanished during the run; run dvc repro again")
+            raise UserError(
+                f"item store: {store.path(key)} vanished or was damaged during the run; run dvc repro again"
+            )
         time.sleep(0.5)
     return arrays
 

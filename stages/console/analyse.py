@@ -69,10 +69,28 @@ def _run(arguments: argparse.Namespace) -> int:
     store = _prepare(work.absolute(), film, imported, example, model)
     with _results_elsewhere(work, store):
         for stage in STAGES:
-            importlib.import_module(f"stages.{stage}").main(CORPUS)
+            _run_stage(stage)
     for line in _write(arguments, work, example, model, imported):
         print(line)
     return 0
+
+
+def _run_stage(name: str) -> None:
+    """Run a stage, whose errors are told by its name; KeyboardInterrupt where it is stopped."""
+    from pipeline.errors import disk_trouble, was_interrupted
+    from pipeline.work.lifetime import stopped_by_signals
+
+    try:
+        with stopped_by_signals():
+            importlib.import_module(f"stages.{name}").main(CORPUS)
+    except (KeyboardInterrupt, Exception) as error:
+        if was_interrupted(error):
+            print(f"\n{name}: stopped; the same command goes on from what is kept", file=sys.stderr)
+            raise KeyboardInterrupt from error
+        words = str(error) if isinstance(error, UserError) else disk_trouble(error)
+        if not words:
+            raise
+        raise UserError(f"{name}: {words}") from error
 
 
 def _check_output(folder: Path, transcript: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline.console.__main__ import main
 from pipeline.features.file import write_features
@@ -33,7 +34,7 @@ def configure(parser):
 
 WORDS = '''"""A reader of words: ``words.txt``."""
 
-UNLABELLED = True
+HOLDS_UNLABELLED = True
 
 
 def write(folder, features):
@@ -136,3 +137,19 @@ def test_an_unknown_export_is_a_wrong_call_that_names_the_known_ones(tmp_path: P
     said = capsys.readouterr().err
     assert "invalid choice: 'shared'" in said
     assert all(name in said for name in EXPORTS)
+
+
+@pytest.mark.parametrize("command", ["pin", "doctor", "fetch"])
+def test_a_weights_file_that_a_disk_does_not_give_is_one_line(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    params = YAML(typ="safe").load(PROJECT / "params.yaml")
+    entry = params["corpora"]["demo"] | {"modalities": ["visual"]}
+    entry["visual"]["encoder"] = {"kind": "resnet", "weights": "faces.safetensors", "sha256": "0" * 64}
+    monkeypatch.chdir(tmp_path)
+    with Path("params.yaml").open("w", encoding="utf-8") as file:
+        YAML(typ="safe").dump({"corpora": {"demo": entry}}, file)
+    Path("faces.safetensors").symlink_to("/proc/self/mem")  # opens, and answers EIO
+    assert main([command, "demo"]) == 1
+    said = f"multiemo: error: {Path('faces.safetensors').absolute()}: Input/output error; free space, or mend"
+    assert capsys.readouterr().err == f"{said} permissions or the disk\n"

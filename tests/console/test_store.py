@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from pipeline.console.__main__ import main
 from pipeline.store.code import PROJECT
 from pipeline.store.h5 import write_h5
 from pipeline.store.items import ItemStore
+from pipeline.store.locks import only_run
 
 DAY_S = 86_400
 USED, UNUSED, FRESH = ("a" * 64, "b" * 64, "c" * 64)
@@ -88,6 +91,16 @@ def test_prune_deletes_what_meets_all_criteria_and_old_leftovers(
     assert before - remaining(store) == {f"{key}.h5" for key in gone} | {f".{USED}.h5.x_y1z2"}
 
 
+def test_an_item_that_was_used_within_the_last_day_stays(store: Path) -> None:
+    age(ItemStore(store, "faces").path(UNUSED), 0.99)
+    age(ItemStore(store, "faces").path(USED), 1.01)  # it may have been used within the hour after
+    assert ItemStore(store, "faces").get(UNUSED) is not None
+    age(ItemStore(store, "audio").path(FRESH), 1.1)
+    assert main(["store", "prune", "--older-than", "0d", "--delete"]) == 0
+    assert {name for name in remaining(store) if name.endswith(".h5")} == {f"{USED}.h5", f"{UNUSED}.h5"}
+    assert ItemStore(store, "faces").path(UNUSED).stat().st_mtime > time.time() - 3600
+
+
 def test_a_trained_seed_is_reachable_as_long_as_the_project_has_its_model(store: Path, capsys) -> None:
     card = Path("data/models/demo/model/model.json")
     card.parent.mkdir(parents=True)
@@ -118,6 +131,36 @@ def test_an_unfinished_training_is_shown_and_goes_after_a_day(store: Path, tmp_p
     assert "2 unfinished trainings in " in capsys.readouterr().out
     assert main(["store", "prune", "--delete"]) == 0
     assert (recent.exists(), old.exists()) == (True, False)
+
+
+def test_the_checkpoints_of_a_training_that_runs_stay_however_old(store: Path, tmp_path: Path) -> None:
+    running, stopped = (tmp_path / ".multiemo" / "checkpoints" / key for key in (USED, UNUSED))
+    with only_run(running), only_run(stopped):
+        pass
+    for folder in (running, stopped):
+        age(folder, 3)
+    with only_run(running):
+        assert main(["store", "prune", "--delete"]) == 0
+    assert (running.exists(), stopped.exists()) == (True, False)
+
+
+def test_checkpoints_that_rotate_while_they_are_listed_are_no_error(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ".multiemo" / "checkpoints" / USED
+    for number in (1, 2):
+        (folder / f"checkpoint-{number}").mkdir(parents=True)
+        (folder / f"checkpoint-{number}" / "state.pt").touch()
+    look = os.stat
+
+    def rotate(path: Any, **options: Any) -> os.stat_result:
+        if "checkpoint-1" in str(path):
+            shutil.rmtree(folder / "checkpoint-1", ignore_errors=True)
+        return look(path, **options)
+
+    monkeypatch.setattr(os, "stat", rotate)
+    assert main(["store", "ls"]) == 0
+    assert not (folder / "checkpoint-1").exists()
 
 
 def test_prune_does_not_take_a_project_without_outputs_for_one_that_uses_nothing(store: Path, capsys) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.corpora import meld
 from pipeline.corpora.annotations.corpus import SPLITS
-from pipeline.corpora.meld import read_meld
 from pipeline.corpora.table import COLUMNS, OPTIONAL_COLUMNS, read_table
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance, read_utterances, write_table
@@ -161,7 +161,7 @@ def read_training_split(root: Path, form: str, content: str) -> list[Utterance]:
     for split in ("dev", "test"):
         other_split = "\n".join(sound_lines("meld", [("Ross", "Hi.")]))
         (root / f"{split}_sent_emo.csv").write_text(other_split, encoding="utf-8")
-    found = read_meld(root) if form == "meld" else read_table(root)
+    found = meld.read(root, meld.Params()).annotations if form == "meld" else read_table(root)
     return [row.utterance for row in found if row.utterance.split == "train"]
 
 
@@ -233,7 +233,7 @@ def test_every_row_of_melds_annotations_is_read_or_the_corpus_refused(
                 writer.writeheader()
                 writer.writerows(rows)
         try:
-            found = read_meld(Path(folder))
+            found = meld.read(Path(folder), meld.Params()).annotations
         except UserError as error:
             str(error).encode()
             return

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.corpora.meld import Params, read, read_meld
+from pipeline.corpora.annotations.corpus import Annotation
+from pipeline.corpora.meld import Params, read
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance, read_utterances, write_table
 
@@ -29,9 +30,13 @@ def write_corpus(
     return root
 
 
+def read_rows(root: Path) -> list[Annotation]:
+    return read(root, Params()).annotations
+
+
 @pytest.mark.skipif(not REAL.is_dir(), reason="MELD's annotation files are not here")
 def test_the_published_utterance_set_is_read_to_the_unit() -> None:
-    utterances = [row.utterance for row in read_meld(REAL)]
+    utterances = [row.utterance for row in read_rows(REAL)]
     assert Counter(u.split for u in utterances) == {"train": 9989, "dev": 1109, "test": 2610}
     dialogues = {(u.split, u.dialogue) for u in utterances}
     assert Counter(split for split, _ in dialogues) == {"train": 1038, "dev": 114, "test": 280}
@@ -48,7 +53,7 @@ def test_annotations_may_stand_beside_the_clip_folders_or_with_them(tmp_path: Pa
     root = write_corpus(tmp_path, inside=inside)
     clips = (root / "test" if inside else root) / FOLDERS["test"]
     (clips / "dia0_utt0.mp4").touch()
-    test = read_meld(root)[-1]
+    test = read_rows(root)[-1]
     assert (root / test.media).is_file()
     assert test.utterance.id == "test_dia0_utt0"
 
@@ -57,14 +62,14 @@ def test_the_right_cut_is_preferred_and_leftovers_are_ignored(tmp_path: Path) ->
     root = write_corpus(tmp_path)
     for name in ("dia0_utt0.mp4", "final_videos_testdia0_utt0.mp4", "._dia0_utt0.mp4", "dia9_utt9.mp4"):
         (root / FOLDERS["test"] / name).touch()
-    test = read_meld(root)[-1]
+    test = read_rows(root)[-1]
     assert test.media == "output_repeated_splits_test/final_videos_testdia0_utt0.mp4"
-    assert len(read_meld(root)) == 3
+    assert len(read_rows(root)) == 3
 
 
 def test_gaps_in_utterance_numbers_keep_their_order(tmp_path: Path) -> None:
     rows = [f"1,Line {number}.,Ross,joy,positive,3,{number},1,1,0,0" for number in (11, 2, 5)]
-    train = [row.utterance for row in read_meld(write_corpus(tmp_path, rows))][:3]
+    train = [row.utterance for row in read_rows(write_corpus(tmp_path, rows))][:3]
     assert [(u.id, u.position) for u in train] == [
         ("train_dia3_utt2", 0), ("train_dia3_utt5", 1), ("train_dia3_utt11", 2),
     ]  # fmt: skip
@@ -81,7 +86,7 @@ def test_gaps_in_utterance_numbers_keep_their_order(tmp_path: Path) -> None:
 )
 def test_every_encoding_reads_to_the_same_text(tmp_path: Path, encoding: str, written: str) -> None:
     root = write_corpus(tmp_path, [f"1,{written},Ross,joy,positive,0,0,1,1,0,0"], encoding=encoding)
-    assert read_meld(root)[0].utterance.text == "It’s “me” – é…"
+    assert read_rows(root)[0].utterance.text == "It’s “me” – é…"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +117,7 @@ def test_every_encoding_reads_to_the_same_text(tmp_path: Path, encoding: str, wr
 )
 def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, rows: list[str], complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
-        read_meld(write_corpus(tmp_path, rows))
+        read_rows(write_corpus(tmp_path, rows))
 
 
 def test_words_that_look_alike_are_one_and_it_is_said(tmp_path: Path) -> None:
@@ -129,7 +134,7 @@ def test_words_that_look_alike_are_one_and_it_is_said(tmp_path: Path) -> None:
 
 def test_a_line_end_within_a_cell_is_a_space_and_the_manifest_can_be_read_again(tmp_path: Path) -> None:
     root = write_corpus(tmp_path, ['1,"Hi\r there.\r\nYou.",Ross,joy,positive,0,0,1,1,0,0'])
-    utterances = [row.utterance for row in read_meld(root)]
+    utterances = [row.utterance for row in read_rows(root)]
     assert utterances[0].text == "Hi  there. You."
     write_table(tmp_path / "utterances.csv", utterances, Utterance)
     assert read_utterances(tmp_path / "utterances.csv") == utterances
@@ -140,7 +145,7 @@ def test_a_table_that_pandas_or_excel_wrote_anew_is_read(tmp_path: Path) -> None
     header = f";{HEADER}".replace(",", ";")
     rows = [f'{n};1;"Hi; you.";Ross;joy;p;0;{n}.0;1;1;0;0' for n in (10, 2)]
     (root / "train_sent_emo.csv").write_text("\n".join([header, *rows]))
-    assert [row.utterance.id for row in read_meld(root)[:2]] == ["train_dia0_utt2", "train_dia0_utt10"]
+    assert [row.utterance.id for row in read_rows(root)[:2]] == ["train_dia0_utt2", "train_dia0_utt10"]
 
 
 def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -148,7 +153,7 @@ def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
     with (root / "dev_sent_emo.csv").open("w", newline="") as file:
         csv.writer(file).writerow(["Utterance", "Emotion", "Dialogue_ID", "Utterance_ID"])
     with pytest.raises(UserError, match=r"dev_sent_emo\.csv, line 1: column Speaker is missing"):
-        read_meld(root)
+        read_rows(root)
 
 
 def test_a_file_may_hold_lines_of_both_encodings(tmp_path: Path) -> None:
@@ -156,7 +161,7 @@ def test_a_file_may_hold_lines_of_both_encodings(tmp_path: Path) -> None:
     rows = ["1,It’s.,Ross,joy,positive,0,0,1,1,0,0", "2,Café,Ross,joy,positive,0,1,1,1,0,0"]
     content = [HEADER.encode(), rows[0].encode("utf-8"), rows[1].encode("cp1252")]
     (root / "train_sent_emo.csv").write_bytes(b"\r\n".join(content))
-    assert [row.utterance.text for row in read_meld(root)[:2]] == ["It’s.", "Café"]
+    assert [row.utterance.text for row in read_rows(root)[:2]] == ["It’s.", "Café"]
 
 
 @pytest.mark.parametrize(
@@ -173,13 +178,13 @@ def test_a_file_that_is_no_annotation_is_named(tmp_path: Path, content: bytes, c
     root = write_corpus(tmp_path)
     (root / "test_sent_emo.csv").write_bytes(content)
     with pytest.raises(UserError, match=rf"test_sent_emo\.csv.*{complaint}"):
-        read_meld(root)
+        read_rows(root)
 
 
 def test_several_mistakes_are_told_together_and_the_rest_counted(tmp_path: Path) -> None:
     rows = [f"1,A,R,happy,p,0,{number},1,1,0,0" for number in range(3)]
     with pytest.raises(UserError) as caught:
-        read_meld(write_corpus(tmp_path, rows))
+        read_rows(write_corpus(tmp_path, rows))
     lines = str(caught.value).splitlines()
     assert len(lines) == 6
     assert "train_sent_emo.csv, line 4" in lines[2]
@@ -191,7 +196,7 @@ def test_annotations_without_clip_folders_are_a_corpus(tmp_path: Path) -> None:
     root = write_corpus(tmp_path, inside=True)
     for split, folder in FOLDERS.items():
         (root / split / folder).rmdir()
-    rows = read_meld(root)
+    rows = read_rows(root)
     assert [row.utterance.split for row in rows] == list(FOLDERS)
     assert rows[0].media == "train/train_splits/dia0_utt0.mp4"
 
@@ -200,9 +205,9 @@ def test_clip_folders_may_stand_apart_from_the_annotations(tmp_path: Path) -> No
     root = write_corpus(tmp_path, inside=True)
     (root / "dev" / "dev_splits_complete").rename(root / "dev_splits_complete")
     (root / "dev_splits_complete" / "dia0_utt0.mp4").touch()
-    assert read_meld(root)[1].media == "dev_splits_complete/dia0_utt0.mp4"
+    assert read_rows(root)[1].media == "dev_splits_complete/dia0_utt0.mp4"
 
 
 def test_an_empty_root_says_what_was_looked_for_and_where(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"looked for train_sent_emo\.csv in .* point the corpus's 'root'"):
-        read_meld(tmp_path)
+        read_rows(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from pipeline.console.__main__ import main
 from pipeline.features.file import read_features, write_features
+from pipeline.features.importing import read_vectors
 from pipeline.features.joining import join_features
 from tests import small_features
 
@@ -56,6 +58,25 @@ def test_a_folder_joins_as_a_modality_with_a_provenance_of_its_own(project: Path
     assert len(source["imported"]["sha256"]) == 64
     assert main(["verify", "imported.h5"]) == main(["inspect", "imported.h5"]) == 0
     assert "CAUTION       trained on labels of IEMOCAP and MELD" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["folder", "archive"])
+def test_of_series_no_more_than_one_is_held(project: Path, kind: str) -> None:
+    series = {utterance: np.ones((1000, 100), np.float32) for utterance in IDS}
+    source = project / ("series" if kind == "folder" else "series.npz")
+    if kind == "folder":
+        source.mkdir()
+        for utterance in series:
+            np.save(source / f"{utterance}.npy", series[utterance])
+    else:
+        np.savez(source, **series)
+    one, number = series[IDS[0]].nbytes, len(series)
+    del series
+    tracemalloc.start()
+    assert read_vectors(source).averaged == number > 12
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6 * one  # it, in double precision, and what reads it
 
 
 def test_tables_hold_the_same_and_series_are_averaged(project: Path, capsys) -> None:

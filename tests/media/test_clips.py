@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.errors import UserError
 from pipeline.manifest import Medium
 from pipeline.media.clips import Clip, chain_ahead, image_clip, read_by_file
 from pipeline.media.decoding import MediaError
@@ -84,3 +85,9 @@ def test_decoding_ahead_changes_no_frame(demo_root: Path, demo_media: dict[str, 
             np.testing.assert_array_equal(alone.images, ahead.images)
         else:
             assert str(alone) == str(ahead)
+
+
+def test_a_clip_of_which_nothing_is_known_has_no_key() -> None:
+    assert Clip("a.mp4", "", "clip missing").key != Clip("b.mp4", "digest", "").key
+    with pytest.raises(UserError, match=r"a\.mp4: media\.csv has neither its digest nor a problem"):
+        print(Clip("a.mp4", "", "").key)

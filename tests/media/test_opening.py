@@ -15,12 +15,14 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.media import audio, decoding, opening
-from pipeline.media.audio import read_audio
+from pipeline.media.audio import iterate_audio, read_audio
+from pipeline.media.clips import Clip
 from pipeline.media.decoding import Span, decode, video_stream
 from pipeline.media.frames import read_frames
 from pipeline.media.opening import MediaError, UnreachableFileError, open_media
 from pipeline.media.probe import probe
 from pipeline.media.probes import examine_file
+from pipeline.work.engine import run_all
 from tests.media.broken import refer, write_large_gif, write_liars, write_wav
 from tests.media.seconds import RATE_HZ, write_seconds
 
@@ -115,6 +117,12 @@ def test_only_what_the_file_system_says_stops_a_run(tmp_path: Path, film: Path) 
         list(read_frames(tmp_path / "absent.mp4", 1))
 
 
+def test_that_a_clip_cannot_be_reached_leaves_the_worker_as_one_line(tmp_path: Path) -> None:
+    running = run_all(probe, [tmp_path / "a.mp4"], workers=1, modules=[], on_death=lambda *_: None)
+    with pytest.raises(UnreachableFileError, match=r"a\.mp4: No such file .* run dvc repro again"):
+        list(running)
+
+
 def test_a_disk_that_fails_amid_a_file_is_not_its_end(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = opening._File.read
 
@@ -193,6 +201,10 @@ def test_an_utterance_of_more_than_an_hour_is_refused_and_shorter_ones_beside_it
     ]
     with pytest.raises(MediaError, match="more than an hour"):
         list(read_audio(path, 8000))
+    spans = [Span(0, 0.4), Span(0.1, 0.9), Span(0.7, 0.8), Span(0.8, 0.9)]
+    found = dict(iterate_audio([Clip("a.wav", "", "", span) for span in spans], tmp_path, 8000))
+    assert str(found.pop(1)) == "an utterance of more than an hour"
+    assert [len(found[place]) for place in (0, 2, 3)] == [3200, 800, 800]
 
 
 def test_pictures_of_8k_are_read(tmp_path: Path) -> None:

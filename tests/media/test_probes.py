@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from pipeline.errors import UserError
 from pipeline.media.probes import ProbeCache, examine_file
+from pipeline.work.processes import Ended, Function, Task
+from stages import manifest
 from stages.manifest import examine
 
 
@@ -46,6 +50,29 @@ def test_a_touched_file_is_read_again_and_keeps_its_digest(
     after = examine(demo_root, [name])[name]
     assert "1 of 1 files to read" in capsys.readouterr().out
     assert after.sha256 == before.sha256
+
+
+def test_a_file_that_changes_while_files_are_read_stops_the_stage_and_not_the_next_run(
+    demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its digest, one clip's features would stand for another's."""
+    names = ["a.mp4", "b.mp4"]
+    for number, name in enumerate(names):
+        (tmp_path / name).write_bytes(
+            (demo_root / "dev_splits_complete" / f"dia0_utt{number}.mp4").read_bytes()
+        )
+
+    def copy_on(function: Function, tasks: Sequence[Task], **_: object) -> Iterator[Ended]:
+        for task in tasks:
+            yield Ended(task, function(task))
+        os.utime(tmp_path / "a.mp4")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "run_all", copy_on)
+        with pytest.raises(UserError, match=r"a\.mp4 changed while it was read; run dvc repro again"):
+            examine(tmp_path, names)
+    found = examine(tmp_path, names)
+    assert found["a.mp4"].sha256 != found["b.mp4"].sha256
 
 
 @pytest.mark.parametrize("how", ["renamed", "written over"])

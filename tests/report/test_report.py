@@ -11,11 +11,13 @@ import pytest
 from ruamel.yaml import YAML
 
 import stages.report
+from pipeline.errors import UserError
 from pipeline.features.file import Features, write_features
 from pipeline.manifest import Medium, Utterance, write_labels, write_table
 from pipeline.params import MODALITIES
 from pipeline.store.h5 import write_h5
 from tests import small_features
+from tests.dvc_cache import move_into_cache
 from tests.report.pages import CHROMIUM, check_that_it_stands_alone, show
 
 ENCODERS = {
@@ -152,7 +154,18 @@ def test_what_is_odd_about_the_annotations_stands_above_all(project, features):
 
 
 def test_equal_inputs_give_equal_bytes(project, features):
-    assert project.report(features) == project.report(features)
+    first = project.report(features)
+    cached = move_into_cache(project.folder, project.root / "cache")
+    (project.folder / "quarantine.csv").unlink()  # which the fixture writes
+    assert project.report(features) == first
+    assert {path: path.read_bytes() for path in cached} == cached
+
+
+def test_a_report_that_is_run_too_early_says_which_output_it_lacks(project, features):
+    project.write(features, modalities=("text",))
+    (project.folder / "quarantine.csv").unlink()
+    with pytest.raises(UserError, match=r"quarantine\.csv not found: run dvc repro, which makes it"):
+        stages.report.main("first")
 
 
 def test_text_alone_without_labels_in_a_split_is_reported(project, features):

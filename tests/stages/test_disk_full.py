@@ -49,7 +49,7 @@ def test_a_full_disk_is_one_line_whichever_library_was_writing(library: str, tmp
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.startswith(f"compare: error: {tmp_path}: ")
-    assert done.stderr.endswith("; free space or mend permissions\n")
+    assert done.stderr.endswith("; free space, or mend permissions or the disk\n")
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -29,6 +29,7 @@ from pipeline.manifest import Utterance, write_labels, write_table
 from pipeline.store.items import ItemStore
 from stages.finetune import main
 from stages.weights import main as pin_weights
+from tests.dvc_cache import move_into_cache
 from tests.encoders.texts import save_in_half_precision
 
 PROJECT = Path(__file__).parents[2]
@@ -342,7 +343,9 @@ def test_an_encoder_from_elsewhere_that_is_not_trained_is_called_so(edit: Edit, 
     given = Path("data/demo/text_encoder").replace(tmp_path / "given")
     (given / "origin.json").unlink()
     edit(encoder=given, epochs=0)
+    cached = move_into_cache(Path("data/demo/plots"), tmp_path / "cache")
     main("demo")
+    assert {path: path.read_bytes() for path in cached} == cached
     origin = json.loads(Path("data/demo/text_encoder/origin.json").read_text(encoding="utf-8"))
     assert origin == {"encoder": f"roberta from {given}, not fine-tuned"}
     assert Path("data/demo/plots/finetune.csv").read_text().splitlines()[1:] == []

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.corpora import meld
 from pipeline.corpora.annotations.corpus import Annotation
-from pipeline.corpora.meld import read_meld
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance, read_labels, read_media, read_utterances
 from pipeline.media.clips import audio_clip, image_clip
@@ -22,6 +22,7 @@ from pipeline.media.probe import Probe
 from pipeline.media.probes import Probed
 from pipeline.runtime import WORKER_INDEX
 from stages.manifest import describe, examine, main
+from tests.dvc_cache import move_into_cache
 
 PROJECT = Path(__file__).parents[2]
 UTTERANCE = Utterance("u0", "train", "d0", 0, "Ross", "joy", "Hi.")
@@ -73,9 +74,10 @@ def written() -> dict[str, bytes]:
 def test_the_same_corpus_gives_the_same_bytes(raw: Path, tmp_path: Path) -> None:
     first = written()
     assert first.keys() == {"utterances.csv", "media.csv", "labels.json", "manifest.json"}
-    assert written() == first
+    cached = move_into_cache(Path("data/demo"), tmp_path / "cache")
     shutil.rmtree(tmp_path / "store")
     assert written() == first
+    assert {path: path.read_bytes() for path in cached} == cached
 
 
 def test_a_corrected_line_or_label_leaves_the_media_table_alone(raw: Path) -> None:
@@ -253,7 +255,7 @@ def test_a_sound_file_of_its_own_is_digested_and_judged_by_itself() -> None:
 def test_a_mistake_in_the_annotations_is_named_by_the_corpus_and_its_file(raw: Path) -> None:
     annotations = raw / "dev_sent_emo.csv"
     header, first, *rest = annotations.read_text(encoding="utf-8").splitlines()
-    emotion = read_meld(raw)[6].utterance.label
+    emotion = meld.read(raw, meld.Params()).annotations[6].utterance.label
     assert f",{emotion}," in first
     lines = [header, first.replace(f",{emotion},", ",happy,"), *rest]
     annotations.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import resource
@@ -19,6 +20,8 @@ from pipeline.errors import UserError
 from pipeline.store.code import PROJECT
 from pipeline.store.h5 import DamagedFileError, is_text, read_h5, write_h5
 from pipeline.store.items import ItemStore
+from pipeline.store.opening.file import open_h5
+from pipeline.work.extraction import wait_for_item
 from tests.store.seals import cut_seal
 
 ARRAYS = {
@@ -125,6 +128,37 @@ def test_a_damaged_item_counts_as_absent(tmp_path: Path, spoil) -> None:
     assert store.get(KEY) is None
     store.put(KEY, ARRAYS)
     assert store.get(KEY) is not None
+
+
+def test_an_item_that_cannot_be_read_now_is_not_taken_for_absent(lab_folder: Path) -> None:
+    store = ItemStore(lab_folder, "faces")
+    store.put(KEY, ARRAYS)
+    store.path(KEY).chmod(0o600)
+    with (
+        unprivileged(),
+        pytest.raises(UserError, match=rf"{KEY}\.h5: cannot be read now \(Permission denied\).* mend"),
+    ):
+        wait_for_item(KEY, store)
+
+
+@pytest.mark.parametrize("reads", range(6))
+def test_a_disk_that_fails_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: int) -> None:
+    """Whether the error comes before HDF5 has the file, or reaches this program through it."""
+    path = tmp_path / "a.h5"
+    write_h5(path, {"rows": np.ones((200, 300))}, {})
+    left = iter(range(reads))
+    whole = os.pread
+
+    def fail(handle: int, size: int, start: int) -> bytes:
+        if next(left, None) is None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return whole(handle, size, start)
+
+    monkeypatch.setattr(os, "pread", fail)
+    with pytest.raises(UserError, match=r"a\.h5: cannot be read now \(Input/output error\)"):
+        read_h5(path)
+    with pytest.raises(UserError, match="cannot be read now"), open_h5(path) as file:
+        file.check_bytes()
 
 
 def test_a_file_server_that_gives_no_locks_hides_no_item(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from pipeline.report.results import read_results
 from pipeline.report.speed import read_speed
 from pipeline.runtime import checkpoint_root, store_root
 from pipeline.store.code import PROJECT
+from tests.dvc_cache import move_into_cache
 from tests.train.small import NETWORK
 from train.loop import train_seed
 from train.metrics import compute_metrics
@@ -79,6 +80,20 @@ def project(tmp_path, make_features, monkeypatch):
 def read_csv(path):
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def test_what_dvc_keeps_in_its_cache_is_left_alone_when_stages_run_without_it(project):
+    project.describe(small=SMALL | {"seeds": [0], "epochs": 1})
+    stages.train.main("small")
+    stages.evaluate.main("small")
+    results = project.root / "data/models/results"
+    outputs = [path for folder in (project.model, results) for path in folder.rglob("*.*")]
+    first = {path: path.read_bytes() for path in outputs}
+    cached = move_into_cache(project.root / "data/models", project.root / "cache")
+    stages.train.main("small")
+    stages.evaluate.main("small")
+    assert {path: path.read_bytes() for path in cached} == cached
+    assert {path: path.read_bytes() for path in outputs} == first
 
 
 def test_train_then_evaluate_writes_every_output(project, capsys):

@@ -158,7 +158,7 @@ def test_an_item_that_a_file_server_shows_late_is_waited_for(
     assert wait_for_item(item.key, store)["features"].shape == (3, 2)
     path.unlink()
     monkeypatch.setattr(extraction, "UNSEEN_AT_MOST_S", 0.1)
-    with pytest.raises(UserError, match=f"{path} vanished during the run; run dvc repro again"):
+    with pytest.raises(UserError, match=f"{path} vanished or was damaged during the run; run dvc"):
         wait_for_item(item.key, store)
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import h5py
 import numpy as np
 
+from pipeline.errors import UserError
 from pipeline.store.opening.chunks import RefusedError
 from pipeline.store.opening.contents import ArrayKind, check_content, find_arrays, read_attributes
-from pipeline.store.opening.source import CheckedBytes
+from pipeline.store.opening.source import BytesRefusedError, CheckedBytes
 
 
 class DamagedFileError(Exception):
@@ -37,7 +38,8 @@ class H5File:
 
     def check_bytes(self) -> list[str]:
         """Where the bytes are not those that were written, in words; nothing is known of an unsealed file."""
-        return self._source.check_all()
+        with _telling_damage(self._path, self._source):
+            return self._source.check_all()
 
     def read(self, name: str) -> np.ndarray:
         """An array, text as ``str`` objects; DamagedFileError if it is absent or cannot be read."""
@@ -53,9 +55,10 @@ class H5File:
 def open_h5(path: Path) -> Iterator[H5File]:
     """Open a file to read.
 
-    FileNotFoundError; DamagedFileError if HDF5 cannot read it, if its bytes are not those that were written,
-    or if it holds links, external storage, virtual data sets, filters other than gzip, shuffle and
-    Fletcher-32, types other than text and numbers, or arrays larger than its size allows.
+    FileNotFoundError; UserError if the file system does not give it now; DamagedFileError if HDF5 cannot
+    read it, if its bytes are not those that were written, or if it holds links, external storage, virtual
+    data sets, filters other than gzip, shuffle and Fletcher-32, types other than text and numbers, or arrays
+    larger than its size allows.
     """
     with ExitStack() as stack:
         with _telling_damage(path):
@@ -67,14 +70,27 @@ def open_h5(path: Path) -> Iterator[H5File]:
 
 @contextmanager
 def _telling_damage(path: Path, source: CheckedBytes | None = None, where: str = "") -> Iterator[None]:
-    """Turn whatever goes wrong into a DamagedFileError."""
+    """Turn what is wrong with a file's content into a DamagedFileError, and with its disk into a UserError.
+
+    Of the file itself the latter says nothing: it may be sound.
+    """
     try:
         yield
+        if source and source.trouble:  # HDF5 may do without what it tried to read
+            raise source.trouble
     except (FileNotFoundError, MemoryError):
         raise
     except RefusedError as error:
         raise DamagedFileError(f"{path}: {where}{error}") from None
     except Exception as error:  # h5py raises whatever a damaged object leads it to
+        trouble = source.trouble if source else None
+        if source is None and isinstance(error, OSError) and not isinstance(error, BytesRefusedError):
+            trouble = error
+        if trouble:
+            raise UserError(
+                f"{path}: cannot be read now ({trouble.strerror or trouble}), which says nothing of what it"
+                " holds; mend its permissions or its disk, and run this again"
+            ) from error
         words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         reason = (source.refused if source else "") or " ".join(words.split()) or type(error).__name__
         raise DamagedFileError(f"{path}: {reason}") from error

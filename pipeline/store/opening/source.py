@@ -36,6 +36,8 @@ class CheckedBytes(io.RawIOBase):
     def __init__(self, path: Path) -> None:
         """OSError if it cannot be opened, BytesRefusedError if it is no plain file or its seal is broken."""
         super().__init__()
+        self.trouble: OSError | None = None
+        """What the file system said of it, which HDF5 takes for damage."""
         self._handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would block
         try:
             status = os.fstat(self._handle)
@@ -127,9 +129,13 @@ class CheckedBytes(io.RawIOBase):
 
     def _pread(self, start: int, size: int) -> bytes:
         """All of the bytes, which a single read may not give."""
-        content = os.pread(self._handle, size, start)
+        content = b""
         while len(content) < size:
-            more = os.pread(self._handle, size - len(content), start + len(content))
+            try:
+                more = os.pread(self._handle, size - len(content), start + len(content))
+            except OSError as error:
+                self.trouble = error
+                raise
             if not more:
                 self._refuse("it became shorter while it was read")
             content += more

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import errno
+import signal
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
+import stages.manifest
 from pipeline.console.__main__ import main
 from pipeline.encoders.alike import entry_like
 from pipeline.errors import UserError
 from pipeline.params import CorpusParams
 from pipeline.store.code import PROJECT
+from stages.console import analyse
 from train.example import find_example
 
 DEMO = YAML(typ="safe").load(PROJECT / "params.yaml")
@@ -109,3 +114,33 @@ def test_what_is_not_there_is_said_before_any_work(tmp_path: Path, monkeypatch, 
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
     assert main([*arguments[:-1], "."]) == 1
     assert "a.vtt: lies in ., where results are replaced" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status", "said"),
+    [
+        (UserError("no clip"), 1, "multiemo: error: manifest: no clip\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "media.csv"), 1,
+            "multiemo: error: manifest: media.csv: No space left on device; free space, or mend",
+        ),
+        (signal.SIGINT, 130, "\nmanifest: stopped; the same command goes on from what is kept\n"),
+        (signal.SIGTERM, 130, "\nmanifest: stopped; the same command goes on from what is kept\n"),
+    ],
+)  # fmt: skip
+def test_what_stops_a_stage_is_one_line_that_names_it(
+    trouble: Exception | signal.Signals, status: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    def stop(corpus: str) -> None:
+        if isinstance(trouble, Exception):
+            raise trouble
+        signal.raise_signal(trouble)
+
+    def run(arguments: argparse.Namespace) -> int:
+        analyse._run_stage("manifest")
+        return 0
+
+    monkeypatch.setattr(stages.manifest, "main", stop)
+    monkeypatch.setattr(analyse, "_run", run)
+    assert main(["analyse", "a.mp4", "--transcript", "a.vtt", "--like", "demo", "-o", "out"]) == status
+    assert capsys.readouterr().err.startswith(said)
