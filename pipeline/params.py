@@ -46,6 +46,8 @@ MODALITIES: tuple[Modality, ...] = ("text", "audio", "visual")
 MISTAKES_SHOWN = 20
 # Folders of data/ that are no corpus's.
 RESERVED = ("code", "joined", "models", "raw")
+DEMO_ROOT = "data/raw/demo"
+"""Where the demo corpus is made."""
 
 # YAML has lists only; strict mode would refuse them where the field is a tuple.
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -429,7 +431,8 @@ RESULTS = "results"
 def _entry(entries: Mapping[str, Any], section: str, name: str) -> Any:
     if name not in entries:
         raise UserError(
-            f"{PARAMS_FILE}: no {name!r} under {section!r} (there are: {', '.join(entries) or 'none'})"
+            f"{PARAMS_FILE}: no {name!r} under {section!r} (there are: {', '.join(entries) or 'none'};"
+            " what stands behind a # is none)"
         )
     return entries[name]
 
