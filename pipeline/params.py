@@ -38,8 +38,6 @@ from pipeline.params_file.reading import read_yaml
 PARAMS_FILE = Path("params.yaml")
 UNTRAINED = "untrained"
 LAST = "last"
-SCENE = "scene"
-"""Kind of visual encoder that reads whole pictures."""
 
 Modality = Literal["text", "audio", "visual"]
 MODALITIES: tuple[Modality, ...] = ("text", "audio", "visual")
@@ -283,11 +281,6 @@ class CorpusParams(Section):
     def folder(self) -> Path:
         """``root`` as workers may use it, who need not run where the stage does."""
         return Path(self.root).absolute()
-
-    @property
-    def finds_faces(self) -> bool:
-        """Whether faces are looked for: not where the picture is not used, or used as a whole."""
-        return "visual" in self.modalities and self.encoder("visual").kind != SCENE
 
     def encoder(self, modality: Modality) -> Kind:
         """The encoder of a modality that is extracted."""

@@ -78,7 +78,7 @@ def examine(corpus: str, params: CorpusParams) -> Iterator[Finding]:
         except UserError as error:
             yield Finding(False, f"{modality} encoder", str(error))
     yield from _machine(len(annotations))
-    for stage, told in measure_stages(params, annotations, there, encoders):
+    for stage, told in measure_stages(corpus, params, annotations, there, encoders):
         yield Finding(not isinstance(told, UserError), stage, str(told))
 
 

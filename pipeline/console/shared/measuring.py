@@ -31,6 +31,7 @@ class _Work(NamedTuple):
 
 
 def measure_stages(
+    corpus: str,
     params: CorpusParams,
     annotations: Sequence[Annotation],
     there: Sequence[Annotation],
@@ -42,7 +43,7 @@ def measure_stages(
     """
     if there:
         clips = sorted(there, key=lambda row: (params.folder / row.media).stat().st_size)
-        yield from _measure_clip(params, clips[len(clips) // 2], encoders, len(there))
+        yield from _measure_clip(corpus, params, clips[len(clips) // 2], encoders, len(there))
     if annotations and "text" in encoders:
         try:
             yield from _measure_text(params, [row.utterance for row in annotations], encoders["text"])
@@ -51,9 +52,9 @@ def measure_stages(
 
 
 def _measure_clip(
-    params: CorpusParams, row: Annotation, encoders: Mapping[str, Any], utterances: int
+    corpus: str, params: CorpusParams, row: Annotation, encoders: Mapping[str, Any], utterances: int
 ) -> Iterator[tuple[str, str | UserError]]:
-    for work in _work_on_clip(params, row, encoders, utterances):
+    for work in _work_on_clip(corpus, params, row, encoders, utterances):
         try:
             work.run()  # loads what is loaded once
             seconds = _seconds(work.run)
@@ -65,13 +66,14 @@ def _measure_clip(
 
 
 def _work_on_clip(
-    params: CorpusParams, row: Annotation, encoders: Mapping[str, Any], utterances: int
+    corpus: str, params: CorpusParams, row: Annotation, encoders: Mapping[str, Any], utterances: int
 ) -> Iterator[_Work]:
     from pipeline import runtime
     from pipeline.encoders.audio_vectors import describe_audio_of_dialogue
     from pipeline.encoders.encoder import runs_network
     from pipeline.encoders.face_vectors import ClipFaces, embed_dialogue
     from pipeline.encoders.scene_vectors import embed_scenes
+    from pipeline.encoders.visual import finds_faces
     from pipeline.faces.dialogues import find_faces_of_dialogue
     from pipeline.media.clips import Clip
     from pipeline.media.decoding import Span
@@ -80,7 +82,7 @@ def _work_on_clip(
     picture = Clip(row.media, "", "", span, row.crop)
     sound = Clip(row.audio, "", "") if row.audio else picture
     root, of_networks = params.folder, runtime.model_workers()
-    if params.finds_faces:
+    if finds_faces(corpus, params):
         find = partial(find_faces_of_dialogue, [picture], root, params.faces)
         yield _Work("faces", row.media, find, of_networks, utterances)
         found = find()
