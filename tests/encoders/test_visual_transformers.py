@@ -145,6 +145,19 @@ def test_a_classifier_as_it_is_published_serves_as_encoder(
     np.testing.assert_allclose(encoder_in(folder).embed(faces), directly(folder, faces), atol=1e-5)
 
 
+def test_code_in_a_folder_is_never_run_and_nobody_is_asked(tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model", "vit")
+    (folder / "modeling.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Net: pass\n")
+    own = {"AutoConfig": "modeling.Net", "AutoModel": "modeling.Net", "AutoImageProcessor": "modeling.Net"}
+    change(folder / "preprocessor_config.json", image_processor_type="Net", auto_map=own)
+    with pytest.raises(UserError, match=rf"^{KEY}: .* cannot be loaded: "):
+        encoder_in(folder)
+    change(folder / "config.json", model_type="own", auto_map=own)
+    with pytest.raises(UserError, match=rf"^{KEY}: .* cannot be loaded: .*custom code"):
+        encoder_in(folder)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_folder_in_half_precision_or_in_shards_gives_the_same(
     folders: dict[str, Path], tmp_path: Path, faces: np.ndarray
 ) -> None:
@@ -173,9 +186,6 @@ def test_what_cannot_be_used_is_one_line_that_names_the_key(tmp_path: Path) -> N
         encoder_in(folder)
     change(folder / "config.json", model_type="bert")
     with pytest.raises(UserError, match=rf"^{KEY}: .* is a bert, and no encoder of pictures that is known"):
-        encoder_in(folder)
-    change(folder / "config.json", model_type="own", auto_map={"AutoConfig": "modeling.Net"})
-    with pytest.raises(UserError, match=rf"^{KEY}: .* cannot be loaded: "):
         encoder_in(folder)
     change(folder / "config.json", model_type="vit", num_hidden_layers=2)
     (folder / "preprocessor_config.json").unlink()
