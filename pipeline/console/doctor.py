@@ -83,11 +83,18 @@ def examine(corpus: str, params: CorpusParams) -> Iterator[Finding]:
 
 
 def _find_encoder(corpus: str, params: CorpusParams, modality: Modality) -> Any:
+    from pipeline.encoders.hub import NotCachedError
     from pipeline.encoders.weights import pin_weights
 
     key = encoder_key(corpus, modality)
     kind = read_encoder(corpus, params, modality)
-    weights = pin_weights(key, kind.params) if names_weights(kind.params) else None
+    try:
+        weights = pin_weights(key, kind.params) if names_weights(kind.params) else None
+    except NotCachedError as error:
+        raise UserError(
+            f"{kind.params.weights} is not in the local cache of the hub; where there is a network the first"
+            f" run downloads it, or `multiemo fetch {corpus}`"
+        ) from error
     return kind.module.find_encoder(key, kind.params, weights)
 
 

@@ -78,4 +78,5 @@ def test_what_is_missing_is_named_and_nothing_is_downloaded(project: Path, demo_
     found = findings(capsys)
     assert found["annotations"][0] == found["text encoder"][0] == "MISSING"
     assert "nowhere" in found["annotations"][1]
-    assert "lab/roberta is not in the local cache of the hub" in found["text encoder"][1]
+    assert found["text encoder"][1].startswith("lab/roberta is not in the local cache of the hub; where")
+    assert "`multiemo fetch demo`" in found["text encoder"][1]

@@ -146,5 +146,5 @@ def _seconds(function: Callable[[], Any]) -> float:
 
 def _in_words(seconds: float) -> str:
     if seconds < 90:
-        return f"about {seconds:.0f} s"
+        return f"about {max(seconds, 1):.0f} s"
     return f"about {seconds / 3600:.1f} hours" if seconds >= 3600 else f"about {seconds / 60:.0f} minutes"
