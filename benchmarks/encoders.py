@@ -38,7 +38,6 @@ from transformers.utils import logging
 from benchmarks.measure import MELD_UTTERANCES, machine, time_in_turn, torch_threads
 from pipeline import runtime
 from pipeline.encoders.audio import transformers as speech
-from pipeline.encoders.scene_vectors import cut_clips
 from pipeline.encoders.visual import facenet, scene
 from pipeline.encoders.visual import transformers as pictures
 from pipeline.encoders.weights import find_local
@@ -157,7 +156,7 @@ def scene_pair(folder: Path) -> Pair:
     picture, values = RANDOM.integers(0, 256, (720, 1280, 3), np.uint8), torch.rand(1, 3, 16, 128, 171)
 
     def whole() -> np.ndarray:
-        return encoder.embed(cut_clips(np.stack([encoder.shrink(picture) for _ in range(48)])))
+        return encoder.embed(np.stack([encoder.shrink(picture) for _ in range(48)]))
 
     once = alone(network, values)
     return whole, lambda: [once() for _ in range(3)]

@@ -38,14 +38,14 @@ from pipeline.params_file.reading import read_yaml
 PARAMS_FILE = Path("params.yaml")
 UNTRAINED = "untrained"
 LAST = "last"
-SCENE = "scene"
-"""Kind of visual encoder that reads whole pictures."""
 
 Modality = Literal["text", "audio", "visual"]
 MODALITIES: tuple[Modality, ...] = ("text", "audio", "visual")
 MISTAKES_SHOWN = 20
 # Folders of data/ that are no corpus's.
 RESERVED = ("code", "joined", "models", "raw")
+DEMO_ROOT = "data/raw/demo"
+"""Where the demo corpus is made."""
 
 # YAML has lists only; strict mode would refuse them where the field is a tuple.
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -282,11 +282,6 @@ class CorpusParams(Section):
         """``root`` as workers may use it, who need not run where the stage does."""
         return Path(self.root).absolute()
 
-    @property
-    def finds_faces(self) -> bool:
-        """Whether faces are looked for: not where the picture is not used, or used as a whole."""
-        return "visual" in self.modalities and self.encoder("visual").kind != SCENE
-
     def encoder(self, modality: Modality) -> Kind:
         """The encoder of a modality that is extracted."""
         encoder: Kind = getattr(self, modality).encoder
@@ -432,7 +427,8 @@ RESULTS = "results"
 def _entry(entries: Mapping[str, Any], section: str, name: str) -> Any:
     if name not in entries:
         raise UserError(
-            f"{PARAMS_FILE}: no {name!r} under {section!r} (there are: {', '.join(entries) or 'none'})"
+            f"{PARAMS_FILE}: no {name!r} under {section!r} (there are: {', '.join(entries) or 'none'};"
+            " what stands behind a # is none)"
         )
     return entries[name]
 

@@ -107,6 +107,14 @@ def model_workers() -> int:
     return gpus * _count("MULTIEMO_WORKERS_PER_GPU", WORKERS_PER_GPU)
 
 
+def shares_passes() -> bool:
+    """Whether clips of one length go through a network together: on a GPU, which would idle else.
+
+    A core gains nothing by it, and gives a clip the same bits whatever is beside it.
+    """
+    return device() != "cpu"
+
+
 def decode_threads() -> int:
     """Number of threads that decode ahead of a network on a GPU; none where networks run on the cores."""
     if device() == "cpu":

@@ -24,6 +24,7 @@ from pipeline.encoders.kinds import ENCODERS
 from pipeline.errors import UserError, shorten
 from pipeline.media.special_files import LEADS_NOWHERE, find_unreadable, special_kind
 from pipeline.params import (
+    DEMO_ROOT,
     PARAMS_FILE,
     RESULTS,
     ModelParams,
@@ -38,7 +39,6 @@ from pipeline.store.atomic import write_text
 from pipeline.store.code import code_digest, modules_in
 from train.networks import find_network, with_recipe
 
-DEMO_ROOT = "data/raw/demo"
 FORMATS, NETWORKS = "pipeline.corpora", "train.networks"
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline import runtime
+from pipeline.encoders.visual import finds_faces
 from pipeline.faces.dialogues import NO_CLIPS, find_faces_of_dialogue
 from pipeline.manifest import by_dialogue, read_media
 from pipeline.media.clips import image_clip
@@ -23,8 +24,8 @@ from pipeline.work.stagefile import ExtractionStage, run_extraction, write_unuse
 def main(corpus: str) -> None:
     """Write ``data/<corpus>/faces.h5``."""
     params = read_params().corpus(corpus)
-    if not params.finds_faces:
-        why = "visual.encoder reads whole pictures"
+    if not finds_faces(corpus, params):
+        why = "visual.encoder reads whole frames"
         return write_unused("faces", corpus, *([why] if "visual" in params.modalities else []))
     media = read_media(Path("data", corpus, "media.csv"))
     stage = ExtractionStage(

@@ -15,6 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from pipeline.encoders.visual import finds_faces
 from pipeline.errors import reading_output
 from pipeline.features.cautions import describe_seen
 from pipeline.features.file import read_features
@@ -52,7 +53,8 @@ def describe_corpus(folder: Path, params: CorpusParams, label_names: Sequence[st
     """Sizes, classes, lengths, faces."""
     utterances, media = read_utterances(folder / "utterances.csv"), read_media(folder / "media.csv")
     lengths, durations = facts.dialogue_lengths(utterances), facts.durations_s(utterances, media)
-    ids = [row.id for row in utterances] if params.finds_faces else []
+    with_faces = finds_faces(folder.name, params)
+    ids = [row.id for row in utterances] if with_faces else []
     faces, source = read_stage_file(folder / "faces.h5", ids)
     found = facts.describe_faces(faces)
     return {
@@ -70,7 +72,7 @@ def describe_corpus(folder: Path, params: CorpusParams, label_names: Sequence[st
         ),
         "faces": found,
         **({} if found is None else _face_figures(found, source["settings"]["min_face_size_px"])),
-        "contact_sheet": _contact_sheet(media, faces, params),
+        "contact_sheet": _contact_sheet(media, faces, params) if with_faces else [],
     }
 
 
@@ -137,7 +139,7 @@ def _face_figures(found: facts.Faces, min_face_size_px: int) -> dict[str, Any]:
 
 
 def _contact_sheet(media: list[Medium], faces: Arrays, params: CorpusParams) -> list[Any]:
-    if not params.report.contact_sheet or not params.finds_faces:
+    if not params.report.contact_sheet:
         return []
     return draw_faces(media, faces, params.folder)
 

@@ -15,16 +15,13 @@ import numpy as np
 from pipeline import runtime
 from pipeline.encoders.face_vectors import ClipFaces, embed_dialogue
 from pipeline.encoders.scene_vectors import embed_scenes
-from pipeline.encoders.visual import VisualEncoder
-from pipeline.encoders.visual.scene import Encoder as SceneEncoder
+from pipeline.encoders.visual import KINDS, FrameEncoder, VisualEncoder, finds_faces
 from pipeline.encoders.weights import find_encoder
 from pipeline.manifest import Medium, by_dialogue, read_media
 from pipeline.media.clips import Clip, image_clip
 from pipeline.params import CorpusParams, read_params
 from pipeline.store.h5 import Arrays
 from pipeline.work.stagefile import ExtractionStage, no_vectors, read_stage_file, run_extraction, write_unused
-
-KINDS = "pipeline.encoders.visual"
 
 
 def main(corpus: str) -> None:
@@ -36,7 +33,7 @@ def main(corpus: str) -> None:
     media = read_media(folder / "media.csv")
     encoder = find_encoder(KINDS, corpus, params, "visual")
     print(f"visual: {encoder.description}", flush=True)
-    describe: Any = _of_faces if params.finds_faces else _of_scenes
+    describe: Any = _of_faces if finds_faces(corpus, params) else _of_scenes
     stage, clips = describe(folder, media, encoder, params)
     dialogues = {name: [clips[row.id] for row in rows] for name, rows in by_dialogue(media).items()}
     run_extraction(corpus, stage, dialogues, [row.id for row in media], params.max_unobserved.visual)
@@ -66,7 +63,7 @@ def _of_faces(
 
 
 def _of_scenes(
-    folder: Path, media: Sequence[Medium], encoder: SceneEncoder, params: CorpusParams
+    folder: Path, media: Sequence[Medium], encoder: FrameEncoder, params: CorpusParams
 ) -> tuple[ExtractionStage[Clip], dict[str, Clip]]:
     """The stage, and each utterance's clip, whose pictures are used as a whole."""
     stage = ExtractionStage(

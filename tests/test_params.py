@@ -159,11 +159,17 @@ def test_an_unwritten_exponent_is_a_number_as_for_dvc(tmp_path: Path) -> None:
 
 def test_an_unknown_entry_is_told_which_there_are() -> None:
     params = read_params(PROJECT / "params.yaml")
-    with pytest.raises(UserError, match=r"no 'mled' under 'corpora' \(there are: demo\)"):
+    with pytest.raises(
+        UserError, match=r"no 'mled' under 'corpora' \(there are: demo; what stands behind a # is none\)"
+    ):
         params.corpus("mled")
-    with pytest.raises(UserError, match=r"no 'demo_text' under 'models' \(there are: demo\)"):
+    with pytest.raises(
+        UserError, match=r"no 'demo_text' under 'models' \(there are: demo; what stands behind a # is none\)"
+    ):
         params.model("demo_text")
-    with pytest.raises(UserError, match=r"no 'both' under 'joins' \(there are: none\)"):
+    with pytest.raises(
+        UserError, match=r"no 'both' under 'joins' \(there are: none; what stands behind a # is none\)"
+    ):
         params.join("both")
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.console.shared.measuring import measure_stages
 from pipeline.encoders.kinds import encoder_key, names_weights, read_encoder
 from pipeline.errors import UserError
-from pipeline.params import CorpusParams, Modality, read_kind, read_params
+from pipeline.params import DEMO_ROOT, CorpusParams, Modality, read_kind, read_params
 
 FORMATS = "pipeline.corpora"
 # Of each vector: the item, the stage's file, the feature file.
@@ -34,8 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``multiemo doctor``."""
     parser.description = (
         "Look, in one screen, whether extraction of a corpus can work here: annotations and media, weights\n"
-        "(nothing is downloaded), device, disk; and measure on one clip how long each stage may take.\n"
-        "Exit status 1 if something is missing."
+        "(nothing is downloaded), device, disk; and measure, on one clip and the text of one dialogue, how\n"
+        "long each stage may take.  Exit status 1 if something is missing."
     )
     parser.epilog = "example:\n  multiemo doctor meld"
     parser.add_argument("corpus", help="an entry under corpora")
@@ -60,7 +59,11 @@ def examine(corpus: str, params: CorpusParams) -> Iterator[Finding]:
         annotations = form.module.read(Path(params.root), form.params).annotations
         yield Finding(True, "annotations", f"{len(annotations)} utterances in {params.root}")
     except UserError as error:
-        yield Finding(False, "annotations", str(error))
+        if params.root == DEMO_ROOT:
+            words = "none yet: the first run makes the demo's own; then this also measures the stages"
+            yield Finding(True, "annotations", words)
+        else:
+            yield Finding(False, "annotations", str(error))
     there = [row for row in annotations if row.media and (params.folder / row.media).is_file()]
     if set(params.modalities) != {"text"} and annotations:
         absent = len(annotations) - len(there)
@@ -75,17 +78,23 @@ def examine(corpus: str, params: CorpusParams) -> Iterator[Finding]:
         except UserError as error:
             yield Finding(False, f"{modality} encoder", str(error))
     yield from _machine(len(annotations))
-    clips = sorted(there, key=lambda row: (params.folder / row.media).stat().st_size)
-    if clips:
-        yield from _measure(params, clips[len(clips) // 2], encoders, len(there))
+    for stage, told in measure_stages(corpus, params, annotations, there, encoders):
+        yield Finding(not isinstance(told, UserError), stage, str(told))
 
 
 def _find_encoder(corpus: str, params: CorpusParams, modality: Modality) -> Any:
+    from pipeline.encoders.hub import NotCachedError
     from pipeline.encoders.weights import pin_weights
 
     key = encoder_key(corpus, modality)
     kind = read_encoder(corpus, params, modality)
-    weights = pin_weights(key, kind.params) if names_weights(kind.params) else None
+    try:
+        weights = pin_weights(key, kind.params) if names_weights(kind.params) else None
+    except NotCachedError as error:
+        raise UserError(
+            f"{kind.params.weights} is not in the local cache of the hub; where there is a network the first"
+            f" run downloads it, or `multiemo fetch {corpus}`"
+        ) from error
     return kind.module.find_encoder(key, kind.params, weights)
 
 
@@ -101,56 +110,8 @@ def _machine(utterances: int) -> Iterator[Finding]:
         existing = next(path for path in (folder, *folder.parents) if path.exists())
         free_gb = shutil.disk_usage(existing).free / 1e9
         writable = os.access(existing, os.W_OK)
-        words = f"{folder}: {free_gb:.1f} GB free, at most {needed_gb:.1f} GB are needed"
+        words = f"{folder}: {free_gb:.1f} GB free"
+        if utterances:
+            words += f", at most {needed_gb:.1f} GB are needed"
         passed = writable and free_gb > needed_gb
         yield Finding(passed, subject, words if writable else f"{folder}: cannot be written to")
-
-
-def _measure(params: CorpusParams, row: Any, encoders: dict[str, Any], utterances: int) -> Iterator[Finding]:
-    """How long each stage may take, by one clip of middle size, once everything is loaded."""
-    from pipeline import runtime
-    from pipeline.encoders.audio_vectors import describe_audio_of_dialogue
-    from pipeline.encoders.encoder import runs_network
-    from pipeline.encoders.face_vectors import ClipFaces, embed_dialogue
-    from pipeline.encoders.scene_vectors import embed_scenes
-    from pipeline.faces.dialogues import find_faces_of_dialogue
-    from pipeline.media.clips import Clip
-    from pipeline.media.decoding import Span
-
-    span = Span(row.start_s or 0.0, float("inf") if row.end_s is None else row.end_s)
-    picture = Clip(row.media, "", "", span, row.crop)
-    sound = Clip(row.audio, "", "") if row.audio else picture
-    root = params.folder
-    work: dict[str, tuple[Callable[[], Any], int]] = {}
-    if params.finds_faces:
-        find = partial(find_faces_of_dialogue, [picture], root, params.faces)
-        work["faces"] = find, runtime.model_workers()
-        found = find()
-        if "visual" in encoders and len(found["box_px"]):
-            faces = ClipFaces(row.media, "", found["frame_index"], found["box_px"], row.utterance.id)
-            embed = partial(embed_dialogue, [faces], root, encoders["visual"], params.visual)
-            work["visual"] = embed, runtime.model_workers()
-    elif "visual" in encoders:
-        work["visual"] = partial(embed_scenes, [picture], root, encoders["visual"]), runtime.model_workers()
-    if "audio" in encoders:
-        encoder = encoders["audio"]
-        describe = partial(
-            describe_audio_of_dialogue,
-            [sound],
-            root,
-            encoder,
-            params.audio.silence_dbfs,
-            params.audio.channels,
-        )
-        work["audio"] = describe, runtime.model_workers() if runs_network(encoder) else runtime.workers()
-    for stage, (function, workers) in work.items():
-        function()  # loads what is loaded once
-        started = time.perf_counter()
-        function()
-        seconds = time.perf_counter() - started
-        hours = seconds * utterances / workers / 3600
-        yield Finding(True, stage, f"{seconds:.2f} s for {row.media}: about {_duration(hours)} in all")
-
-
-def _duration(hours: float) -> str:
-    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"

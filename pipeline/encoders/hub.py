@@ -15,6 +15,10 @@ CONVERTER, CONVERSION = "SFconvertbot", "Adding `safetensors` variant of this mo
 """Author and title of the pull request in which the hub itself offers a model's weights as safetensors."""
 
 
+class NotCachedError(UserError):
+    """A hub model is not on this machine, and the hub is switched off or out of reach."""
+
+
 def is_model_file(name: str) -> bool:
     """Whether a file of a model's folder is part of it."""
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in PATTERNS)
@@ -23,14 +27,18 @@ def is_model_file(name: str) -> bool:
 def fetch_snapshot(key: str, name: str, revision: str | None) -> Path:
     """The folder of a hub model in the local cache, named like its commit; downloaded, with bars, if need be.
 
-    UserError, naming the param ``key``, where it cannot be had.
+    UserError, naming the param ``key``, where it cannot be had; NotCachedError where the hub cannot be asked.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    def download(*patterns: str) -> Path:
+    def download(*patterns: str, asking: bool = True) -> Path:
         found = snapshot_download(
-            name, revision=revision, allow_patterns=list(patterns), ignore_patterns="*/*"
+            name,
+            revision=revision,
+            allow_patterns=list(patterns),
+            ignore_patterns="*/*",
+            local_files_only=not asking,
         )
         return Path(found)
 
@@ -38,10 +46,10 @@ def fetch_snapshot(key: str, name: str, revision: str | None) -> Path:
         try:
             return download(*PATTERNS, CARD)
         except LocalEntryNotFoundError:  # what was copied here may lack the card, which nothing needs
-            return download(*PATTERNS)
+            return download(*PATTERNS, asking=False)
     except LocalEntryNotFoundError as error:  # the hub is switched off, or out of reach
         command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
-        raise UserError(
+        raise NotCachedError(
             f"{key}: {name}{f' at revision {revision}' if revision else ''} is not in the local cache of the"
             f" hub, and the hub cannot be asked; where there is a network run `{command}`, and copy its cache"
             f" (~/.cache/huggingface) here, or give the folder of a model"

@@ -62,6 +62,22 @@ def read_processor(kind: Any, folder: Path, key: str, **options: Any) -> Any:
     return read_folder(kind, folder, key, **options)
 
 
+def read_tokenizer(folder: Path, key: str) -> Any:
+    """The tokenizer in a model's folder; UserError where it has none.
+
+    transformers makes up one that knows no word where the files are missing.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = read_folder(AutoTokenizer, folder, key)
+    if not tokenizer.get_vocab().keys() - tokenizer.all_special_tokens:
+        raise UserError(
+            f"{key}: {folder} holds no tokenizer (tokenizer.json, or the files of its vocabulary); fetch the"
+            " model whole"
+        )
+    return tokenizer
+
+
 def load_pretrained(kind: Any, folder: Path, key: str, optional: Iterable[str] = (), **options: Any) -> Any:
     """``kind.from_pretrained(folder)`` in float32, whose weights must all come from the folder.
 

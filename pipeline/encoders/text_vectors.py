@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from pipeline import runtime
 from pipeline.encoders.encoder import require_finite
 from pipeline.encoders.layers import check_layers, hidden_states
-from pipeline.encoders.pretrained import HEADS, load_pretrained, prepare_torch, read_folder
+from pipeline.encoders.pretrained import HEADS, load_pretrained, prepare_torch, read_tokenizer
 from pipeline.encoders.windows import Window, build_windows
 from pipeline.manifest import Utterance
 from pipeline.params import LAST, WindowParams
@@ -80,4 +80,4 @@ def _load_encoder(folder: Path) -> tuple[Tokenizer, PreTrainedModel]:
     prepare_torch()
     # An encoder that was taken as it is may have no head.
     network = load_pretrained(AutoModelForSequenceClassification, folder, "text encoder", optional=HEADS)
-    return read_folder(AutoTokenizer, folder, "text encoder"), network.base_model.eval().to(runtime.device())
+    return read_tokenizer(folder, "text encoder"), network.base_model.eval().to(runtime.device())

@@ -20,7 +20,8 @@ from pipeline.store.atomic import write_text
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 
-OTHER_NETWORKS_OF_FACES = ("facenet", "transformers")
+# By the kind of the visual encoder; of others the paper has no figure.
+_VISEXTNET = {"resnet": True, "scene": False}
 
 
 class SeedScores(Section):
@@ -124,13 +125,12 @@ class Results(Section):
     def visextnet(self) -> bool | None:
         """Whether visual features are a face ResNet's, as the paper's are, or there are none of them.
 
-        None where the feature file does not tell, or where another network sees faces: of neither the paper
-        has a figure.
+        False where they are a 3D-CNN's, as in its ablation; None where they are another network's, or where
+        the feature file does not tell.
         """
         if "visual" not in self.modalities:
             return True
-        kind = self.encoder_kinds.get("visual")
-        return None if not kind or kind in OTHER_NETWORKS_OF_FACES else kind == "resnet"
+        return _VISEXTNET.get(self.encoder_kinds.get("visual", ""))
 
     def curve_arrays(self) -> dict[int, dict[str, np.ndarray]]:
         """Curves as they are drawn."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, wait
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, Protocol
@@ -40,8 +41,8 @@ TASKS_PER_PROCESS = 2
 SHOWN = 5
 # How long a cluster may be silent until one looks whether it has a worker.
 WAIT_S = 30.0
-# Libraries whose versions define results; a cluster's workers must have those of the stage.
-LIBRARIES = ["av", "facenet-pytorch", "numpy", "opensmile", "pillow", "tokenizers", "torch", "transformers"]
+# Libraries whose versions define results of most stages; the others name their own.
+LIBRARIES = ("av", "numpy", "pillow", "torch")
 # What a cluster that was started before a change says.
 OTHER_CODE = (
     "this Dask cluster has other code or other library versions than the stage (was it started before a"
@@ -55,15 +56,16 @@ def run_all(
     *,
     workers: int,
     modules: Sequence[str],
+    libraries: Sequence[str] = (),
     on_death: Callable[[Task, WorkerDied], None],
 ) -> Iterator[Ended]:
     """Run the function on all tasks, and yield each as it ends; what the function raises is raised here.
 
     A task whose process dies is tried once more, after all others, alone; ``on_death`` is told, and the
-    second death stands in what is yielded.  ``workers`` and ``modules`` are those of ``open_engine``.
+    second death stands in what is yielded.  The other arguments are those of ``open_engine``.
     """
     suspects = []
-    with open_engine(min(workers, len(tasks)), modules) as engine:
+    with open_engine(min(workers, len(tasks)), modules, libraries) as engine:
         for ended in engine.run(function, tasks):
             if ended.death is None:
                 yield ended
@@ -71,7 +73,7 @@ def run_all(
                 suspects.append(ended.task)
                 on_death(ended.task, ended.death)
     for suspect in suspects:
-        with open_engine(1, modules) as engine:
+        with open_engine(1, modules, libraries) as engine:
             yield from engine.run(function, [suspect])
 
 
@@ -97,16 +99,16 @@ class Engine(Protocol):
 
 
 @contextmanager
-def open_engine(workers: int, modules: Sequence[str]) -> Iterator[Engine]:
+def open_engine(workers: int, modules: Sequence[str], libraries: Sequence[str] = ()) -> Iterator[Engine]:
     """The engine that the environment names; its work is stopped when the context is left.
 
-    ``modules`` are those whose code, and all that it reaches, a cluster's workers must share.  ``workers``
-    counts this machine's processes; a cluster has as many as it has.  UserError for several where the machine
-    can have none; one is this process there.
+    A cluster's workers must share the code of ``modules``, and of all that they reach, and the versions of
+    ``libraries``, which are distributions.  ``workers`` counts this machine's processes; a cluster has as
+    many as it has.  UserError for several where the machine can have none; one is this process there.
     """
     engine: _LocalProcesses | _DaskCluster | ThisProcess
     if runtime.engine() == "dask":
-        engine = _DaskCluster(runtime.scheduler(), tuple(modules))
+        engine = _DaskCluster(runtime.scheduler(), tuple(modules), (*LIBRARIES, *libraries))
     elif trouble := why_no_workers():
         if workers > 1:
             raise UserError(
@@ -159,7 +161,7 @@ class _LocalProcesses:
 class _DaskCluster:
     """Workers of a Dask cluster, which see this project's folder under the same path."""
 
-    def __init__(self, address: str, modules: tuple[str, ...]) -> None:
+    def __init__(self, address: str, modules: tuple[str, ...], libraries: tuple[str, ...]) -> None:
         try:
             from distributed import Client
         except ImportError:
@@ -168,13 +170,13 @@ class _DaskCluster:
             self._client = Client(address)
         except (OSError, ValueError) as error:
             raise UserError(f"MULTIEMO_SCHEDULER={address}: no Dask scheduler answers ({error})") from error
-        self._address, self._modules = address, modules
+        self._address, self._modules, self._libraries = address, modules, libraries
 
     def run(self, function: Function, tasks: Iterable[Task]) -> Iterator[Ended]:
         from distributed import KilledWorker
 
-        made_for = _code_and_versions(self._modules)
-        place = {"folder": Path.cwd(), "modules": self._modules, "made_for": made_for}
+        needed = {"modules": self._modules, "libraries": self._libraries}
+        place = {"folder": Path.cwd(), **needed, "made_for": _code_and_versions(**needed)}
         task_of = {
             self._client.submit(_run_on_cluster, function, task, **place, pure=False, priority=-number): task
             for number, task in enumerate(tasks)
@@ -219,9 +221,9 @@ class _DaskCluster:
 
 
 @cache
-def _code_and_versions(modules: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+def _code_and_versions(modules: tuple[str, ...], libraries: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     """What a process has loaded: kept from its first use, because code that is loaded stays."""
-    return code_digest(*modules), library_versions(*LIBRARIES)
+    return code_digest(*modules), library_versions(*libraries)
 
 
 _one_at_a_time = threading.Lock()
@@ -233,6 +235,7 @@ def _run_on_cluster(
     *,
     folder: Path,
     modules: tuple[str, ...],
+    libraries: tuple[str, ...],
     made_for: tuple[str, dict[str, str]],
 ) -> Any:
     """Run a function in a Dask worker, once it is sure that the result belongs under the item's key."""
@@ -242,6 +245,12 @@ def _run_on_cluster(
             os.chdir(folder)
         except OSError as error:
             raise UserError(f"{socket.gethostname()}: no folder {folder}; see docs/cluster.md") from error
-        if _code_and_versions(modules) != made_for:
+        try:
+            mine = _code_and_versions(modules, libraries)
+        except PackageNotFoundError as error:
+            raise UserError(
+                f"{socket.gethostname()}: this Dask cluster lacks the library {error.name}; install it"
+            ) from error
+        if mine != made_for:
             raise UserError(f"{socket.gethostname()}: {OTHER_CODE}")
         return run_within_memory(function, task)

@@ -50,12 +50,14 @@ def extract(
     function: Callable[[Any], Arrays],
     *,
     workers: int,
+    libraries: Sequence[str] = (),
     stand_in: Callable[[Item, str], Arrays] | None = None,
 ) -> Iterator[Arrays]:
     """The arrays of every item, in order, computing those that the store does not hold.
 
     ``function`` maps an item's work to its arrays; it runs in a worker process and must depend on
-    nothing but that work, so that neither neighbours nor the number of workers change a result.
+    nothing but that work, so that neither neighbours nor the number of workers change a result.  A cluster's
+    workers must have ``libraries`` in the versions that are here.
 
     An item whose worker dies is tried once more, alone.  If its worker dies again, that says nothing of
     its data: once all others are stored, UserError names it, and the next run tries it again.  Where
@@ -74,7 +76,7 @@ def extract(
     )
     waiting = set(pending)
     deaths: dict[str, WorkerDied] = {}
-    computing = _compute(stage, list(pending.values()), function, store, workers)
+    computing = _compute(stage, list(pending.values()), function, store, workers, libraries)
     for item in items:
         # What is done is handed on while the rest is computed.
         while item.key in waiting:
@@ -106,11 +108,16 @@ def wait_for_item(key: str, store: ItemStore) -> Arrays:
 
 
 def _compute(
-    stage: str, items: Sequence[Item], function: Callable[[Any], Arrays], store: ItemStore, workers: int
+    stage: str,
+    items: Sequence[Item],
+    function: Callable[[Any], Arrays],
+    store: ItemStore,
+    workers: int,
+    libraries: Sequence[str],
 ) -> Iterator[tuple[Item, WorkerDied | None]]:
     """Compute and store all items; each as it ends, with its worker's second death."""
     task = partial(_compute_and_store, function=function, store=store)
-    modules = modules_of(function)
+    needed = {"modules": modules_of(function), "libraries": libraries}
     # Longest first, so that no worker is left alone with a long dialogue at the end.
     queue = sorted(items, key=lambda item: item.utterances, reverse=True)
     utterances = sum(item.utterances for item in items)
@@ -119,7 +126,7 @@ def _compute(
         def say(item: Item, death: WorkerDied) -> None:
             progress.say(f"a worker died at {item.dialogue} ({death}); it will be tried again alone")
 
-        for item, _, death in run_all(task, queue, workers=workers, modules=modules, on_death=say):
+        for item, _, death in run_all(task, queue, workers=workers, **needed, on_death=say):
             progress.advance(dialogues=1, utterances=item.utterances)
             yield item, death
 

@@ -90,7 +90,14 @@ def run_extraction(
         failures[item.key] = reason
         return nothing_observed(item.work, reason, stage)
 
-    parts = extract(stage.name, items, stage.function, workers=stage.workers, stand_in=stand_in)
+    parts = extract(
+        stage.name,
+        items,
+        stage.function,
+        workers=stage.workers,
+        libraries=stage.libraries,
+        stand_in=stand_in,
+    )
     arrays = stack_on_disk(stage.arrange(parts), stage.empty, Path("data", corpus))
     summarise(stage.name, stage.modality, ids, np.asarray(arrays["reason"]), limit)
     figures = dict(stage.figures(arrays))

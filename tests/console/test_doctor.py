@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,14 +36,37 @@ def test_a_corpus_that_can_be_extracted_is_told_with_hours(project: Path, demo_r
     found = findings(capsys)
     assert {state for state, _ in found.values()} == {"ok"}
     encoders = ["text encoder", "audio encoder", "visual encoder"]
-    stages = ["faces", "visual", "audio"]
+    stages = ["faces", "visual", "audio", "text", "finetune"]
     assert list(found) == ["annotations", "media", *encoders, "device", "store", "outputs", *stages]
     assert found["annotations"][1] == f"10 utterances in {demo_root}"
     assert found["media"][1] == "of 9 utterances, 1 have none"
     assert found["device"][1] == "cpu, 2 workers"
     for stage in stages:
-        assert "minutes in all" in found[stage][1]
+        assert re.search(r": about \d+ s in all$", found[stage][1])
+    assert found["text"][1].partition(" s for ")[2].startswith("an utterance of train_dia")
+    assert found["finetune"][1].startswith("3 epochs of 6 utterances, at 3 times text's time: ")
     assert not (project / "data").exists()
+
+
+def test_the_demo_before_its_first_run_lacks_nothing(project: Path, demo_root: Path, capsys) -> None:
+    """Its annotations are made by the run itself."""
+    text = Path("params.yaml").read_text().replace(str(demo_root), "data/raw/demo")
+    Path("params.yaml").write_text(text)
+    assert main(["doctor", "demo"]) == 0
+    found = findings(capsys)
+    assert {state for state, _ in found.values()} == {"ok"}
+    assert found["annotations"][1].startswith("none yet: the first run makes")
+    assert "media" not in found
+
+
+def test_a_stage_that_will_not_run_is_told_before_it_does(project: Path, capsys) -> None:
+    text = Path("params.yaml").read_text().replace("[text, audio, visual]\n    max_", "[text]\n    max_")
+    text = text.replace("    text:\n", "    text:\n      layers: [3]\n")
+    Path("params.yaml").write_text(text)
+    assert main(["doctor", "demo"]) == 1
+    state, words = findings(capsys)["text"]
+    assert state == "MISSING"
+    assert words == "text.layers: there is no layer 3; RobertaModel has 2"
 
 
 def test_what_is_missing_is_named_and_nothing_is_downloaded(project: Path, demo_root: Path, capsys) -> None:
@@ -54,4 +78,5 @@ def test_what_is_missing_is_named_and_nothing_is_downloaded(project: Path, demo_
     found = findings(capsys)
     assert found["annotations"][0] == found["text encoder"][0] == "MISSING"
     assert "nowhere" in found["annotations"][1]
-    assert "lab/roberta is not in the local cache of the hub" in found["text encoder"][1]
+    assert found["text encoder"][1].startswith("lab/roberta is not in the local cache of the hub; where")
+    assert "`multiemo fetch demo`" in found["text encoder"][1]

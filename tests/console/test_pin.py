@@ -147,7 +147,7 @@ def test_media_outside_of_the_root_need_a_digest_which_pin_writes(project: Path)
 def test_an_entry_that_is_not_there_and_weights_that_cannot_be_had_are_one_line_each(project: Path) -> None:
     wrong = pin(project, "labb")
     assert wrong.returncode == 1
-    assert "no 'labb' under 'corpora' (there are: lab)" in wrong.stderr
+    assert "no 'labb' under 'corpora' (there are: lab;" in wrong.stderr
     (project / "faces.safetensors").unlink()
     missing = pin(project)
     assert missing.returncode == 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
+from timm.models import save_for_hf
 from transformers import (
     AutoModel,
     BaseImageProcessor,
@@ -63,6 +65,15 @@ PROCESSORS: dict[str, BaseImageProcessor] = {
     "convnextv2": ConvNextImageProcessor(size={"shortest_edge": 32}, crop_pct=0.875),
     "swin": ViTImageProcessor(size=SQUARE),
 }
+
+
+def save_timm_model(folder: Path) -> Path:
+    """A random ViT that timm saved, with a classifier of three classes."""
+    torch.manual_seed(0)
+    size = {"img_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 1, "num_heads": 2}
+    network = timm.create_model("vit_tiny_patch16_224", num_classes=3, **size)
+    save_for_hf(network, str(folder), model_args=size, safe_serialization=True)
+    return folder
 
 
 def save_model(folder: Path, name: str, network: PreTrainedModel | None = None) -> Path:

@@ -8,17 +8,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoFeatureExtractor, AutoModel, Wav2Vec2ForCTC, WhisperForConditionalGeneration
 
+from pipeline import runtime
+from pipeline.encoders import audio_vectors
+from pipeline.encoders.audio import transformers
 from pipeline.encoders.audio.transformers import Encoder, Params, find_encoder
 from pipeline.encoders.audio_vectors import describe_audio_of_dialogue
+from pipeline.encoders.layers import hidden_states
 from pipeline.encoders.weights import find_local
 from pipeline.errors import UserError
 from pipeline.manifest import Medium
 from pipeline.media.audio import read_audio
-from pipeline.media.clips import audio_clip
+from pipeline.media.clips import Clip, audio_clip
 from pipeline.media.decoding import MediaError
 from tests.encoders.speech import hum
 from tests.encoders.speech_models import CONFIGS, save_model
@@ -129,6 +134,59 @@ def test_a_clips_vector_depends_on_nothing_beside_it(
             np.testing.assert_allclose(
                 vector, directly(folders[name], samples)[0][1:].mean(axis=(0, 1)), atol=1e-5
             )
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Clips share passes as on a GPU; how many pieces went through the network in each pass."""
+    monkeypatch.setattr(runtime, "shares_passes", lambda: True)
+    widths: list[int] = []
+
+    def listen(network: Any, layers: Any, **inputs: torch.Tensor) -> torch.Tensor:
+        [values] = inputs.values()
+        widths.append(len(values))
+        return hidden_states(network, layers, **inputs)
+
+    monkeypatch.setattr(transformers, "hidden_states", listen)
+    return widths
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_clips_of_one_length_that_share_a_pass_give_what_each_gives_alone(
+    folders: dict[str, Path], name: str, passes: list[int]
+) -> None:
+    encoder = encoder_in(folders[name], pooling="mean_std")
+    loud = [hum(1.0), hum(0.6), 0.3 * hum(1.0), hum(0.6)[::-1].copy(), hum(0.8)]
+    together = encoder.embed_together(loud)
+    assert sorted(passes) == ([5] if name == "whisper" else [1, 2, 2])
+    for samples, vector in zip(loud, together, strict=True):
+        np.testing.assert_allclose(vector, encoder.embed(samples), atol=1e-5)
+
+
+def test_a_dialogues_clips_share_passes_whatever_cannot_be_heard_among_them(
+    folders: dict[str, Path], tmp_path: Path, passes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sounds = [hum(1.0), hum(1.0)[:399], 0.5 * hum(1.0), 0 * hum(1.0), hum(0.6), *[hum(1.0)[::-1]] * 3]
+    for number, samples in enumerate(sounds):
+        soundfile.write(tmp_path / f"{number}.wav", samples, 16000, subtype="FLOAT")
+    clips = [Clip(f"{number}.wav", "", "") for number in range(len(sounds))]
+    clips.append(Clip("gone.wav", "", "clip missing"))
+    encoder = encoder_in(folders["hubert, large"])
+
+    def describe(clips: list[Clip]) -> dict[str, np.ndarray]:
+        return describe_audio_of_dialogue(clips, tmp_path, encoder, -70.0)
+
+    found = describe(clips)
+    assert passes == [5, 1]
+    assert [bool(reason) for reason in found["reason"]] == [False, True, False, True, *[False] * 4, True]
+    assert found["reason"][1] == "too short for HuBERT (0.02 s)"
+    alone = [describe([clip]) for clip in clips]
+    assert found["reason"].tolist() == [str(each["reason"][0]) for each in alone]
+    np.testing.assert_allclose(found["features"], [each["features"][0] for each in alone], atol=1e-5)
+    passes.clear()
+    monkeypatch.setattr(audio_vectors, "HELD_S", 2.0)  # a long dialogue is held in parts
+    describe(clips)
+    assert passes == [2, 1, 1, 2]
 
 
 def test_sound_shorter_than_a_frame_is_no_observation(folders: dict[str, Path]) -> None:

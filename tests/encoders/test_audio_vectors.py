@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.encoders.audio.opensmile import Params, find_encoder
-from pipeline.encoders.audio_vectors import describe_audio, describe_audio_of_dialogue
+from pipeline.encoders.audio.opensmile import Encoder, Params, find_encoder
+from pipeline.encoders.audio_vectors import describe_audio_of_dialogue, describe_sounds
 from pipeline.manifest import Medium
 from pipeline.media.audio import read_audio
 from pipeline.media.clips import audio_clip
@@ -20,17 +20,24 @@ ENCODER = find_encoder("corpora.demo.audio.encoder", Params())
 SILENCE_DBFS = -70.0
 
 
+def describe(samples: np.ndarray, encoder: Encoder, silence_dbfs: float) -> np.ndarray:
+    [found] = describe_sounds([samples], encoder, silence_dbfs)
+    if isinstance(found, MediaError):
+        raise found
+    return found
+
+
 @pytest.mark.parametrize("amplitude", [0.0, 1e-5])
 def test_silence_is_no_observation(amplitude: float) -> None:
     with pytest.raises(MediaError, match="silent"):
-        describe_audio(amplitude * noise(16000), ENCODER, SILENCE_DBFS)
+        describe(amplitude * noise(16000), ENCODER, SILENCE_DBFS)
 
 
 def test_the_level_of_silence_is_that_of_the_loudest_sample() -> None:
     quiet = 10 ** (-60 / 20) * hum(1.0) / np.abs(hum(1.0)).max()
-    assert describe_audio(quiet, ENCODER, -60.1).shape == (6373,)
+    assert describe(quiet, ENCODER, -60.1).shape == (6373,)
     with pytest.raises(MediaError, match="silent"):
-        describe_audio(quiet, ENCODER, -59.9)
+        describe(quiet, ENCODER, -59.9)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -40,19 +47,19 @@ def test_a_wav_that_holds_no_numbers_is_no_observation(tmp_path: Path, value: fl
     soundfile.write(tmp_path / "damaged.wav", damaged, 16000, subtype="FLOAT")
     [(_, samples)] = read_audio(tmp_path / "damaged.wav", 16000)
     with pytest.raises(MediaError, match="sound holds values that are no finite numbers"):
-        describe_audio(samples, ENCODER, SILENCE_DBFS)
+        describe(samples, ENCODER, SILENCE_DBFS)
 
 
 def test_a_vector_that_is_not_finite_is_no_observation(monkeypatch: pytest.MonkeyPatch) -> None:
     vector = np.array([1.0, np.inf], np.float32)
     monkeypatch.setattr(type(ENCODER), "embed", lambda self, samples: vector)
     with pytest.raises(MediaError, match="the encoder gives numbers that are not finite"):
-        describe_audio(hum(1.0), ENCODER, SILENCE_DBFS)
+        describe(hum(1.0), ENCODER, SILENCE_DBFS)
 
 
 def test_no_sound_at_all_is_no_observation() -> None:
     with pytest.raises(MediaError, match="silent"):
-        describe_audio(np.empty(0, np.float32), ENCODER, SILENCE_DBFS)
+        describe(np.empty(0, np.float32), ENCODER, SILENCE_DBFS)
 
 
 def test_reasons_stand_beside_the_zeros(demo_root: Path, demo_media: dict[str, Medium]) -> None:

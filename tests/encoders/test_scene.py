@@ -12,13 +12,16 @@ import torchvision.transforms.functional as F
 from torchvision.models import get_model
 from torchvision.models.video import R2Plus1D_18_Weights
 
-from pipeline.encoders.scene_vectors import cut_clips, embed_scenes
-from pipeline.encoders.visual.scene import MEAN, NETWORKS, STD, Encoder, Params, find_encoder
+from pipeline.encoders.scene_vectors import embed_scenes
+from pipeline.encoders.visual import facenet, finds_faces
+from pipeline.encoders.visual.scene import MEAN, NETWORKS, STD, Encoder, Params, cut_clips, find_encoder
 from pipeline.encoders.weights import find_local
 from pipeline.errors import UserError
 from pipeline.manifest import Medium
 from pipeline.media.clips import image_clip
 from pipeline.media.frames import iterate_frames
+from pipeline.params import Kind, read_params
+from pipeline.store.code import PROJECT
 
 KEY = "corpora.demo.visual.encoder"
 
@@ -77,9 +80,9 @@ def test_an_utterance_is_the_mean_of_clips_over_its_whole_length(
 def test_s3d_says_what_it_says_in_torchvision(files: dict[str, Path]) -> None:
     encoder = encoder_of(files, "s3d")
     images = list(np.random.default_rng(0).integers(0, 256, (16, 60, 80, 3), np.uint8))
-    vectors = encoder.embed(np.stack([encoder.shrink(image) for image in images])[None])
-    assert vectors.shape == (1, encoder.dimension)
-    np.testing.assert_allclose(vectors[0], directly(files["s3d"], images), atol=1e-5)
+    vector = encoder.embed(np.stack([encoder.shrink(image) for image in images]))
+    assert vector.shape == (encoder.dimension,)
+    np.testing.assert_allclose(vector, directly(files["s3d"], images), atol=1e-5)
 
 
 def test_the_part_that_shows_the_speaker_is_used_alone(
@@ -92,7 +95,7 @@ def test_the_part_that_shows_the_speaker_is_used_alone(
         return image[:4, :4]
 
     monkeypatch.setattr(Encoder, "shrink", shrink)
-    monkeypatch.setattr(Encoder, "embed", lambda self, clips: np.ones((len(clips), 512), np.float32))
+    monkeypatch.setattr(Encoder, "embed", lambda self, frames: np.ones(512, np.float32))
     encoder = Encoder(KEY, files["mc3_18"], Params(weights="x.pth", clips_per_utterance=1), ())
     for crop in ("", "left"):
         embed_scenes([replace(image_clip(sound_clip), crop=crop)], demo_root, encoder)
@@ -115,6 +118,20 @@ def test_clips_lie_evenly_whatever_the_number_of_frames(frames: int, clips: int,
     assert cut.shape == (clips, 16)
     assert cut.reshape(-1)[: len(first)].tolist() == first
     assert np.diff(cut.reshape(-1)).min() >= 0
+
+
+def test_a_kind_says_itself_whether_faces_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    demo = read_params(PROJECT / "params.yaml").corpus("demo")
+
+    def found(modalities: tuple[str, ...], **encoder: str) -> bool:
+        visual = demo.visual.model_copy(update={"encoder": Kind.model_validate(encoder)})
+        return finds_faces("demo", demo.model_copy(update={"modalities": modalities, "visual": visual}))
+
+    assert found(("visual",), kind="facenet", weights="some/model")
+    assert not found(("text", "audio"), kind="facenet", weights="some/model")
+    assert not found(("visual",), kind="scene", weights="some/model")
+    monkeypatch.setattr(facenet, "READS_FRAMES", True, raising=False)
+    assert not found(("visual",), kind="facenet", weights="some/model")
 
 
 def test_weights_of_another_network_are_refused(files: dict[str, Path]) -> None:

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModel,
+    AutoModelForSequenceClassification,
     AutoTokenizer,
     BertConfig,
     BertForSequenceClassification,
@@ -140,6 +141,15 @@ def test_weights_in_half_precision_are_computed_with_in_float32(
     assert {tensor.dtype for tensor in load_file(half / "model.safetensors").values()} == {dtype}
     results = [embed_dialogue(dialogue(), folder, WINDOW, "mean")["features"] for folder in (half, single)]
     np.testing.assert_array_equal(*results)
+
+
+def test_weights_in_several_files_give_the_same(encoder: Path, tmp_path: Path) -> None:
+    network = AutoModelForSequenceClassification.from_pretrained(encoder)
+    network.save_pretrained(tmp_path, max_shard_size="20KB")
+    AutoTokenizer.from_pretrained(encoder).save_pretrained(tmp_path)
+    assert len(list(tmp_path.glob("model-*-of-*.safetensors"))) > 1
+    in_one, in_several = (embed_dialogue(dialogue(), each, WINDOW, "mean") for each in (encoder, tmp_path))
+    np.testing.assert_array_equal(in_one["features"], in_several["features"])
 
 
 def test_an_encoder_with_weights_that_are_not_numbers_is_an_error(encoder: Path, tmp_path: Path) -> None:

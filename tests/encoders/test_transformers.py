@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import ViTConfig, ViTModel
 
 from pipeline.encoders.text.transformers import Params, UntrainedTextEncoder, find_encoder
 from pipeline.errors import UserError
@@ -88,6 +89,20 @@ def test_a_folder_whose_config_is_no_models_is_an_error_that_names_the_key(folde
     (folder / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(UserError, match=rf"{KEY}: .*encoder cannot be loaded: "):
         encoder_in(folder)
+
+
+def test_a_model_of_something_else_is_refused_before_it_is_loaded(tmp_path: Path) -> None:
+    ViTModel(ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2)).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=rf"^{KEY}: {tmp_path} is a vit, and no encoder of text"):
+        encoder_in(tmp_path)
+
+
+def test_a_folder_without_its_tokenizer_is_refused(folder: Path) -> None:
+    """transformers makes up a tokenizer that knows no word."""
+    for path in folder.glob("*token*"):
+        path.unlink()
+    with pytest.raises(UserError, match=rf"^{KEY}: .*encoder holds no tokenizer .*; fetch the model whole$"):
+        encoder_in(folder).load(dialogue(), LABELS, WINDOW, seed=0)
 
 
 def test_code_in_a_folder_is_never_run_and_nobody_is_asked(folder: Path, tmp_path: Path) -> None:

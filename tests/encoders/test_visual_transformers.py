@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
+import torchvision.transforms.v2.functional as F
+from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoImageProcessor,
     AutoModel,
@@ -24,7 +29,7 @@ from pipeline.encoders.visual.transformers import Encoder, Params, find_encoder
 from pipeline.encoders.weights import find_local
 from pipeline.errors import UserError
 from pipeline.params import VisualParams
-from tests.encoders.picture_models import CONFIGS, PROCESSORS, SQUARE, save_model
+from tests.encoders.picture_models import CONFIGS, PROCESSORS, SQUARE, save_model, save_timm_model
 
 KEY = "corpora.demo.visual.encoder"
 
@@ -140,6 +145,19 @@ def test_a_classifier_as_it_is_published_serves_as_encoder(
     np.testing.assert_allclose(encoder_in(folder).embed(faces), directly(folder, faces), atol=1e-5)
 
 
+def test_code_in_a_folder_is_never_run_and_nobody_is_asked(tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model", "vit")
+    (folder / "modeling.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Net: pass\n")
+    own = {"AutoConfig": "modeling.Net", "AutoModel": "modeling.Net", "AutoImageProcessor": "modeling.Net"}
+    change(folder / "preprocessor_config.json", image_processor_type="Net", auto_map=own)
+    with pytest.raises(UserError, match=rf"^{KEY}: .* cannot be loaded: "):
+        encoder_in(folder)
+    change(folder / "config.json", model_type="own", auto_map=own)
+    with pytest.raises(UserError, match=rf"^{KEY}: .* cannot be loaded: .*custom code"):
+        encoder_in(folder)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_folder_in_half_precision_or_in_shards_gives_the_same(
     folders: dict[str, Path], tmp_path: Path, faces: np.ndarray
 ) -> None:
@@ -169,15 +187,62 @@ def test_what_cannot_be_used_is_one_line_that_names_the_key(tmp_path: Path) -> N
     change(folder / "config.json", model_type="bert")
     with pytest.raises(UserError, match=rf"^{KEY}: .* is a bert, and no encoder of pictures that is known"):
         encoder_in(folder)
-    change(folder / "config.json", model_type="own", auto_map={"AutoConfig": "modeling.Net"})
-    with pytest.raises(UserError, match=rf"^{KEY}: .* cannot be loaded: "):
-        encoder_in(folder)
     change(folder / "config.json", model_type="vit", num_hidden_layers=2)
     (folder / "preprocessor_config.json").unlink()
     with pytest.raises(UserError, match=rf"^{KEY}: .* holds no preprocessor_config\.json, which tells"):
         encoder_in(folder)
     with pytest.raises(UserError, match=rf"^{KEY}\.weights: this kind is not built untrained"):
         find_encoder(KEY, Params(weights="untrained"), None)
+
+
+@pytest.fixture
+def of_timm(tmp_path: Path) -> Path:
+    return save_timm_model(tmp_path / "timm")
+
+
+def test_a_model_of_timm_gives_what_timm_says_of_the_whole_face(of_timm: Path, faces: np.ndarray) -> None:
+    encoder = encoder_in(of_timm)
+    assert encoder.description == f"timm's vit_tiny_patch16_224 from {of_timm} (pictures of 32 px)"
+    assert "timm" in encoder.libraries
+    network = timm.create_model(f"local-dir:{of_timm}", pretrained=True, num_classes=0).eval()
+    settings = timm.data.resolve_model_data_config(network) | {"crop_pct": 1.0}
+    small = np.ascontiguousarray(faces[:, ::2, ::2])  # as large as the model wants them: nothing is resized
+    values = torch.stack([timm.data.create_transform(**settings)(Image.fromarray(face)) for face in small])
+    with torch.no_grad():
+        expected = network(values).numpy()
+    np.testing.assert_allclose(encoder.embed(small), expected, atol=1e-5)
+    resized = F.resize(torch.from_numpy(faces).permute(0, 3, 1, 2), [32, 32], F.InterpolationMode.BICUBIC)
+    again = np.ascontiguousarray(resized.permute(0, 2, 3, 1).numpy())
+    np.testing.assert_array_equal(encoder.embed(faces), encoder.embed(again))
+    alone = [encoder.embed(face[None])[0] for face in faces]
+    np.testing.assert_allclose(encoder.embed(faces), alone, atol=1e-5)
+
+
+def test_a_model_of_timm_in_half_precision_is_computed_with_in_float32(
+    of_timm: Path, faces: np.ndarray, tmp_path: Path
+) -> None:
+    tensors = {name: tensor.half() for name, tensor in load_file(of_timm / "model.safetensors").items()}
+    vectors = []
+    for name, dtype in (("half", torch.float16), ("single", torch.float32)):
+        copy = Path(shutil.copytree(of_timm, tmp_path / name))
+        save_file({each: tensor.to(dtype) for each, tensor in tensors.items()}, copy / "model.safetensors")
+        vectors.append(encoder_in(copy).embed(faces))
+    np.testing.assert_array_equal(*vectors)
+
+
+def test_a_model_of_timm_that_cannot_be_used_is_one_line(
+    of_timm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors = load_file(of_timm / "model.safetensors")
+    save_file({name: tensors[name] for name in sorted(tensors)[1:]}, of_timm / "model.safetensors")
+    with pytest.raises(UserError, match=rf"^{KEY}: .*timm cannot be loaded: .*Missing key.*[^\n]*$"):
+        encoder_in(of_timm)
+    change(of_timm / "config.json", architecture="own_net")
+    with pytest.raises(UserError, match=rf"^{KEY}: .*timm cannot be loaded: Unknown model \(own_net\)$"):
+        encoder_in(of_timm)
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(UserError, match=rf"^{KEY}: .* not installed: pip install '\.\[timm\]'$"):
+        encoder_in(of_timm)
 
 
 def test_weights_count_by_their_content(folders: dict[str, Path], tmp_path: Path) -> None:

@@ -224,19 +224,14 @@ SETTINGS: dict[str, tuple[dict[str, Any], str, str]] = {
         "multiemo, w/o SWFC",
         "63.83 (Table 2, MultiEMO w/o SWFC loss)",
     ),
-    "without VisExtNet": (
-        {"encoder_kinds": {"text": "transformers", "audio": "opensmile", "visual": "densenet"}},
-        "multiemo",
-        "64.89 (Table 2, MultiEMO w/o VisExtNet)",
-    ),
     "with visual features whose encoder the file does not tell": (
         {"encoder_kinds": {"visual": ""}},
         "multiemo",
         "– ()",
     ),
     "with faces seen by another network": ({"encoder_kinds": {"visual": "facenet"}}, "multiemo", "– ()"),
-    "with whole pictures": (
-        {"encoder_kinds": {"visual": "scene"}},
+    "without VisExtNet, but a 3D-CNN of whole frames": (
+        {"encoder_kinds": {"text": "transformers", "audio": "opensmile", "visual": "scene"}},
         "multiemo",
         "64.89 (Table 2, MultiEMO w/o VisExtNet)",
     ),

@@ -150,6 +150,17 @@ def test_a_worker_that_has_older_code_is_refused(tmp_path: Path, monkeypatch: py
         engine._code_and_versions.cache_clear()
 
 
+@pytest.mark.usefixtures("cluster")
+def test_a_worker_must_have_the_stages_libraries_in_its_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "library_versions", lambda *names: dict.fromkeys(names, "0.0"))
+    for library, complaint in (
+        ("tqdm", "other code or other library versions"),
+        ("no-such-library", "this Dask cluster lacks the library no-such-library; install it"),
+    ):
+        with pytest.raises(UserError, match=complaint):
+            list(extract("squares", items([1]), refuse, workers=1, libraries=[library]))
+
+
 def test_a_cluster_without_workers_is_waited_for_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:

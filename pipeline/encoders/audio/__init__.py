@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.encoders.encoder import Encoder
+from pipeline.media.decoding import MediaError
 
 # Of the mono sound that every encoder gets.
 SAMPLE_RATE_HZ = 16_000
@@ -30,4 +31,12 @@ class AudioEncoder(Encoder, Protocol):
 
         MediaError for sound that cannot be described, such as what is too short.
         """
+        ...
+
+
+class BatchEncoder(AudioEncoder, Protocol):
+    """An ``AudioEncoder`` that gains by several sounds at once on a GPU."""
+
+    def embed_together(self, sounds: Sequence[np.ndarray]) -> Sequence[np.ndarray | MediaError]:
+        """Of each sound what ``embed`` gives of it, but for rounding, or raises."""
         ...

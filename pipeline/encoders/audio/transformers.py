@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import groupby, pairwise
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from pipeline.errors import UserError
 from pipeline.media.decoding import MediaError
 from pipeline.params import LAST, Layers, WeightsParams
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 FAMILIES = {
     "wavlm": "WavLM",
     "hubert": "HuBERT",
@@ -30,7 +33,7 @@ FAMILIES = {
 WHISPER = "whisper"
 # Longer sound is cut: attention's memory grows with the square of the duration.
 LONGEST_PIECE_S = 20.0
-# Pieces of one length that share a pass on a GPU.
+# Pieces of one length, of one sound or several, that share a pass on a GPU.
 MOST_TOGETHER = 8
 
 
@@ -77,22 +80,56 @@ class Encoder:
         counts alike.  Nothing is filled up with zeros but what Whisper wants as 30 s, of which only the
         frames of the sound count.  Raises MediaError for sound shorter than a frame.
         """
+        [found] = self.embed_together([samples])
+        if isinstance(found, MediaError):
+            raise found
+        return found
+
+    def embed_together(self, sounds: Sequence[np.ndarray]) -> list[np.ndarray | MediaError]:
+        """Of each sound its vector, or why it has none; on a GPU pieces of one length share a pass."""
+        model = _load_model(self.key, self.path)
+        cut: list[list[_Piece] | MediaError] = []
+        for samples in sounds:
+            try:
+                cut.append(model.pieces(samples))
+            except MediaError as error:
+                cut.append(error)
+        pieces = [piece for each in cut if not isinstance(each, MediaError) for piece in each]
+        sums = iter(model.sums(pieces, self.params.layers))
+        return [
+            each if isinstance(each, MediaError) else self._pool([next(sums) for _ in each]) for each in cut
+        ]
+
+    def _pool(self, pieces: Sequence[_Sums]) -> np.ndarray:
+        """Vector float32 [D] of a sound's pieces."""
         import torch
 
-        model = _load_model(self.key, self.path)
-        frames, total, squares = 0, torch.zeros(()), torch.zeros(())
-        with torch.inference_mode():
-            for values, counts in model.passes(samples):
-                states = hidden_states(model.network, self.params.layers, **{model.input_name: values})
-                for state, count in zip(states.double().cpu(), counts, strict=True):
-                    frames += count
-                    total = total + state[:count].sum(dim=0)
-                    squares = squares + state[:count].square().sum(dim=0)
-        mean = total / frames
+        frames = sum(piece.frames for piece in pieces)
+        mean = sum((piece.states for piece in pieces), torch.zeros(())) / frames
         if self.params.pooling == "mean":
             return mean.float().numpy()
+        squares = sum((piece.squares for piece in pieces), torch.zeros(()))
         spread = (squares / frames - mean.square()).clamp(min=0).sqrt()
         return torch.cat([mean, spread]).float().numpy()
+
+
+class _Piece(NamedTuple):
+    """A part of a sound, no longer than the network may read."""
+
+    values: Tensor
+    """Input of the network [1, ...]."""
+    frames: int
+    """How many of its frames count."""
+
+
+class _Sums(NamedTuple):
+    """What the network says of a piece, added up over the frames that count."""
+
+    frames: int
+    states: Tensor
+    """float64 [width]"""
+    squares: Tensor
+    """float64 [width]"""
 
 
 @dataclass(frozen=True)
@@ -107,20 +144,12 @@ class _Model:
     def input_name(self) -> str:
         return "input_features" if self.family == WHISPER else "input_values"
 
-    def passes(self, samples: np.ndarray) -> Iterator[tuple[Any, list[int]]]:
-        """(input of one pass of the network, how many frames of each of its pieces count)."""
-        import torch
-
-        device = self.network.device
-        for batch in self._batches(self._pieces(samples)):
-            yield torch.cat([values for values, _ in batch]).to(device), [count for _, count in batch]
-
-    def _pieces(self, samples: np.ndarray) -> list[tuple[Any, int]]:
-        """(input [1, ...], number of its frames that count) of each piece."""
+    def pieces(self, samples: np.ndarray) -> list[_Piece]:
+        """The fewest parts of a sound that the network may read; MediaError where it is too short."""
         if self.family == WHISPER:
             longest, frame = self.processor.n_samples, 2 * self.processor.hop_length
             return [
-                (self._process(piece).input_features, math.ceil(len(piece) / frame))
+                _Piece(self._process(piece).input_features, math.ceil(len(piece) / frame))
                 for piece in _cut(samples, longest)
             ]
         count = self.network._get_feat_extract_output_lengths
@@ -130,17 +159,34 @@ class _Model:
         # Brought to one level as a whole, where the model wants that.
         values = self._process(samples).input_values[0]
         longest = round(LONGEST_PIECE_S * SAMPLE_RATE_HZ)
-        return [(piece[None], int(count(len(piece)))) for piece in _cut(values, longest)]
+        return [_Piece(piece[None], int(count(len(piece)))) for piece in _cut(values, longest)]
+
+    def sums(self, pieces: Sequence[_Piece], layers: Layers) -> list[_Sums]:
+        """What the network says of each piece."""
+        import torch
+
+        found: dict[int, _Sums] = {}
+        with torch.inference_mode():
+            for places in _passes(pieces):
+                values = torch.cat([pieces[place].values for place in places]).to(self.network.device)
+                states = hidden_states(self.network, layers, **{self.input_name: values})
+                for place, state in zip(places, states.double().cpu(), strict=True):
+                    counted = state[: pieces[place].frames]
+                    found[place] = _Sums(len(counted), counted.sum(dim=0), counted.square().sum(dim=0))
+        return [found[place] for place in range(len(pieces))]
 
     def _process(self, samples: np.ndarray) -> Any:
         return self.processor(samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
 
-    def _batches(self, pieces: list[tuple[Any, int]]) -> Iterator[list[tuple[Any, int]]]:
-        """One piece at a time; on a GPU several of exactly one length, for padding would change results."""
-        together = 1 if self.network.device.type == "cpu" else MOST_TOGETHER
-        for _, alike in groupby(pieces, key=lambda piece: piece[0].shape):
-            batch = list(alike)
-            yield from (batch[start : start + together] for start in range(0, len(batch), together))
+
+def _passes(pieces: Sequence[_Piece]) -> Iterator[list[int]]:
+    """Which pieces go through the network together: of exactly one length, for padding changes results."""
+    together = MOST_TOGETHER if runtime.shares_passes() else 1
+    alike: dict[Any, list[int]] = {}
+    for place, piece in enumerate(pieces):
+        alike.setdefault(piece.values.shape, []).append(place)
+    for places in alike.values():
+        yield from (places[start : start + together] for start in range(0, len(places), together))
 
 
 def find_encoder(key: str, params: Params, weights: Weights | None) -> Encoder:

@@ -88,9 +88,9 @@ class Encoder:
         An untrained one learns its words from ``utterances``.  UserError where the encoder lacks weights,
         or reads fewer tokens than ``window.max_tokens``.
         """
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
+        from transformers import AutoModelForSequenceClassification, set_seed
 
-        from pipeline.encoders.pretrained import HEADS, load_pretrained, read_folder
+        from pipeline.encoders.pretrained import HEADS, load_pretrained, read_tokenizer
 
         set_seed(seed)  # of the classifier head
         names = {
@@ -100,7 +100,7 @@ class Encoder:
         if self.path is None:
             bpe = _train_tokenizer(utterances, window, self.params.untrained.vocabulary)
             return bpe, _untrained_roberta(self.params.untrained, window, bpe, names)
-        tokenizer: PreTrainedTokenizerBase = read_folder(AutoTokenizer, self.path, self.key)
+        tokenizer: PreTrainedTokenizerBase = read_tokenizer(self.path, self.key)
         network = load_pretrained(
             AutoModelForSequenceClassification,
             self.path,
@@ -125,11 +125,14 @@ def find_encoder(key: str, params: Params, weights: Weights | None) -> Encoder:
         description = f"UNTRAINED RoBERTa (random weights, seed {params.untrained.seed})"
         return Encoder(key, params, None, description)
     from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
     from pipeline.encoders.pretrained import read_folder
 
     revision = f" at revision {params.revision}" if params.revision else ""
     family = read_folder(AutoConfig, weights.path, key).model_type
+    if family not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
+        raise UserError(f"{key}: {weights.path} is a {family}, and no encoder of text that transformers has")
     return Encoder(key, params, weights, f"{family} from {params.weights}{revision}")
 
 

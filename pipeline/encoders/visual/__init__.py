@@ -1,7 +1,8 @@
-"""Encoders of faces: one module per kind, with its ``Params`` and ``find_encoder``; nothing else.
+"""Encoders of faces or of whole frames: one module per kind, with its ``Params`` and ``find_encoder``.
 
-``find_encoder(key, params, weights)`` returns a ``VisualEncoder``, checked whole.  A kind's heavy libraries
-are imported where they are used, so that reading params.yaml stays quick.
+``find_encoder(key, params, weights)`` returns a ``VisualEncoder``, checked whole; or, where the module has
+``READS_FRAMES = True``, a ``FrameEncoder``, for which no faces are looked for.  A kind's heavy libraries are
+imported where they are used, so that reading params.yaml stays quick.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.encoders.encoder import Encoder
+from pipeline.params import CorpusParams, read_kind
+
+KINDS = "pipeline.encoders.visual"
 
 
 class VisualEncoder(Encoder, Protocol):
@@ -19,3 +23,28 @@ class VisualEncoder(Encoder, Protocol):
     def embed(self, faces: np.ndarray) -> np.ndarray:
         """Embeddings float32 [F, D] of RGB faces uint8 [F, size, size, 3]."""
         ...
+
+
+class FrameEncoder(Encoder, Protocol):
+    """What turns the frames of an utterance into a vector."""
+
+    @property
+    def frames_per_utterance(self) -> int:
+        """Most frames that it gets, which lie evenly over the utterance."""
+        ...
+
+    def shrink(self, frame: np.ndarray) -> np.ndarray:
+        """What is kept of an RGB frame uint8 [height, width, 3], of one shape whatever the frame's."""
+        ...
+
+    def embed(self, frames: np.ndarray) -> np.ndarray:
+        """Vector float32 [D] of at least one frame, shrunk, uint8 [n, ...]."""
+        ...
+
+
+def finds_faces(corpus: str, params: CorpusParams) -> bool:
+    """Whether faces are looked for: not where the picture is not used, or used as a whole."""
+    if "visual" not in params.modalities:
+        return False
+    kind = read_kind(KINDS, params.encoder("visual"), f"corpora.{corpus}.visual.encoder")
+    return not getattr(kind.module, "READS_FRAMES", False)

@@ -15,6 +15,8 @@ from pipeline import runtime
 from pipeline.encoders.weights import Weights
 from pipeline.params import WeightsParams
 
+READS_FRAMES = True
+
 FRAMES_PER_CLIP = 16
 # Of Kinetics-400's training pictures, as torchvision documents them.
 MEAN, STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
@@ -80,6 +82,11 @@ class Encoder:
         origin = {"weights", "revision", "sha256"}
         return {"encoder": self.params.model_dump(mode="json", exclude=origin), "weights": dict(self.digest)}
 
+    @property
+    def frames_per_utterance(self) -> int:
+        """Most frames that it gets of an utterance."""
+        return self.params.clips_per_utterance * FRAMES_PER_CLIP
+
     def shrink(self, image: np.ndarray) -> np.ndarray:
         """A whole picture uint8 [height, width, 3] in the network's size, nothing cut off."""
         import torch
@@ -91,8 +98,8 @@ class Encoder:
         small = resize(pixels, [network.height_px, network.width_px], antialias=False)
         return small.permute(1, 2, 0).numpy()
 
-    def embed(self, clips: np.ndarray) -> np.ndarray:
-        """Embeddings float32 [K, D] of clips of shrunk pictures, uint8 [K, 16, height, width, 3]."""
+    def embed(self, frames: np.ndarray) -> np.ndarray:
+        """Vector float32 [D] of shrunk frames uint8 [n, height, width, 3]: the mean over clips of 16."""
         import torch
 
         network = _load_network(self.key, self.path, self.params.architecture)
@@ -100,10 +107,21 @@ class Encoder:
         mean, std = (torch.tensor(each, device=device).view(3, 1, 1, 1) for each in (MEAN, STD))
         embeddings = []
         with torch.inference_mode():
-            for clip in torch.from_numpy(clips):  # one at a time bounds the memory that activations need
+            # One at a time bounds the memory that activations need.
+            for clip in torch.from_numpy(cut_clips(frames)):
                 values = (clip.to(device).permute(3, 0, 1, 2).float() / 255 - mean) / std
                 embeddings.append(network(values[None]).cpu())
-        return torch.cat(embeddings).numpy()
+        return torch.cat(embeddings).numpy().mean(axis=0)
+
+
+def cut_clips(frames: np.ndarray) -> np.ndarray:
+    """Frames [n, ...] as clips [K, 16, ...], one after the other: K = n / 16, and 1 where there are fewer.
+
+    Where n is no multiple of 16, some frames are left out, or in a short clip shown more than once, evenly.
+    """
+    count = max(1, len(frames) // FRAMES_PER_CLIP) * FRAMES_PER_CLIP
+    chosen = [place * len(frames) // count for place in range(count)]
+    return frames[chosen].reshape(-1, FRAMES_PER_CLIP, *frames.shape[1:])
 
 
 def find_encoder(key: str, params: Params, weights: Weights | None) -> Encoder:

@@ -1,4 +1,4 @@
-"""Faces by an encoder of pictures of transformers: CLIP, SigLIP, DINOv2, ViT, BEiT, ConvNeXt or Swin."""
+"""Faces by an encoder of transformers: CLIP, SigLIP, DINOv2, ViT, BEiT, ConvNeXt, Swin; or by one of timm."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from pipeline import runtime
+from pipeline.encoders.timm_folder import is_of_timm, read_timm
 from pipeline.encoders.weights import Weights
 from pipeline.errors import UserError
 from pipeline.params import WeightsParams
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 # A batch bounds the memory that activations need.
 BATCH_FACES = 20
+LIBRARIES = ("torch", "torchvision", "transformers")
 CLS = "CLS token"
+ALL = "the output"
 
 
 class _Family(NamedTuple):
@@ -27,7 +30,8 @@ class _Family(NamedTuple):
     network: str
     """Class of transformers; of a model of pictures and text, that of its pictures' half."""
     feature: str
-    """What its makers take for the whole picture: the name of an output, or the last layer's CLS token."""
+    """What its makers take for the whole picture: the name of an output, the last layer's CLS token, or all
+    that there is."""
 
 
 _CLIP = _Family("CLIP", "CLIPVisionModelWithProjection", "image_embeds")
@@ -69,8 +73,8 @@ class Encoder:
     """In plain words."""
     digest: tuple[tuple[str, str], ...]
     """Name and SHA-256 of the folder's files."""
-
-    libraries = ("torch", "torchvision", "transformers")
+    libraries: tuple[str, ...]
+    """Distributions whose versions define its embeddings."""
 
     @property
     def settings(self) -> dict[str, object]:
@@ -85,7 +89,7 @@ class Encoder:
         import torch
 
         model = _load_model(self.key, self.path)
-        pixels = torch.from_numpy(faces).to(model.network.device).permute(0, 3, 1, 2)
+        pixels = torch.from_numpy(faces).to(model.device).permute(0, 3, 1, 2)
         return torch.cat([model.embed(batch).cpu() for batch in pixels.split(BATCH_FACES)]).numpy()
 
 
@@ -96,6 +100,11 @@ class _Model:
     family: _Family
     processor: Any
     network: Any
+
+    @property
+    def device(self) -> Any:
+        """Where it computes."""
+        return next(self.network.parameters()).device
 
     @property
     def size_px(self) -> int:
@@ -121,7 +130,9 @@ class _Model:
             return_tensors="pt",
         ).pixel_values
         with torch.inference_mode():
-            output = self.network(pixel_values=values.to(pixels.device))
+            output = self.network(values.to(pixels.device))
+        if self.family.feature == ALL:
+            return output.float()
         if self.family.feature == CLS:
             return output.last_hidden_state[:, 0].float()
         return output[self.family.feature].float()
@@ -150,6 +161,7 @@ def find_encoder(key: str, params: Params, weights: Weights | None) -> Encoder:
         dimension=blank.shape[1],
         description=f"{model.family.name} from {params.weights} (pictures of {size_px} px)",
         digest=tuple(found.digest.items()),
+        libraries=(*LIBRARIES, "timm") if is_of_timm(found.path) else LIBRARIES,
     )
 
 
@@ -167,6 +179,9 @@ def _read_model(key: str, path: Path) -> _Model:
     from pipeline.encoders.pretrained import family_of, load_pretrained, prepare_torch, read_processor
 
     prepare_torch()
+    if is_of_timm(path):
+        found = read_timm(key, path)
+        return _Model(_Family(f"timm's {found.architecture}", "", ALL), found.processor, found.network)
     family = FAMILIES[family_of(path, key, FAMILIES, "encoder of pictures")]
     # There are two, which resize and round a little differently.
     processor = read_processor(transformers.AutoImageProcessor, path, key, backend="torchvision")
