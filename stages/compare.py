@@ -7,7 +7,7 @@ beside them.  The page is one file that needs no network.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from pipeline.report.comparison import MODELS, Group, Row, read_groups
 from pipeline.report.page import render_page
 from pipeline.report.published import CAVEATS
 from pipeline.report.rank_chart import draw_ranks
-from pipeline.report.ranks import rank_models, scores_by_block
+from pipeline.report.ranks import rank_models
 from pipeline.report.results import Results
 from pipeline.store.atomic import write_text
 
@@ -34,7 +34,7 @@ def main() -> None:
     groups = read_groups(read_params())
     html = render_page(
         "compare",
-        {"groups": [describe_group(group) for group in groups], "ranks": rank(shared_settings(groups))},
+        {"groups": [describe_group(group) for group in groups], "ranks": rank(over_corpora(groups))},
     )
     write_text(MODELS / "compare.html", html)
     for each in (row.results for group in groups for row in group.rows):
@@ -49,6 +49,7 @@ def describe_group(group: Group) -> dict[str, Any]:
     """What the page says of the models of one corpus."""
     results = [row.results for row in group.rows]
     tested = {each.test.utterances for each in results if each.test}
+    compared = [group.rows[0], *(row for row in group.rows if row.difference)]
     return {
         "corpus": group.corpus,
         "label_names": group.label_names,
@@ -68,30 +69,37 @@ def describe_group(group: Group) -> dict[str, Any]:
             )
         ),
         "test_utterances": max(tested, default=0),
-        "not_comparable": group.published is not None and bool(tested - {group.published.test_utterances}),
+        "not_comparable": group.published is not None and not group.as_published,
         "by_class": draw_group(group),
-        "ranks": rank({each.model: [each] for each in results if each.test}),
+        "ranks": rank({row.results.model: by_seed(row.results) for row in compared}),
     }
 
 
-def rank(models: Mapping[str, Sequence[Results]]) -> dict[str, Any] | None:
-    """What the page says of the order of models, over the corpora and seeds that all have."""
-    ranks = rank_models(scores_by_block(models))
+def rank(scores: Mapping[str, Mapping[Hashable, float]]) -> dict[str, Any] | None:
+    """What the page says of the order of models, over the blocks of their scores that all have."""
+    ranks = rank_models(scores)
     if ranks is None:
         return None
     order = ", ".join(f"{model} {mean:.1f}" for model, mean in ranks.mean.items())
     return {"blocks": ranks.blocks, "figure": to_svg(draw_ranks(ranks), f"Mean ranks on test: {order}")}
 
 
-def shared_settings(groups: Sequence[Group]) -> dict[str, list[Results]]:
-    """Models of several corpora by network and modalities, of which each corpus has one."""
-    if len(groups) < 2:
-        return {}
-    found: defaultdict[str, list[Results]] = defaultdict(list)
-    for row in (row for group in groups for row in group.rows if row.results.test):
-        found[f"{row.network}: {' + '.join(row.results.modalities)}"].append(row.results)
-    corpora = sorted(group.corpus for group in groups)
-    return {name: own for name, own in found.items() if sorted(each.corpus for each in own) == corpora}
+def by_seed(results: Results) -> dict[Hashable, float]:
+    """Weighted F1 on test."""
+    return {seed: each.weighted_f1 for seed, each in results.test.seeds.items()} if results.test else {}
+
+
+def over_corpora(groups: Sequence[Group]) -> dict[str, dict[Hashable, float]]:
+    """Weighted F1 on test by setting, group and seed, of settings that several groups have once."""
+    found: defaultdict[str, list[tuple[int, Results]]] = defaultdict(list)
+    for number, group in enumerate(groups):
+        for row in group.rows:
+            found[f"{row.network}: {' + '.join(row.results.modalities)}"].append((number, row.results))
+    return {
+        setting: {(number, seed): f1 for number, results in own for seed, f1 in by_seed(results).items()}
+        for setting, own in found.items()
+        if len(groups) > 1 and [number for number, _ in own] == list(range(len(groups)))
+    }
 
 
 def draw_group(group: Group) -> Markup | None:

@@ -71,7 +71,8 @@ def main(model: str) -> None:
     write_predicted(folder_of_all / f"{model}.csv", describe_predicted(features, arranged["test"]))
     text = json.dumps(headline(results), indent=2, ensure_ascii=False) + "\n"
     write_text(folder / "metrics.json", text)
-    write_predictions(folder / "predictions.csv", features, predictions)
+    scored = [split for split in SPLITS if not (split == "dev" and results.params.refit)]
+    write_predictions(folder / "predictions.csv", features, {split: predictions[split] for split in scored})
     write_confusion(folder / "plots" / "confusion.csv", features, predictions["test"])
     draw(folder / "plots", results)
 
@@ -134,11 +135,12 @@ def score_baselines(
         features=features.digest,
         modalities=list(model.card.dims),
         unscaled=model.card.params.unscaled,
+        refit=model.card.params.refit,
     )
     store = ItemStore(store_root(), "baseline")
     item = store.get(key)
     if item is None:
-        found = baselines(dialogues)
+        found = baselines(dialogues, refit=model.card.params.refit)
         item = {"scores": np.array([json.dumps(found)])}
         store.put(key, item)
     scores: dict[str, dict[str, float]] = json.loads(str(item["scores"][0]))
@@ -161,7 +163,9 @@ def collect(
         label_names=features.label_names,
         modalities=tuple(card.dims),
         params=card.params,
-        parameters=sum(each.numel() for each in model.network(min(model.weights)).parameters()),
+        parameters=sum(
+            each.numel() for each in model.network(min(model.weights)).parameters() if each.requires_grad
+        ),
         encoder_kinds={
             each: str(settings.get("encoder", {}).get("kind", "")) for each, settings in card.settings.items()
         },

@@ -200,9 +200,8 @@ class Seed:
             epoch = error.run.selected.epoch
             raise UserError(f"{error}; the best model so far, of epoch {epoch}, is kept in {kept}") from None
         if spared := params.epochs - len(run.epochs):
-            self.progress.say(
-                f"seed {seed}: no better epoch in {params.patience_epochs}, so that was the last"
-            )
+            patience = f"{params.patience_epochs} without a better one"
+            self.progress.say(f"seed {seed}: ended after {len(run.epochs)} epochs, {patience}")
             self.progress.resume(epochs=spared)
         item = pack_run(run)
         if len(ends_s) > 1:  # otherwise all was done before

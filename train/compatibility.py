@@ -14,6 +14,8 @@ from pipeline.errors import UserError
 from pipeline.features.file import Features
 from train.model import ModelCard
 
+UNKNOWN = "an unknown encoder"
+
 
 def check_same_encoders(features: Features, origin: Path, card: ModelCard) -> list[str]:
     """Differences that leave the features usable, in words.
@@ -24,8 +26,8 @@ def check_same_encoders(features: Features, origin: Path, card: ModelCard) -> li
     refused, noted = [], []
     for name, dimension in card.dims.items():
         found = features.modalities[name].features.shape[1]
-        theirs = features.provenance.get("encoders", {}).get(name, "an unknown encoder")
-        ours = card.encoders.get(name, "an unknown encoder")
+        theirs = features.provenance.get("encoders", {}).get(name, UNKNOWN)
+        ours = card.encoders.get(name, UNKNOWN)
         made = features.provenance.get("sources", {}).get(name, {}).get("settings", {})
         trained = card.settings.get(name, {})
         if found != dimension:
@@ -36,6 +38,8 @@ def check_same_encoders(features: Features, origin: Path, card: ModelCard) -> li
             weights = ", with other weights" if theirs == ours else ""
             refused.append(f"{name} was made by {theirs}{weights}, and the model knows {ours}")
         else:
+            if UNKNOWN in (theirs, ours) and not (_weights(made) and _weights(trained)):
+                noted.append(f"{name}: nothing says which encoder made it; only the widths are the same")
             noted += [f"{name}: {difference}" for difference in _differences(made, trained)]
     if refused:
         raise UserError(

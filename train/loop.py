@@ -43,7 +43,7 @@ class TrainingRun:
     """State dict, on the CPU."""
     epochs: list[Epoch]
     test_best: BestTestEpoch | None
-    """None if the test split has no labelled utterance."""
+    """None if the test split has no labelled utterance, or after training on train and dev."""
 
 
 class TrainingStoppedError(UserError):
@@ -145,7 +145,7 @@ def train_seed(
                 raise TrainingStoppedError(str(error), run) from None
             state = {"run": _state_of_run(run), "trainer": trainer.state(), "refitted": number}
             checkpoints.save(state, last=number == run.selected.epoch)
-    return replace(run, weights=trainer.weights())
+    return replace(run, weights=trainer.weights(), test_best=None)
 
 
 def pack_run(run: TrainingRun) -> Arrays:

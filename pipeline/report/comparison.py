@@ -1,7 +1,7 @@
 """All models side by side: what the page and the tables for papers are made of.
 
-Models of the same corpus and classes are a group, in the order of params.yaml; each is compared with the
-first of its group, on the utterances of test.
+Models of the same corpus and classes are a group, in the order of params.yaml, and so are those that are
+tested on the same utterances, as with another encoder; each is compared with the first of its group.
 """
 
 from __future__ import annotations
@@ -66,12 +66,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """Models of the same corpus and classes."""
+    """Models of the same corpus, or at least tests, and classes."""
 
     corpus: str
+    """All their corpora, where it is not one."""
     label_names: tuple[str, ...]
     published: Published | None
     rows: list[Row]
+
+    @property
+    def as_published(self) -> bool:
+        """Whether all were tested on as many utterances as what is printed."""
+        tested = {row.results.test.utterances for row in self.rows if row.results.test}
+        return self.published is not None and tested <= {self.published.test_utterances}
 
 
 def read_groups(params: Params) -> list[Group]:
@@ -84,10 +91,19 @@ def read_groups(params: Params) -> list[Group]:
     models = [
         Model(read_results(folder / f"{name}.json"), read_predicted(folder / f"{name}.csv")) for name in names
     ]
-    groups: dict[tuple[str, tuple[str, ...]], list[Model]] = {}
+    groups: list[list[Model]] = []
     for each in models:
-        groups.setdefault((each.results.corpus, each.results.label_names), []).append(each)
-    return [_group(each) for each in groups.values()]
+        group = next((group for group in groups if _belongs(each, group)), None)
+        if group is None:
+            groups.append(group := [])
+        group.append(each)
+    return [_group(each) for each in groups]
+
+
+def _belongs(model: Model, group: list[Model]) -> bool:
+    results, first = model.results, group[0].results
+    same = results.corpus == first.corpus or align(model.predicted, group[0].predicted) is not None
+    return same and results.label_names == first.label_names
 
 
 def _group(models: list[Model]) -> Group:
@@ -104,7 +120,8 @@ def _group(models: list[Model]) -> Group:
         )
         for each in models
     ]
-    return Group(first.corpus, first.label_names, published, rows)
+    corpora = dict.fromkeys(each.results.corpus for each in models)
+    return Group(" and ".join(corpora), first.label_names, published, rows)
 
 
 def compare_with_first(models: list[Model]) -> dict[str, Difference]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import rankdata, studentized_range
-
-from pipeline.report.results import Results
 
 LEAST_MODELS, LEAST_BLOCKS = 3, 2
 """Two models are compared by their difference; one block ranks them as its scores do."""
@@ -43,16 +41,3 @@ def rank_models(scores: Mapping[str, Mapping[Hashable, float]]) -> Ranks | None:
         blocks=blocks,
         critical_difference=float(q * np.sqrt(models * (models + 1) / (6 * blocks))),
     )
-
-
-def scores_by_block(models: Mapping[str, Sequence[Results]]) -> dict[str, dict[Hashable, float]]:
-    """Weighted F1 on test of each setting, by corpus and seed, from its models on one or more corpora."""
-    return {
-        name: {
-            (each.corpus, seed): scores.weighted_f1
-            for each in own
-            if each.test
-            for seed, scores in each.test.seeds.items()
-        }
-        for name, own in models.items()
-    }

@@ -42,9 +42,9 @@ def as_csv(groups: Sequence[Group]) -> str:
 
 
 def as_latex(groups: Sequence[Group]) -> str:
-    r"""A ``tabular`` for each corpus, with the rules of booktabs; what is published stands below ours.
+    r"""A ``tabular`` for each corpus, with the rules of booktabs; the best of each column of F1 is bold.
 
-    The best of ours in each column of F1 is bold.
+    What is published stands below ours, where it is of as many utterances.
     """
     return "\n".join(["% needs \\usepackage{booktabs}", *(_tabular(group) for group in groups)])
 
@@ -55,13 +55,13 @@ def escape(text: str) -> str:
 
 
 def _own_rows(group: Group) -> list[dict[str, Any]]:
-    return [_own_row(group, row) for row in group.rows]
+    return [_own_row(row) for row in group.rows]
 
 
-def _own_row(group: Group, row: Row) -> dict[str, Any]:
+def _own_row(row: Row) -> dict[str, Any]:
     results, test, found = row.results, row.results.test, row.difference
     cells: dict[str, Any] = {
-        "corpus": group.corpus,
+        "corpus": results.corpus,
         "source": "here",
         "model": results.model,
         "network": row.network,
@@ -128,7 +128,7 @@ def _tabular(group: Group) -> str:
                 f"{results.parameters:,}".replace(",", r"\,"),
             )
         )
-    if group.published:
+    if group.published and group.as_published:
         lines.append(r"\midrule")
         for model, values in group.published.models.items():
             figures = [group.published.f1(model, name) for name in names]

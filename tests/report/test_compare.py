@@ -295,6 +295,24 @@ def test_models_are_compared_with_the_first_on_the_same_utterances(trained, test
     assert f"test_dia0_utt1: {own.label[place]}, taken for " in with_context
 
 
+def test_a_corpus_extracted_by_another_encoder_is_compared_on_the_same_utterances(trained, tested, compare):
+    results = trained["meld"]
+    other = variant(results, "wavlm", corpus="meld_wavlm")
+    page = compare(results, other, others={"wavlm": tested["meld"]})
+    assert [row[0] for row in tables(page)["Difference to meld"]] == ["model", "wavlm"]
+    assert "<h2>meld and meld_wavlm</h2>" in page
+    assert "All corpora" not in page
+
+
+def test_holm_and_ranks_are_of_the_models_that_can_be_compared(trained, tested, compare):
+    results, own = trained["meld"], tested["meld"]
+    relabelled = replace(own, label=np.roll(own.label, 1))
+    models = [variant(results, name) for name in ("same", "again", "other")]
+    page = compare(results, *models, others={"other": relabelled})
+    assert "for having asked it of 2 models" in page
+    assert 'aria-label="Mean ranks on test: meld 2.0, same 2.0, again 2.0"' in page
+
+
 def test_models_tested_on_other_utterances_are_not_compared(trained, tested, compare):
     results, own = trained["meld"], tested["meld"]
     relabelled = replace(own, label=np.roll(own.label, 1))
@@ -306,12 +324,12 @@ def test_models_tested_on_other_utterances_are_not_compared(trained, tested, com
 
 
 def test_models_are_ranked_over_the_seeds_that_all_have(trained, compare):
-    lab = trained["lab"]
-    others = [variant(lab, name) for name in ("second", "third")]
-    page = compare(lab, *others)
+    meld = trained["meld"]
+    others = [variant(meld, name) for name in ("second", "third")]
+    page = compare(meld, *others)
     assert "averaged over 2 seeds" in page
-    assert 'aria-label="Mean ranks on test: lab 2.0, second 2.0, third 2.0"' in page
-    assert "Mean ranks" not in compare(lab, others[0])
+    assert 'aria-label="Mean ranks on test: meld 2.0, second 2.0, third 2.0"' in page
+    assert "Mean ranks" not in compare(meld, others[0])
     assert "All corpora" not in page
 
 
@@ -325,7 +343,7 @@ def test_networks_that_several_corpora_have_are_ranked_over_all_of_them(trained,
             for place, network in enumerate(({}, {"fusion": "concat"}, {"loss": loss}))
         ]
     page = compare(*models)
-    assert "averaged over 4 trainings of each, on 2 corpora" in page
+    assert "averaged over 4 trainings of each setting that all 2 corpora have once" in page
     assert "multiemo, w/o SWFC: text + audio + visual 2.0" in page
     assert "All corpora" not in compare(*models[:-1])
 
@@ -368,6 +386,10 @@ def test_the_command_prints_the_rows_of_the_page(trained, compare, capsys):
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     ours = [(row["model"], row["difference"], row["p_holm"]) for row in rows if row["source"] == "here"]
     assert ours == [("meld", "", ""), ("again", "0.0", "1.0000")]
+    assert multiemo(["table", "--tex"]) == 0
+    assert "as published" not in capsys.readouterr().out  # it is of another test split
+    whole = results.test.model_copy(update={"utterances": 2610})
+    compare(variant(results, "meld", test=whole))
     assert multiemo(["table", "--tex"]) == 0
     assert "UniMSE, as published & -- &" in capsys.readouterr().out
 

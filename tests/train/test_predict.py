@@ -17,6 +17,7 @@ from pipeline.manifest import Medium, write_table
 from pipeline.params import ModelParams
 from tests.train.saved_model import ENCODERS, SETTINGS, described, save_small_model
 from tests.train.small import changed
+from train.compatibility import check_same_encoders
 from train.data import Dialogues
 from train.loop import predict
 from train.model import load_model
@@ -122,6 +123,19 @@ def test_features_of_other_encoders_are_refused_with_the_difference(
     error = capsys.readouterr().err
     assert word in error
     assert len(error.splitlines()) == 1
+
+
+def test_features_of_which_nothing_tells_the_encoder_are_taken_with_a_note(
+    model: Path, recordings: Features, tmp_path: Path, capsys
+) -> None:
+    encoders = {name: encoder for name, encoder in ENCODERS.items() if name != "audio"}
+    settings = {**SETTINGS, "audio": {}}
+    card = load_model(model).card
+    unknown = card.model_copy(update={"encoders": encoders, "settings": settings})
+    notes = check_same_encoders(
+        described(recordings, encoders=encoders, settings=settings), Path("other.h5"), unknown
+    )
+    assert notes == ["audio: nothing says which encoder made it; only the widths are the same"]
 
 
 def test_features_of_another_width_are_refused(

@@ -173,6 +173,8 @@ def test_a_model_that_was_trained_on_dev_too_is_not_scored_there(project, capsys
     assert read_results(project.root / "data/models/results/small.json").dev is None
     metrics = json.loads((project.model / "metrics.json").read_text())
     assert metrics["dev"] == {"weighted_f1": pytest.approx(100 * selected.dev_weighted_f1, abs=0.01)}
+    assert "test_best_epoch" not in metrics  # of the training before, on train alone
+    assert {row["split"] for row in read_csv(project.model / "predictions.csv")} == {"test"}
     assert f"trained on, together with train, for {selected.epoch} epochs" in capsys.readouterr().out
 
 

@@ -139,8 +139,8 @@ _AUTHORS = {
     },
 }
 RECIPES: dict[str, Any] = {
-    # What wins on validation on MELD's real utterances (docs/results.md): the authors' forms, regularised,
-    # without Soft-HGR, whose share of the loss grows as batches get smaller.
+    # Among the best on validation on MELD's real utterances (docs/results.md): the authors' forms,
+    # regularised, without Soft-HGR, whose share of the loss grows as batches get smaller.
     "default": merge(
         _AUTHORS,
         {
