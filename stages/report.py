@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from pipeline.encoders.face_vectors import crop_face
 from pipeline.encoders.visual import finds_faces
 from pipeline.errors import reading_output
 from pipeline.features.cautions import describe_seen
@@ -141,7 +143,8 @@ def _face_figures(found: facts.Faces, min_face_size_px: int) -> dict[str, Any]:
 def _contact_sheet(media: list[Medium], faces: Arrays, params: CorpusParams) -> list[Any]:
     if not params.report.contact_sheet:
         return []
-    return draw_faces(media, faces, params.folder)
+    cut = partial(crop_face, margin=params.visual.crop_margin, size_px=params.visual.crop_size_px)
+    return draw_faces(media, faces, params.folder, cut)
 
 
 def _whole_edges(values: facts.BySplit) -> np.ndarray:

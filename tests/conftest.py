@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,3 +60,12 @@ def demo_media(demo_root: Path) -> dict[str, Medium]:
 def sound_clip(demo_media: dict[str, Medium]) -> Medium:
     """A clip with nothing wrong."""
     return demo_media["dev_dia0_utt0"]
+
+
+@pytest.fixture
+def lab_folder() -> Iterator[Path]:
+    """A folder that other users can reach, unlike tmp_path."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)

@@ -32,7 +32,9 @@ def read_tensors(
         if path.stat().st_size > most_bytes:
             raise SafetensorError("it is larger than what belongs into it")
         tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error}); mend its permissions or its disk") from None
+    except SafetensorError as error:
         raise UserError(f"{path}: damaged ({error}); fetch or train the model again") from None
     problems = [*_differences(tensors, expected)]
     if problems:

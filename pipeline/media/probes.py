@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UserError
+from pipeline.errors import DISK_TROUBLES, UserError
 from pipeline.media.opening import UnreachableFileError
 from pipeline.media.probe import Probe, probe
 from pipeline.media.special_files import special_kind
@@ -110,7 +110,11 @@ def _no_file(path: Path) -> Probed:
 def _stamp(path: Path) -> tuple[int, ...]:
     try:
         found = path.stat()
-    except OSError:
+    except OSError as error:
+        if error.errno in DISK_TROUBLES:  # it may be there
+            raise UserError(
+                f"{path}: cannot be read ({error.strerror}); mend its folder's permissions or the disk"
+            ) from error
         return ()
     if not stat.S_ISREG(found.st_mode):
         return ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from pipeline.media.frames import frames_at
 from pipeline.store.h5 import Arrays
 
 SHOWN = 24
-SIDE_PX = 112
+Cut = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Of an image and a box, as the encoder's crops are made: the face as RGB uint8 [size, size, 3]."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class FaceImage:
     """JPEG."""
 
 
-def draw_faces(media: Sequence[Medium], file: Arrays, root: Path) -> list[FaceImage]:
+def draw_faces(media: Sequence[Medium], file: Arrays, root: Path, cut: Cut) -> list[FaceImage]:
     """The largest face in the first frame of utterances spread evenly; unreadable clips are left out."""
     seen = np.unique(file["face_utterance"])
     chosen = (
@@ -44,17 +45,12 @@ def draw_faces(media: Sequence[Medium], file: Arrays, root: Path) -> list[FaceIm
             image = next(picture for _, picture in frames_at(root / media[row].path, [number]))
         except MediaError:
             continue
-        uri = _encode(image, file["box_px"][face])
+        uri = _encode(cut(image, file["box_px"][face]))
         pictures.append(FaceImage(media[row].id, float(file["probability"][face]), uri))
     return pictures
 
 
-def _encode(image: np.ndarray, box_px: np.ndarray) -> str:
-    left, top, right, bottom = box_px.tolist()
-    half = max(right - left, bottom - top) / 2
-    x, y = (left + right) / 2, (top + bottom) / 2
-    square = tuple(round(v) for v in (x - half, y - half, x + half, y + half))  # PIL pads with black
-    face = Image.fromarray(image).crop(square).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC)
+def _encode(face: np.ndarray) -> str:
     buffer = io.BytesIO()
-    face.save(buffer, "JPEG", quality=85)
+    Image.fromarray(face).save(buffer, "JPEG", quality=85)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -14,6 +14,7 @@ from pipeline.media.probes import ProbeCache, examine_file
 from pipeline.work.processes import Ended, Function, Task
 from stages import manifest
 from stages.manifest import examine
+from tests.users import unprivileged
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +74,16 @@ def test_a_file_that_changes_while_files_are_read_stops_the_stage_and_not_the_ne
             examine(tmp_path, names)
     found = examine(tmp_path, names)
     assert found["a.mp4"].sha256 != found["b.mp4"].sha256
+
+
+def test_a_folder_that_nobody_may_look_into_is_no_missing_clip(lab_folder: Path) -> None:
+    (lab_folder / "clips").mkdir()
+    (lab_folder / "clips").chmod(0)
+    cache = ProbeCache.open(lab_folder / "store", lab_folder)
+    with unprivileged():
+        for look in (lambda: cache.get("clips/a.mp4"), lambda: examine_file(lab_folder / "clips/a.mp4")):
+            with pytest.raises(UserError, match=r"a\.mp4: cannot be read \(Permission denied\); mend its"):
+                look()
 
 
 @pytest.mark.parametrize("how", ["renamed", "written over"])

@@ -110,5 +110,5 @@ def test_the_report_shows_the_faces_that_were_asked_for(data: Path) -> None:
     observed = seen.id[seen.modalities["visual"].observed].tolist()
     assert [utterance for _, utterance in shown] == observed
     for picture, _ in shown:
-        assert Image.open(io.BytesIO(base64.b64decode(picture))).size == (112, 112)
+        assert Image.open(io.BytesIO(base64.b64decode(picture))).size == (64, 64)
     assert "clip missing" in page

@@ -7,9 +7,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -23,6 +20,7 @@ from pipeline.store.items import ItemStore
 from pipeline.store.opening.file import open_h5
 from pipeline.work.extraction import wait_for_item
 from tests.store.seals import cut_seal
+from tests.users import unprivileged
 
 ARRAYS = {
     "features": np.arange(600, dtype=np.float32).reshape(20, 30),
@@ -282,28 +280,6 @@ def test_a_disk_that_is_full_from_any_moment_on_is_an_error_and_no_crash(tmp_pat
     assert 0 < int(done.stdout.split()[-1]) < 60
 
 
-@contextmanager
-def unprivileged() -> Iterator[None]:
-    """Be nobody for a while: permissions do not bind root."""
-    if os.geteuid():
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-@pytest.fixture
-def lab_folder() -> Iterator[Path]:
-    """A folder that other users can reach, unlike tmp_path."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
 def test_a_read_only_store_gives_its_items_and_says_that_it_takes_none(lab_folder: Path) -> None:
     store = ItemStore(lab_folder, "faces")
     store.put(KEY, ARRAYS)
@@ -337,6 +313,7 @@ import numpy as np
 from pathlib import Path
 from pipeline.store.items import ItemStore
 from tests.store.seals import cut_seal
+from tests.users import unprivileged
 root, group = Path(sys.argv[1]), int(sys.argv[2])
 gate, opener = os.pipe()
 members = []
