@@ -1,13 +1,21 @@
-"""The one exception that stands for a mistake the user can mend, and how what it quotes is shown."""
+"""The one exception that stands for a mistake the user can mend, how what it quotes is shown, and disks."""
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+from collections.abc import Iterator
 from itertools import accumulate
+from pathlib import Path
 
 LONGEST_LINE = 700
 LONGEST_MESSAGE_BYTES = 4000
 """A terminal's page or two, however much is wrong."""
+
+# Troubles of a disk, which are the user's to mend, wherever in a library they come up.
+DISK_TROUBLES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+PYTORCH_CANNOT_WRITE = ("PytorchStreamWriter failed writing", "unexpected pos")
 
 # Control characters act on a terminal (clear it, retitle it, write over what stands there), and those of
 # direction show a line in another order than it has; line ends and tabs are what they seem.
@@ -62,3 +70,24 @@ def shorten(line: str, longest: int = LONGEST_LINE) -> str:
         return line
     start, end = longest * 2 // 3 - 20, longest // 3 - 10
     return f"{line[:start]} [… {len(line) - start - end} characters …] {line[-end:]}"
+
+
+def disk_trouble(error: BaseException) -> str:
+    """File and trouble, if an error comes from a disk that is full or closed to the user; else empty."""
+    advice = "free space or mend permissions"
+    for cause in causes(error):
+        if isinstance(cause, OSError) and cause.errno in DISK_TROUBLES:
+            return f"{cause.filename or Path.cwd()}: {cause.strerror}; {advice}"
+        for number in DISK_TROUBLES:  # a library that is no Python gives the words alone
+            if os.strerror(number) in str(cause):
+                return f"{Path.cwd()}: {os.strerror(number)}; {advice}"
+        if any(words in str(cause) for words in PYTORCH_CANNOT_WRITE):
+            return f"{Path.cwd()}: a file could not be written; {advice}"
+    return ""
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those in whose handling it came up: PyTorch's writer fails where Ctrl-C interrupts it."""
+    while error is not None:
+        yield error
+        error = error.__context__

@@ -8,26 +8,20 @@ find its functions; and only that module is imported, so that a stage loads noth
 
 from __future__ import annotations
 
-import errno
 import importlib
 import inspect
 import os
 import pkgutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, causes, disk_trouble
 from pipeline.runtime import printing_whatever_comes
 from pipeline.work.lifetime import stopped_by_signals
 
 # How often a thread of PyTorch's looks whether the others are done before it sleeps. By default it looks for
 # milliseconds, and training takes 20 times as long where others use the cores too.
 SPINS = "5000"
-
-# Troubles of a disk, which are the user's to mend, wherever in a library they come up.
-DISK_TROUBLES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
-PYTORCH_CANNOT_WRITE = ("PytorchStreamWriter failed writing", "unexpected pos")
 
 
 @printing_whatever_comes()
@@ -53,35 +47,15 @@ def main(arguments: list[str]) -> int:
         print(f"{stage}: error: {error}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, Exception) as error:
-        if any(isinstance(each, KeyboardInterrupt) for each in _causes(error)):
+        if any(isinstance(each, KeyboardInterrupt) for each in causes(error)):
             print(f"\n{stage}: stopped; dvc repro goes on from what is kept", file=sys.stderr)
             return 130
-        trouble = _disk_trouble(error)
+        trouble = disk_trouble(error)
         if not trouble:
             raise
-        print(f"{stage}: error: {trouble}; free space or mend permissions", file=sys.stderr)
+        print(f"{stage}: error: {trouble}", file=sys.stderr)
         return 1
     return 0
-
-
-def _disk_trouble(error: BaseException) -> str:
-    """File and trouble, if an error comes from a disk that is full or closed to the user; else empty."""
-    for cause in _causes(error):
-        if isinstance(cause, OSError) and cause.errno in DISK_TROUBLES:
-            return f"{cause.filename or Path.cwd()}: {cause.strerror}"
-        for number in DISK_TROUBLES:  # a library that is no Python gives the words alone
-            if os.strerror(number) in str(cause):
-                return f"{Path.cwd()}: {os.strerror(number)}"
-        if any(words in str(cause) for words in PYTORCH_CANNOT_WRITE):
-            return f"{Path.cwd()}: a file could not be written"
-    return ""
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and those in whose handling it came up: PyTorch's writer fails where Ctrl-C interrupts it."""
-    while error is not None:
-        yield error
-        error = error.__context__
 
 
 if __name__ == "__main__":

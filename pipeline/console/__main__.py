@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from pipeline.console.shared.modules import list_modules
-from pipeline.errors import UserError
+from pipeline.errors import UserError, causes, disk_trouble
 from pipeline.runtime import printing_whatever_comes
 
 PACKAGES = ("pipeline.console", "train.console", "stages.console")
@@ -33,8 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `multiemo store ls | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except KeyboardInterrupt:
-        return 130
+    except (KeyboardInterrupt, Exception) as error:
+        if any(isinstance(each, KeyboardInterrupt) for each in causes(error)):
+            return 130
+        trouble = disk_trouble(error)
+        if not trouble:
+            raise
+        print(f"multiemo: error: {trouble}", file=sys.stderr)
+        return 1
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -16,6 +16,7 @@ from pipeline.console.shared.transcripts import add_transcript_arguments, read_w
 from pipeline.errors import UserError
 from pipeline.params import PARAMS_FILE, RESULTS
 from pipeline.transcripts.files import check_name
+from pipeline.work.lifetime import stopped_by_signals
 from train.example import MODELS, Example, find_example
 
 if TYPE_CHECKING:
@@ -67,9 +68,15 @@ def _run(arguments: argparse.Namespace) -> int:
     imported = _import(arguments.transcript, read_wanted(arguments), film)
     work = output / WORK
     store = _prepare(work.absolute(), film, imported, example, model)
-    with _results_elsewhere(work, store):
-        for stage in STAGES:
-            importlib.import_module(f"stages.{stage}").main(CORPUS)
+    try:
+        with stopped_by_signals(), _results_elsewhere(work, store):
+            for stage in STAGES:
+                importlib.import_module(f"stages.{stage}").main(CORPUS)
+                if stage == "manifest":
+                    check_film(film, model)
+    except KeyboardInterrupt:
+        print("\nmultiemo: stopped; the same command goes on from what is kept", file=sys.stderr)
+        return 130
     for line in _write(arguments, work, example, model, imported):
         print(line)
     return 0
@@ -105,7 +112,10 @@ def _prepare(work: Path, film: Path, imported: Imported, example: Example, model
     from pipeline.transcripts.table import write_table
 
     root = work / "corpus"
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{root}: cannot be made ({error.strerror}); name another folder with -o") from None
     for old in root.glob("film.*"):
         old.unlink()
     link = root / f"film{film.suffix}"
@@ -119,6 +129,17 @@ def _prepare(work: Path, film: Path, imported: Imported, example: Example, model
     with (work / PARAMS_FILE).open("w", encoding="utf-8") as file:
         YAML(typ="safe").dump({"corpora": {CORPUS: entry}}, file)
     return store
+
+
+def check_film(film: Path, model: TrainedModel) -> None:
+    """UserError for a file that is no recording, where the model is to see or hear it; by the manifest."""
+    from pipeline.manifest import read_media
+
+    rows = read_media(Path("data", CORPUS, "media.csv"))
+    if {"audio", "visual"} & set(model.card.dims) and all(
+        row.image_problem and row.image_problem == row.audio_problem for row in rows
+    ):
+        raise UserError(f"{film}: {rows[0].image_problem}; a model of text alone would do without it")
 
 
 @contextmanager
