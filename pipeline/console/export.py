@@ -19,7 +19,13 @@ from pipeline.errors import UserError
 from pipeline.exports.shared.content import only_labelled
 from pipeline.exports.shared.reduction import Reduction, fit_reduction, write_reduction
 from pipeline.features.file import Features, read_features
-from pipeline.features.pseudonymisation import Key, pseudonymise, without_modality, without_text
+from pipeline.features.pseudonymisation import (
+    Key,
+    models_named,
+    pseudonymise,
+    without_modality,
+    without_text,
+)
 
 EXPORTS = "pipeline.exports"
 
@@ -90,6 +96,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if key:
         write_key(arguments.pseudonymise, key)
         lines.append(f"{arguments.pseudonymise}: whose the codes are; keep it apart")
+        if models := models_named(features.provenance):
+            lines.append(f"models that the provenance names, which must be nobody's: {', '.join(models)}")
     print(f"{folder}: {len(exported)} utterances of {features.corpus} for {arguments.to}")
     for line in lines:
         print(f"  {line}")

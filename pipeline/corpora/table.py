@@ -164,7 +164,7 @@ def _parse(cells: dict[str, str], id: str) -> Annotation:
         media="",
         start_s=start_s,
         end_s=end_s,
-        crop=_parse_crop(cells.get("crop", "")),
+        crop=parse_crop(cells.get("crop", "")),
     )
 
 
@@ -198,7 +198,8 @@ def _parse_span(start: str, end: str) -> tuple[float | None, float | None]:
     return start_s, end_s
 
 
-def _parse_crop(crop: str) -> str:
+def parse_crop(crop: str) -> str:
+    """The column *crop*; UserError for what it does not know."""
     if crop in ("", "left", "right"):
         return crop
     edges = crop.replace(",", ".").split()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
@@ -25,6 +26,8 @@ PARTIES = " & "
 _KEPT_OF_SOURCES = ("encoder", "faces", "settings", "versions", "licence", "devices", "figures")
 _PATH = re.compile(r"[^\s,;()]*/[^\s,;()]*")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+_WEIGHTS = re.compile(r"(?<=\bfrom )\S.*?(?=, (?:not )?fine-tuned| at revision | \(|$)")
+WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz", ".h5")
 _TELLING = re.compile(r"[^\s,;()]*/[^\s,;()]*|[^\s,;()]+\.[A-Za-z]\w{1,4}\b|\d+(?:\.\d+)?(?= s\b)")
 """Of reasons: paths, names of files, times in films."""
 
@@ -132,24 +135,36 @@ def _told(provenance: Mapping[str, Any], what: str) -> dict[str, Any]:
     return {**provenance, REMOVED: [*provenance.get(REMOVED, []), what]}
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: Any, key: str = "") -> Any:
     if isinstance(value, Mapping):
-        return {_without_paths(str(key)): _clean(each) for key, each in value.items()}
+        return {_without_paths(str(name)): _clean(each, str(name)) for name, each in value.items()}
     if isinstance(value, list | tuple):
         return [_clean(each) for each in value]
-    return _without_paths(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return _origin(value) if key == "weights" else _without_paths(value)
 
 
 def _without_paths(text: str) -> str:
-    """Text in which paths are the names of their files; a hub's organisation/model stays.
+    """Text without paths and names of files; a hub's organisation/model stays.
 
-    >>> _without_paths("RoBERTa from /home/anna/models/roberta, not fine-tuned")
-    'RoBERTa from roberta, not fine-tuned'
+    >>> _without_paths("RoBERTa from /home/Anna Meyer/roberta, not fine-tuned")
+    'RoBERTa from …, not fine-tuned'
+    >>> _without_paths("ResNet-101 from patients/anna_meyer.safetensors")
+    'ResNet-101 from …'
     >>> _without_paths("RoBERTa from FacebookAI/roberta-base")
     'RoBERTa from FacebookAI/roberta-base'
     """
+    return _PATH.sub(lambda found: _origin(found[0]), _WEIGHTS.sub(lambda found: _origin(found[0]), text))
 
-    def last(found: re.Match[str]) -> str:
-        return found[0] if _HUB_ID.fullmatch(found[0]) else found[0].rstrip("/").rpartition("/")[2]
 
-    return _PATH.sub(last, text)
+def _origin(weights: str) -> str:
+    """Where weights are from, if a hub's id says it; a path of this machine would tell more."""
+    is_file = Path(weights).suffix in WEIGHT_SUFFIXES
+    return weights if _HUB_ID.fullmatch(weights) and not is_file else "…"
+
+
+def models_named(provenance: Mapping[str, Any]) -> list[str]:
+    """What its encoders are from by their words: a hub's organisation/model, or a folder called alike."""
+    words = " ".join(map(str, provenance.get("encoders", {}).values()))
+    return sorted(set(_HUB_ID.findall(words)))

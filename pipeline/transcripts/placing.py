@@ -44,11 +44,13 @@ def place_said(
         start = said.start_ms + origin
         end = round(1000 * end_s) if said.end_ms is None and end_s else said.end_ms
         end = None if end is None else end + (origin if said.end_ms is not None else 0)
-        if end is None or end <= start:
+        if end is None:
             mistakes.add(
                 f"{transcript.path}, {said.place}",
                 "has no end, and no film says when it can be at the latest",
             )
+        elif end <= start:
+            mistakes.add(f"{transcript.path}, {said.place}", f"ends at {clock(end)}, not after its start")
         elif start < 0:
             what = f"starts {-start / 1000:g} s before the film does (TIME_ORIGIN is {origin} ms)"
             mistakes.add(f"{transcript.path}, {said.place}", what)

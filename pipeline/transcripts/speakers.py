@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pipeline.corpora.annotations.cells import one_line
 from pipeline.corpora.annotations.rows import Mistakes, read_delimited, read_lines
+from pipeline.corpora.table import parse_crop
 from pipeline.errors import UserError
 
 _NUMBERED = re.compile(r"(?:speaker|spk|s)?[ _-]?\d{1,3}", re.IGNORECASE)
@@ -62,7 +63,8 @@ class Cast:
             with mistakes.at(f"{path}, line {row.line}"):
                 if found in roles:
                     raise UserError(f"{found!r} stands there twice")
-                roles[found] = Role(one_line(row.cells["speaker"]), one_line(row.cells.get("crop", "")))
+                crop = parse_crop(one_line(row.cells.get("crop", "")))
+                roles[found] = Role(one_line(row.cells["speaker"]), crop)
         mistakes.refuse()
         return cls(roles, path)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pipeline.corpora import table
 from pipeline.errors import UserError
-from pipeline.store.atomic import write_csv, write_text
+from pipeline.store.atomic import write_atomically, write_csv, write_text
 from pipeline.store.keys import file_digest
 from pipeline.transcripts.importing import Imported, Row
 
@@ -57,6 +58,30 @@ def write_table(
         )
         for row in imported.rows
     ]
+    with _restored_on_error(path, path.parent / VOTES, path.parent / ORIGIN):
+        _write(path, rows, imported, options)
+        _check(path, imported.rows, outside)
+    return outside
+
+
+@contextmanager
+def _restored_on_error(*paths: Path) -> Iterator[None]:
+    """Put files back as they were, or away, where what replaces them turns out to be wrong."""
+    before = {path: path.read_bytes() if path.exists() else None for path in paths}
+    try:
+        yield
+    except BaseException:
+        for path, content in before.items():
+            if content is None:
+                path.unlink(missing_ok=True)
+            else:
+                write_atomically(path, content)
+        raise
+
+
+def _write(
+    path: Path, rows: Sequence[Sequence[object]], imported: Imported, options: Mapping[str, Any]
+) -> None:
     write_csv(path, (*table.COLUMNS, *table.OPTIONAL_COLUMNS), rows)
     voted = [row for row in imported.rows if row.votes]
     raters = sorted({rater for row in voted for rater in row.votes})
@@ -72,8 +97,6 @@ def write_table(
     }
     text = json.dumps(record, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
     write_text(path.parent / ORIGIN, text)
-    _check(path, imported.rows, outside)
-    return outside
 
 
 def _relative(path: Path, folder: Path) -> str:

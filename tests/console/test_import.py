@@ -113,6 +113,21 @@ def test_a_recording_that_is_added_moves_no_other_and_one_that_joins_splits_is_n
     assert f"warning: {said}" in capsys.readouterr().out
 
 
+def test_a_table_that_would_not_be_read_replaces_nothing(lab: Path, monkeypatch, capsys) -> None:
+    assert run(*arguments(lab, "--split", "speaker")) == 0
+    before = {path.name: path.read_bytes() for path in (lab / "corpus").iterdir()}
+    monkeypatch.setattr("pipeline.transcripts.table._relative", lambda path, folder: "gone.mp4\0")
+    assert run(*arguments(lab, "--split", "speaker", "--force")) == 1
+    assert {path.name: path.read_bytes() for path in (lab / "corpus").iterdir()} == before
+
+
+def test_a_crop_that_no_table_knows_is_refused_with_its_line(lab: Path, tmp_path: Path, capsys) -> None:
+    cast = tmp_path / "cast.csv"
+    cast.write_text("found,speaker,crop\nAnn0,A,middle\n")
+    assert run(*arguments(lab, "--split", "speaker", "--speakers", cast)) == 1
+    assert f"{cast}, line 2" in capsys.readouterr().err
+
+
 def test_speakers_are_renamed_before_anything_reads_them(lab: Path, capsys) -> None:
     cast = lab / "cast.csv"
     cast.write_text(

@@ -9,7 +9,7 @@ from random import Random
 import numpy as np
 
 from pipeline.features.file import Features, find_problems
-from pipeline.features.pseudonymisation import pseudonymise, without_modality, without_text
+from pipeline.features.pseudonymisation import models_named, pseudonymise, without_modality, without_text
 from tests import small_features
 
 
@@ -23,7 +23,7 @@ def secret() -> Features:
         object
     )
     provenance = json.loads(json.dumps(features.provenance))
-    provenance["encoders"]["text"] = "RoBERTa from /home/meier/models/roberta, fine-tuned"
+    provenance["encoders"]["text"] = "RoBERTa from /home/Anna Meier/models/roberta, fine-tuned"
     for source in provenance["sources"].values():
         source |= {"items_sha256": "ab" * 32, "licence": "cc-by-nc-4.0"}
     return replace(
@@ -86,7 +86,8 @@ def test_nothing_of_names_paths_clocks_or_digests_is_left() -> None:
     for trace in ("meier", "Meier", "Anna", "visit", "films", "home", "3723", "3600", "items_sha256", "Line"):
         assert trace not in whole
     assert renamed.start_s.min() == 0
-    assert "RoBERTa from roberta, fine-tuned" in whole
+    assert "RoBERTa from …, fine-tuned" in whole
+    assert models_named(renamed.provenance) == []
     assert "starts at … s, after the end of …" in whole
     assert renamed.provenance["removed"][0] == "what is said"
     assert {source["licence"] for source in renamed.provenance["sources"].values()} == {"cc-by-nc-4.0"}
