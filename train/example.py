@@ -50,7 +50,7 @@ def find_example(like: str) -> Example:
 def _project_and_entry(like: str) -> tuple[Path, str]:
     """Those of a folder ``<project>/data/models/<entry>``, or ``model`` in it; else an entry here."""
     path = Path(like).absolute()  # not resolved: data may be a link to a larger disk
-    for folder in (path, path.parent):
+    for folder in (path, *([path.parent] if path.name == "model" else [])):
         if len(folder.parents) > 2:
             project = folder.parents[2]
             if folder.parent == project / MODELS and (project / PARAMS_FILE).is_file():
@@ -59,6 +59,11 @@ def _project_and_entry(like: str) -> tuple[Path, str]:
         raise UserError(
             f"--like {like}: is no folder of a model, which is <project>/{MODELS}/<model>, with {PARAMS_FILE}"
             " in the project"
+        )
+    if not PARAMS_FILE.exists():
+        raise UserError(
+            f"--like {like}: there is no {PARAMS_FILE} here; run in the project's folder, or name that of the"
+            f" model, <project>/{MODELS}/<model>"
         )
     return Path(), like
 

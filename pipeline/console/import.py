@@ -90,7 +90,10 @@ def _run(arguments: argparse.Namespace) -> int:
     if not films:
         print("note: without --media there is text alone: modalities: [text]")
     if outside:
-        print("note: films lie outside of the table's folder: format: {kind: table, outside_media: true}")
+        print(
+            "note: films lie outside of the table's folder: format: {kind: table, outside_media: true} in the"
+            " corpus's entry, then `multiemo pin`"
+        )
     if gone := [name for name in known if name not in splits]:
         shown = ", ".join(gone[:GONE_SHOWN]) + (", ..." if len(gone) > GONE_SHOWN else "")
         print(f"warning: {len(gone)} dialogues of the table before are gone, as no file is theirs: {shown}")

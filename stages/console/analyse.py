@@ -70,6 +70,8 @@ def _run(arguments: argparse.Namespace) -> int:
     with _results_elsewhere(work, store):
         for stage in STAGES:
             _run_stage(stage)
+            if stage == "manifest":
+                check_film(film, model)
     for line in _write(arguments, work, example, model, imported):
         print(line)
     return 0
@@ -123,7 +125,10 @@ def _prepare(work: Path, film: Path, imported: Imported, example: Example, model
     from pipeline.transcripts.table import write_table
 
     root = work / "corpus"
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{root}: cannot be made ({error.strerror}); name another folder with -o") from None
     for old in root.glob("film.*"):
         old.unlink()
     link = root / f"film{film.suffix}"
@@ -137,6 +142,17 @@ def _prepare(work: Path, film: Path, imported: Imported, example: Example, model
     with (work / PARAMS_FILE).open("w", encoding="utf-8") as file:
         YAML(typ="safe").dump({"corpora": {CORPUS: entry}}, file)
     return store
+
+
+def check_film(film: Path, model: TrainedModel) -> None:
+    """UserError for a file that is no recording, where the model is to see or hear it; by the manifest."""
+    from pipeline.manifest import read_media
+
+    rows = read_media(Path("data", CORPUS, "media.csv"))
+    if {"audio", "visual"} & set(model.card.dims) and all(
+        row.image_problem and row.image_problem == row.audio_problem for row in rows
+    ):
+        raise UserError(f"{film}: {rows[0].image_problem}; a model of text alone would do without it")
 
 
 @contextmanager

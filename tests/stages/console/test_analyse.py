@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import errno
 import signal
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ruamel.yaml import YAML
@@ -14,6 +16,7 @@ import stages.manifest
 from pipeline.console.__main__ import main
 from pipeline.encoders.alike import entry_like
 from pipeline.errors import UserError
+from pipeline.manifest import Medium, write_table
 from pipeline.params import CorpusParams
 from pipeline.store.code import PROJECT
 from stages.console import analyse
@@ -58,7 +61,7 @@ def test_a_model_is_named_by_its_entry_its_folder_or_the_corpus_that_has_no_othe
         example = find_example(like)
         assert (example.name, example.corpus_name) == ("demo", "demo")
         assert example.folder.resolve() == project / folder
-    with pytest.raises(UserError, match=r"^params\.yaml not found: run from"):
+    with pytest.raises(UserError, match=r"^--like demo: there is no params\.yaml here; run in the project"):
         find_example("demo")
 
 
@@ -67,6 +70,7 @@ def test_a_model_is_named_by_its_entry_its_folder_or_the_corpus_that_has_no_othe
     [
         ("dmo", r"--like dmo: is no entry under models .* \(did you mean 'demo'\? there are: demo, far, "),
         ("data/models/dmo/model", r"dmo/model: is no entry under models .* \(did you mean 'demo'\?"),
+        ("data/models/demo/modle", r"demo/modle: is no folder of a model"),
         ("data/demo", r"--like data/demo: is no folder of a model, which is <project>/data/models/<model>"),
         ("talks", r"--like talks: is a corpus of several models; name one of first, second$"),
         ("new", r"--like new: is a corpus whose features no model in params\.yaml was trained on$"),
@@ -100,6 +104,21 @@ def test_a_film_is_extracted_as_the_models_corpus_was(
         assert getattr(params, same) == getattr(CORPUS, same)
 
 
+def test_a_film_that_is_no_recording_stops_a_model_that_is_to_see_or_hear_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    what = "cannot be opened"
+    unread = Medium("a_1", "a", "film.vtt", image_problem=what, audio_problem=what)
+    write_table(Path("data/film/media.csv"), [unread], Medium)
+    both, words = (SimpleNamespace(card=SimpleNamespace(dims=dims)) for dims in (["text", "audio"], ["text"]))
+    analyse.check_film(Path("talk.vtt"), words)
+    with pytest.raises(UserError, match=r"^talk\.vtt: cannot be opened; a model of text alone"):
+        analyse.check_film(Path("talk.vtt"), both)
+    write_table(Path("data/film/media.csv"), [replace(unread, audio_problem="")], Medium)
+    analyse.check_film(Path("talk.vtt"), both)
+
+
 def test_what_is_not_there_is_said_before_any_work(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\nHi\n")
@@ -112,6 +131,9 @@ def test_what_is_not_there_is_said_before_any_work(tmp_path: Path, monkeypatch, 
     assert main(arguments) == 1
     assert "out: is not an empty folder, nor one of an analysis" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+    (tmp_path / "file").touch()
+    assert main([*arguments[:-1], "file"]) == 1
+    assert "file: is not an empty folder" in capsys.readouterr().err
     assert main([*arguments[:-1], "."]) == 1
     assert "a.vtt: lies in ., where results are replaced" in capsys.readouterr().err
 
