@@ -20,7 +20,6 @@ from pipeline.manifest import Medium, write_table
 from pipeline.params import CorpusParams
 from pipeline.store.code import PROJECT
 from stages.console import analyse
-from stages.console.analyse import check_film
 from train.example import find_example
 
 DEMO = YAML(typ="safe").load(PROJECT / "params.yaml")
@@ -113,11 +112,11 @@ def test_a_film_that_is_no_recording_stops_a_model_that_is_to_see_or_hear_it(
     unread = Medium("a_1", "a", "film.vtt", image_problem=what, audio_problem=what)
     write_table(Path("data/film/media.csv"), [unread], Medium)
     both, words = (SimpleNamespace(card=SimpleNamespace(dims=dims)) for dims in (["text", "audio"], ["text"]))
-    check_film(Path("talk.vtt"), words)
+    analyse.check_film(Path("talk.vtt"), words)
     with pytest.raises(UserError, match=r"^talk\.vtt: cannot be opened; a model of text alone"):
-        check_film(Path("talk.vtt"), both)
+        analyse.check_film(Path("talk.vtt"), both)
     write_table(Path("data/film/media.csv"), [replace(unread, audio_problem="")], Medium)
-    check_film(Path("talk.vtt"), both)
+    analyse.check_film(Path("talk.vtt"), both)
 
 
 def test_what_is_not_there_is_said_before_any_work(tmp_path: Path, monkeypatch, capsys) -> None:
