@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from train.networks import merge
-from train.peers.params import PLAIN_ADAM, Dropout, PeerParams, Size
+from train.peers.params import PLAIN_ADAM, PeerParams, Rate, Size
 
 if TYPE_CHECKING:
     from train.peers.bc_lstm import BcLstm
@@ -29,7 +29,7 @@ class Params(PeerParams):
     are trained together, there one stage after the other."""
     classifier_size: Size = 100
     """Width of the hidden layer before the classes."""
-    dropout: Dropout = 0.25
+    dropout: Rate = 0.25
     """Between LSTMs, and before the last layer."""
 
 

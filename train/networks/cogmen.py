@@ -11,17 +11,15 @@ validation loss has not fallen by a millionth; theirs had to fall by a ten-thous
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from train.networks import merge
-from train.peers.params import PLAIN_ADAM, Dropout, PeerParams, Size
+from train.peers.params import PLAIN_ADAM, PeerParams, Rate, Size, Window
 
 if TYPE_CHECKING:
     from train.peers.cogmen import Cogmen
-
-Window = Annotated[int, Field(ge=0)]
 
 
 class Params(PeerParams):
@@ -46,7 +44,7 @@ class Params(PeerParams):
     """Utterances after it that a node hears."""
     speakers: Size = 9
     """Speakers who are told apart, in order of appearance; those who come later count as the last."""
-    dropout: Dropout = 0.5
+    dropout: Rate = 0.5
     """In the transformer, and before the last layer."""
 
     @model_validator(mode="after")

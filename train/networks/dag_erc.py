@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from train.networks import merge
-from train.peers.params import PLAIN_ADAM, Dropout, PeerParams, Size
+from train.peers.params import PLAIN_ADAM, PeerParams, Rate, Size
 
 if TYPE_CHECKING:
     from train.peers.dag_erc import DagErc
@@ -24,7 +24,7 @@ class Params(PeerParams):
     """L, over the graph."""
     hidden_size: Size = 300
     """Width of nodes, and of the layers before the classes."""
-    dropout: Dropout = 0.1
+    dropout: Rate = 0.1
     """Before the last layer."""
 
 

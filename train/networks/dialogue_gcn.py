@@ -9,17 +9,13 @@ utterances, and normalises what leaves a node.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, Literal
 
 from train.networks import merge
-from train.peers.params import PLAIN_ADAM, Dropout, PeerParams, Size
+from train.peers.params import PLAIN_ADAM, PeerParams, Rate, Size, Window
 
 if TYPE_CHECKING:
     from train.peers.dialogue_gcn import DialogueGcn
-
-Window = Annotated[int, Field(ge=0)]
 
 
 class Params(PeerParams):
@@ -46,7 +42,7 @@ class Params(PeerParams):
     """Whether each utterance becomes what it attends to of its dialogue before it is classified."""
     classifier_size: Size = 100
     """Width of the hidden layer before the classes."""
-    dropout: Dropout = 0.4
+    dropout: Rate = 0.4
     """Between LSTMs, and before the last layer."""
 
 

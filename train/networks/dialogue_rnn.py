@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from train.networks import merge
-from train.peers.params import PLAIN_ADAM, Dropout, PeerParams, Size
+from train.peers.params import PLAIN_ADAM, PeerParams, Rate, Size
 
 if TYPE_CHECKING:
     from train.peers.dialogue_rnn import DialogueRnn
@@ -24,9 +24,9 @@ class Params(PeerParams):
     """Width of emotion states, D_e, per direction."""
     classifier_size: Size = 200
     """Width of the hidden layer before the classes, 2 D_h."""
-    dropout: Dropout = 0.1
+    dropout: Rate = 0.1
     """Of each new state of the recurrence, and before the last layer."""
-    output_dropout: Dropout = 0.25
+    output_dropout: Rate = 0.25
     """Of the emotion states that leave the recurrence; the code's rate is that of its states and 0.15."""
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from train.networks import merge
-from train.peers.params import PLAIN_ADAM, Dropout, PeerParams, Size
+from train.peers.params import PLAIN_ADAM, PeerParams, Rate, Size
 
 if TYPE_CHECKING:
     from train.peers.iterative_erc import IterativeErc
@@ -29,7 +29,7 @@ class Params(PeerParams):
     """Width of the GRU's state, per direction.  A choice of ours."""
     classifier_size: Size = 100
     """Width of the hidden layer before the classes.  A choice of ours."""
-    dropout: Dropout = 0.25
+    dropout: Rate = 0.25
     """Before the last layer.  A choice of ours."""
 
 

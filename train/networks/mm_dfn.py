@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pipeline.params import Modality
 from train.networks import merge
-from train.peers.params import PLAIN_ADAM, Dropout, PeerParams, Size
+from train.peers.params import PLAIN_ADAM, PeerParams, Rate, Size
 
 if TYPE_CHECKING:
     from train.peers.mm_dfn import MmDfn
@@ -34,7 +34,7 @@ class Params(PeerParams):
     focus: Annotated[float, Field(ge=0)] = 1.0
     """gamma of the focal loss (Lin et al., ICCV 2017): how much more an utterance counts that is hard; 0 is
     cross-entropy."""
-    dropout: Dropout = 0.4
+    dropout: Rate = 0.4
     """Between GRUs, before and after each layer of the graph, and before the classes."""
 
 

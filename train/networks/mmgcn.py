@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from train.networks import merge
-from train.peers.params import PLAIN_ADAM, Dropout, PeerParams, Size
+from train.peers.params import PLAIN_ADAM, PeerParams, Rate, Size
 
 if TYPE_CHECKING:
     from train.peers.mmgcn import Mmgcn
@@ -31,7 +31,7 @@ class Params(PeerParams):
     """Of the graph: 64 in the code, whatever its script says, 4 in the paper."""
     speakers: Size = 9
     """Rows of the speakers' embedding, in order of appearance; those who come later share the last."""
-    dropout: Dropout = 0.4
+    dropout: Rate = 0.4
     """Between LSTMs, before each layer of the graph, and before the classes."""
 
 

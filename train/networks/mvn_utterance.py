@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from train.networks import merge
-from train.peers.params import PLAIN_ADAM, Dropout, PeerParams, Size
+from train.peers.params import PLAIN_ADAM, PeerParams, Rate, Size
 
 if TYPE_CHECKING:
     from train.peers.mvn_utterance import MvnUtterance
@@ -29,7 +29,7 @@ class Params(PeerParams):
     """Width of utterance vectors, and of the GRU's state per direction."""
     classifier_size: Size = 150
     """Width of the hidden layer before the classes."""
-    dropout: Dropout = 0.3
+    dropout: Rate = 0.3
     """Before the last layer."""
 
 

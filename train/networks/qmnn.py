@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from train.networks import merge
-from train.peers.params import PLAIN_ADAM, Dropout, PeerParams, Size
+from train.peers.params import PLAIN_ADAM, PeerParams, Rate, Size
 
 if TYPE_CHECKING:
     from train.peers.qmnn import Qmnn
@@ -24,7 +24,7 @@ class Params(PeerParams):
     """d: dimensions of the complex space; density matrices are d x d."""
     classifier_size: Size = 32
     """Width of the hidden layer before the classes."""
-    dropout: Dropout = 0.1
+    dropout: Rate = 0.1
     """Before the last layer."""
     phase_speakers: Size = 1
     """Speakers with a phase of their own, as numbered by their first utterance; further ones share them in

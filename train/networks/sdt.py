@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from train.networks import merge
-from train.peers.params import PLAIN_ADAM, Dropout, PeerParams, Size
+from train.peers.params import PLAIN_ADAM, PeerParams, Rate, Size
 
 if TYPE_CHECKING:
     from train.peers.sdt import Sdt
@@ -33,7 +33,7 @@ class Params(PeerParams):
     it, or, as the code has it for MELD, itself."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """tau, by which logits are divided where modalities learn from all of them."""
-    dropout: Dropout = 0.5
+    dropout: Rate = 0.5
     """On what each transformer gets, on what its attention gives, in its inner layers, and before the
     students' classes."""
 

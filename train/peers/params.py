@@ -9,7 +9,8 @@ from pydantic import Field
 from pipeline.params import Modality, Section
 
 Size = Annotated[int, Field(ge=1)]
-Dropout = Annotated[float, Field(ge=0, lt=1)]
+Window = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
 
 PLAIN_ADAM: dict[str, Any] = {"adam_betas": (0.9, 0.999), "learning_rate_decay": 1.0, "l2": 0.0}
 """How most of their codes train: Adam with PyTorch's betas, at one rate.  Its weight decay is twice l2."""
