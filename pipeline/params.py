@@ -38,6 +38,8 @@ from pipeline.params_file.reading import read_yaml
 PARAMS_FILE = Path("params.yaml")
 UNTRAINED = "untrained"
 LAST = "last"
+SPEAKER = "speaker"
+"""Pooling of faces that looks for the speaker."""
 
 Modality = Literal["text", "audio", "visual"]
 MODALITIES: tuple[Modality, ...] = ("text", "audio", "visual")
@@ -175,9 +177,14 @@ class VisualParams(Section):
     """Side of the square that each face is resized to."""
     crop_margin: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Added around the box on each side, as a fraction of the box's longer side."""
-    pooling: Literal["faces", "frames", "largest"] = "faces"
+    pooling: Literal["faces", "frames", "largest", "speaker"] = "faces"
     """``faces``: mean over all faces of all frames (the authors' code); ``frames``: mean within a
-    frame, then over frames (the paper's text); ``largest``: only the largest face of each frame."""
+    frame, then over frames (the paper's text); ``largest``: only the largest face of each frame;
+    ``speaker``: the face whose mouth moves with the sound, weighted by how sure that is, and the largest
+    where none does (docs/speaker.md)."""
+    who_is_who: bool = False
+    """With ``pooling: speaker``: where no lips tell, take the face that is there whenever the same name
+    speaks in the dialogue.  It needs an encoder that was trained to tell people apart: ``facenet``."""
 
 
 class AudioParams(Section):
@@ -286,6 +293,12 @@ class CorpusParams(Section):
         """The encoder of a modality that is extracted."""
         encoder: Kind = getattr(self, modality).encoder
         return encoder
+
+    @model_validator(mode="after")
+    def _who_is_who_of_speakers(self) -> Self:
+        if self.visual.who_is_who and self.visual.pooling != SPEAKER:
+            raise ValueError("visual.who_is_who needs visual.pooling: speaker")
+        return self
 
     @model_validator(mode="after")
     def _encoders_of_what_is_extracted(self) -> Self:

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from pipeline.encoders.face_vectors import crop_face
-from pipeline.encoders.visual import finds_faces
+from pipeline.encoders.visual import finds_faces, finds_speakers
 from pipeline.errors import reading_output
 from pipeline.features.cautions import describe_seen
 from pipeline.features.file import read_features
@@ -27,6 +27,7 @@ from pipeline.report import facts
 from pipeline.report.charts import draw_counts, to_svg
 from pipeline.report.contact_sheet import draw_faces
 from pipeline.report.page import render_page
+from pipeline.report.speakers import describe_speakers, draw_speakers
 from pipeline.report.summary import read_remarks
 from pipeline.store.atomic import write_csv, write_text
 from pipeline.store.h5 import Arrays
@@ -56,9 +57,17 @@ def describe_corpus(folder: Path, params: CorpusParams, label_names: Sequence[st
     utterances, media = read_utterances(folder / "utterances.csv"), read_media(folder / "media.csv")
     lengths, durations = facts.dialogue_lengths(utterances), facts.durations_s(utterances, media)
     with_faces = finds_faces(folder.name, params)
+    with_speakers = finds_speakers(folder.name, params)
     ids = [row.id for row in utterances] if with_faces else []
     faces, source = read_stage_file(folder / "faces.h5", ids)
     found = facts.describe_faces(faces)
+    pictures: dict[str, Any] = {"speakers": None, "speaker_sheet": []}
+    if with_speakers:
+        chosen, _ = read_stage_file(folder / "visual.h5", ids)
+        evidence, track = chosen["speaker_evidence"], chosen["speaker_track"]
+        pictures["speakers"] = describe_speakers(evidence)
+        if params.report.contact_sheet:
+            pictures["speaker_sheet"] = draw_speakers(media, faces, evidence, track, params.folder)
     return {
         "remarks": read_remarks(folder),
         "sizes": facts.split_sizes(utterances, media),
@@ -74,7 +83,8 @@ def describe_corpus(folder: Path, params: CorpusParams, label_names: Sequence[st
         ),
         "faces": found,
         **({} if found is None else _face_figures(found, source["settings"]["min_face_size_px"])),
-        "contact_sheet": _contact_sheet(media, faces, params) if with_faces else [],
+        "contact_sheet": _contact_sheet(media, faces, params) if with_faces and not with_speakers else [],
+        **pictures,
     }
 
 

@@ -1,12 +1,14 @@
 """Faces -> one vector per utterance: cut out every face, embed it, pool [3.3.3]; or whole pictures [5.3].
 
-Writes visual.h5: features float32 [N, D]; D is 1000 for the head of the paper's ResNet-101.
+Writes visual.h5: features float32 [N, D]; D is 1000 for the head of the paper's ResNet-101.  With
+``pooling: speaker`` also ``speaker_evidence`` and ``speaker_track`` [N]: why which track counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,16 @@ import numpy as np
 from pipeline import runtime
 from pipeline.encoders.face_vectors import ClipFaces, embed_dialogue
 from pipeline.encoders.scene_vectors import embed_scenes
-from pipeline.encoders.visual import KINDS, FrameEncoder, VisualEncoder, finds_faces
+from pipeline.encoders.speaker_vectors import NO_CHOICE, TrackedFaces, count_evidence, embed_speakers
+from pipeline.encoders.visual import KINDS, FrameEncoder, VisualEncoder, finds_faces, finds_speakers
 from pipeline.encoders.weights import find_encoder
-from pipeline.manifest import Medium, by_dialogue, read_media
+from pipeline.manifest import Medium, by_dialogue, read_media, read_utterances
 from pipeline.media.clips import Clip, image_clip
 from pipeline.params import CorpusParams, read_params
 from pipeline.store.h5 import Arrays
 from pipeline.work.stagefile import ExtractionStage, no_vectors, read_stage_file, run_extraction, write_unused
+
+LIBRARIES = ("pillow", "numpy", "av")
 
 
 def main(corpus: str) -> None:
@@ -33,7 +38,9 @@ def main(corpus: str) -> None:
     media = read_media(folder / "media.csv")
     encoder = find_encoder(KINDS, corpus, params, "visual")
     print(f"visual: {encoder.description}", flush=True)
-    describe: Any = _of_faces if finds_faces(corpus, params) else _of_scenes
+    describe: Any = _of_scenes
+    if finds_faces(corpus, params):
+        describe = _of_speakers if finds_speakers(corpus, params) else _of_faces
     stage, clips = describe(folder, media, encoder, params)
     dialogues = {name: [clips[row.id] for row in rows] for name, rows in by_dialogue(media).items()}
     run_extraction(corpus, stage, dialogues, [row.id for row in media], params.max_unobserved.visual)
@@ -50,16 +57,45 @@ def _of_faces(
         modality="visual",
         function=partial(embed_dialogue, root=params.folder, encoder=encoder, params=params.visual),
         inputs=lambda dialogue, clips: face_keys[dialogue],
-        settings={
-            "params": params.visual.model_dump(mode="json", exclude={"encoder"}),
-            **encoder.settings,
-        },
-        libraries=(*encoder.libraries, "pillow", "numpy", "av"),
+        settings=_settings(params, encoder),
+        libraries=(*encoder.libraries, *LIBRARIES),
         empty=no_vectors(encoder.dimension) | {"device": np.empty(0, str)},
         about={"encoder": encoder.description, "faces": detection},
         workers=runtime.model_workers(),
     )
     return stage, _faces_by_clip(media, faces)
+
+
+def _of_speakers(
+    folder: Path, media: Sequence[Medium], encoder: VisualEncoder, params: CorpusParams
+) -> tuple[ExtractionStage[TrackedFaces], dict[str, TrackedFaces]]:
+    """The same where only the speaker's face counts."""
+    faces, detection = read_stage_file(folder / "faces.h5", [row.id for row in media])
+    face_keys = dict(zip(faces["dialogue"].tolist(), faces["item_key"].tolist(), strict=True))
+    stage = ExtractionStage(
+        name="visual",
+        modality="visual",
+        function=partial(embed_speakers, root=params.folder, encoder=encoder, params=params.visual),
+        inputs=lambda dialogue, clips: [face_keys[dialogue], *(clip.name for clip in clips)],
+        settings=_settings(params, encoder),
+        libraries=(*encoder.libraries, *LIBRARIES),
+        empty=no_vectors(encoder.dimension) | {"device": np.empty(0, str)} | NO_CHOICE,
+        about={"encoder": encoder.description, "faces": detection},
+        workers=runtime.model_workers(),
+        per_utterance=("features", "speaker_evidence", "speaker_track"),
+        figures=count_evidence,
+    )
+    speakers = [""] * len(media)
+    if params.visual.who_is_who:
+        speakers = [row.speaker for row in read_utterances(folder / "utterances.csv")]
+    spans = map(slice, *zip(*pairwise(_edges(media, faces)), strict=True))
+    clips = {
+        id: TrackedFaces(clip, faces["track"][span], faces["speaking"][span], speaker)
+        for (id, clip), span, speaker in zip(
+            _faces_by_clip(media, faces).items(), spans, speakers, strict=True
+        )
+    }
+    return stage, clips
 
 
 def _of_scenes(
@@ -82,7 +118,7 @@ def _of_scenes(
 
 def _faces_by_clip(media: Sequence[Medium], faces: Arrays) -> dict[str, ClipFaces]:
     """Utterance id -> its clip with its faces."""
-    edges = np.searchsorted(faces["face_utterance"], np.arange(len(media) + 1))
+    edges = _edges(media, faces)
     return {
         clip.id: ClipFaces(
             path=clip.path,
@@ -93,3 +129,15 @@ def _faces_by_clip(media: Sequence[Medium], faces: Arrays) -> dict[str, ClipFace
         )
         for row, clip in enumerate(media)
     }
+
+
+def _edges(media: Sequence[Medium], faces: Arrays) -> list[int]:
+    """Where each utterance's faces begin, and where the last one's end."""
+    edges: list[int] = np.searchsorted(faces["face_utterance"], np.arange(len(media) + 1)).tolist()
+    return edges
+
+
+def _settings(params: CorpusParams, encoder: VisualEncoder) -> dict[str, Any]:
+    # At its default it changes nothing.
+    left_out = {"encoder"} | ({"who_is_who"} if not params.visual.who_is_who else set())
+    return {"params": params.visual.model_dump(mode="json", exclude=left_out), **encoder.settings}

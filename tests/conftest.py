@@ -12,6 +12,7 @@ from filelock import FileLock
 
 from pipeline.corpora import meld
 from pipeline.corpora.demo.corpus import build_demo_corpus
+from pipeline.corpora.demo.group import write_group
 from pipeline.manifest import Medium
 from pipeline.media.probes import examine_file
 from pipeline.params import DemoParams
@@ -69,3 +70,16 @@ def lab_folder() -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def group_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three clips of several people: one mimes another line, a cut, the speaker is not seen."""
+    parallel = "PYTEST_XDIST_WORKER" in os.environ
+    folder = tmp_path_factory.getbasetemp().parent if parallel else tmp_path_factory.mktemp("groups")
+    root, made = folder / "group", folder / "group.made"
+    with FileLock(folder / "group.lock"):
+        if not made.exists():
+            write_group(root, (2, 4, 6))
+            made.touch()
+    return root

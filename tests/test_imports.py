@@ -25,13 +25,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline.work": {"pipeline.store"},
     "pipeline.media": {"pipeline.store"},
     "pipeline.corpora": {"pipeline.work"},
-    "pipeline.encoders": {"pipeline.media", "pipeline.store", "pipeline.work"},
-    "pipeline.faces": {"pipeline.encoders", "pipeline.media", "pipeline.store"},
+    "pipeline.speakers": {"pipeline.media"},
+    "pipeline.encoders": {"pipeline.media", "pipeline.speakers", "pipeline.store", "pipeline.work"},
+    "pipeline.faces": {"pipeline.encoders", "pipeline.media", "pipeline.speakers", "pipeline.store"},
     "pipeline.features": {"pipeline.store"},
     "pipeline.exports": {"pipeline.corpora", "pipeline.features", "pipeline.store"},
     "pipeline.report": {
         *("pipeline.corpora", "pipeline.features", "pipeline.media", "pipeline.store"),
-        "pipeline.transcripts.predicted",
+        *("pipeline.speakers.choice", "pipeline.transcripts.predicted"),
     },
     "pipeline.transcripts": {
         "pipeline.corpora",

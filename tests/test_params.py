@@ -144,6 +144,13 @@ def test_a_mistake_is_named_by_its_key(tmp_path: Path, edit: str) -> None:
     assert message.startswith("/params.yaml: ")
 
 
+def test_who_is_who_needs_the_speaker(tmp_path: Path) -> None:
+    where = "      crop_size_px: 96\n"
+    assert complaint(tmp_path, PARAMS.replace(where, where + "      who_is_who: true\n")) == (
+        "/params.yaml: corpora.demo: visual.who_is_who needs visual.pooling: speaker"
+    )
+
+
 def test_a_model_that_asks_for_what_its_corpus_does_not_extract_is_named(tmp_path: Path) -> None:
     text = PARAMS.replace("modalities: [text, audio, visual]", "modalities: [text]")
     asking = text.replace("    epochs: 20", "    modalities: [text, audio]")

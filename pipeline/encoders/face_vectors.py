@@ -13,10 +13,11 @@ from PIL import Image
 from pipeline import runtime
 from pipeline.encoders.encoder import require_finite
 from pipeline.encoders.visual import VisualEncoder
-from pipeline.media.clips import read_by_file
+from pipeline.media.clips import Outcome, read_by_file
 from pipeline.media.decoding import MediaError
 from pipeline.media.frames import frames_at
 from pipeline.params import VisualParams
+from pipeline.speakers.choice import largest_faces
 from pipeline.store.h5 import Arrays
 
 
@@ -35,12 +36,8 @@ class ClipFaces:
     utterance: str = ""
     """Its id, for errors."""
 
-    def largest(self) -> ClipFaces:
-        """The same clip with the largest face of each frame."""
-        left, top, right, bottom = self.box_px.T
-        by_frame_and_size = np.lexsort((-(right - left) * (bottom - top), self.frame_index))
-        _, first_of_frame = np.unique(self.frame_index[by_frame_and_size], return_index=True)
-        kept = by_frame_and_size[first_of_frame]
+    def only(self, kept: np.ndarray) -> ClipFaces:
+        """The same clip with some of its faces."""
         return replace(self, frame_index=self.frame_index[kept], box_px=self.box_px[kept])
 
 
@@ -52,19 +49,13 @@ def embed_dialogue(
     UserError, naming the utterance, if the encoder gives numbers that are not finite.
     """
     if params.pooling == "largest":
-        clips = [clip.largest() for clip in clips]
+        clips = [clip.only(largest_faces(clip.frame_index, clip.box_px)) for clip in clips]
     features = np.zeros((len(clips), encoder.dimension), np.float32)
     reasons = [""] * len(clips)
-
-    def read(path: str, places: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        return cut_faces(root / path, [clips[place] for place in places], params)
-
-    for place, faces in read_by_file(clips, read, runtime.decode_threads()):
-        if isinstance(faces, MediaError):
-            reasons[place] = str(faces)
+    for place, embeddings in iterate_embeddings(clips, root, encoder, params):
+        if isinstance(embeddings, MediaError):
+            reasons[place] = str(embeddings)
         else:
-            # Batches never mix clips, so that a clip's vector does not depend on its neighbours.
-            embeddings = encoder.embed(faces)
             features[place] = pool(embeddings, clips[place].frame_index, params.pooling)
             require_finite(features[place], clips[place].utterance, "visual encoder")
     return {
@@ -72,6 +63,19 @@ def embed_dialogue(
         "reason": np.array(reasons),
         "device": np.array([runtime.device_name()]),
     }
+
+
+def iterate_embeddings(
+    clips: Sequence[ClipFaces], root: Path, encoder: VisualEncoder, params: VisualParams
+) -> Iterator[Outcome[np.ndarray]]:
+    """(place in ``clips``, embeddings float32 [F, D] of its faces or why there are none), file by file."""
+
+    def read(path: str, places: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        return cut_faces(root / path, [clips[place] for place in places], params)
+
+    for place, faces in read_by_file(clips, read, runtime.decode_threads()):
+        # Batches never mix clips, so that a clip's vector does not depend on its neighbours.
+        yield place, faces if isinstance(faces, MediaError) else encoder.embed(faces)
 
 
 def cut_faces(

@@ -1,1 +1,1 @@
-"""Where faces are in an image: the detector, and nothing that judges whose they are."""
+"""Where faces are in an image, which are the same from frame to frame, and how sure it is that they speak."""

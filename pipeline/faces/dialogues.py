@@ -1,7 +1,7 @@
 """The faces in a dialogue's clips: frames sampled evenly, and every face in them by MTCNN [3.3.3].
 
 Per utterance how many frames were looked at; per face its utterance, frame, box, probability and five
-landmarks, in pixels of the original image; in each frame the largest face first.
+landmarks, in pixels of the original image, and its track; in each frame the largest face first.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from pipeline import runtime
 from pipeline.encoders.pretrained import prepare_torch
 from pipeline.faces.detector import FaceDetector
+from pipeline.faces.tracks import link_faces
 from pipeline.media.clips import Clip
 from pipeline.media.decoding import MediaError
 from pipeline.media.frames import SampledFrames, crop_box_px, iterate_frames
@@ -28,6 +29,7 @@ NO_FACES: Arrays = {
     "box_px": np.empty((0, 4), np.float32),
     "probability": np.empty(0, np.float32),
     "landmarks_px": np.empty((0, 5, 2), np.float32),
+    "track": np.empty(0, np.int64),
 }
 NO_CLIPS: Arrays = {
     **NO_FACES,
@@ -61,18 +63,18 @@ def find_faces(frames: SampledFrames, crop: str, params: FacesParams) -> Arrays:
     """Faces in one part of the sampled frames, in the frames' own numbers and coordinates."""
     # An image's size may change in the middle of a stream, and the part's corner with it.
     parts = [crop_box_px(crop, image.shape[1], image.shape[0]) for image in frames.images]
-    found = _load_detector(params).detect(
-        [
-            image[top:bottom, left:right]
-            for image, (left, top, right, bottom) in zip(frames.images, parts, strict=True)
-        ]
-    )
+    images = [
+        image[top:bottom, left:right]
+        for image, (left, top, right, bottom) in zip(frames.images, parts, strict=True)
+    ]
+    found = _load_detector(params).detect(images)
     corner = np.array([part[:2] for part in parts], np.float32)[found.image]
     return {
         "frame_index": np.array(frames.indices)[found.image],
         "box_px": found.box_px + np.tile(corner, 2),
         "probability": found.probability,
         "landmarks_px": found.landmarks_px + corner[:, None],
+        "track": link_faces(images, found.image, found.box_px),
     }
 
 

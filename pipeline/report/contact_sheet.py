@@ -33,24 +33,30 @@ class FaceImage:
 
 def draw_faces(media: Sequence[Medium], file: Arrays, root: Path, cut: Cut) -> list[FaceImage]:
     """The largest face in the first frame of utterances spread evenly; unreadable clips are left out."""
-    seen = np.unique(file["face_utterance"])
-    chosen = (
-        seen[np.linspace(0, len(seen) - 1, min(SHOWN, len(seen))).round().astype(int)] if len(seen) else seen
-    )
     pictures = []
-    for row in chosen.tolist():
+    for row in spread(np.unique(file["face_utterance"]), SHOWN):
         face = int(np.flatnonzero(file["face_utterance"] == row)[0])  # the largest of the first frame
         try:
             number = int(file["frame_index"][face])
             image = next(picture for _, picture in frames_at(root / media[row].path, [number]))
         except MediaError:
             continue
-        uri = _encode(cut(image, file["box_px"][face]))
+        uri = as_jpeg(Image.fromarray(cut(image, file["box_px"][face])))
         pictures.append(FaceImage(media[row].id, float(file["probability"][face]), uri))
     return pictures
 
 
-def _encode(face: np.ndarray) -> str:
+def spread(values: np.ndarray, count: int) -> list[int]:
+    """At most ``count`` of the values, evenly spread."""
+    if not len(values):
+        return []
+    places = np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int)
+    chosen: list[int] = values[places].tolist()
+    return chosen
+
+
+def as_jpeg(picture: Image.Image) -> str:
+    """A picture as a page can hold it."""
     buffer = io.BytesIO()
-    Image.fromarray(face).save(buffer, "JPEG", quality=85)
+    picture.save(buffer, "JPEG", quality=85)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

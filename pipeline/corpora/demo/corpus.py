@@ -112,11 +112,16 @@ def _make_clip(utterance: DemoUtterance, folder: Path) -> float:
     return len(mouth_opening) / FRAME_RATE_HZ
 
 
-def write_mp4(path: Path, frames: Iterable[np.ndarray], sound: np.ndarray | None) -> None:
+def write_mp4(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    sound: np.ndarray | None,
+    size_px: tuple[int, int] = (WIDTH_PX, HEIGHT_PX),
+) -> None:
     """Encode RGB frames and int16 [samples, 2], without dates and versions: same input, same bytes."""
     with av.open(str(path), "w", format="mp4", container_options={"fflags": "+bitexact"}) as container:
         video = container.add_stream("libx264", FRAME_RATE_HZ, _X264_OPTIONS)
-        video.width, video.height, video.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
+        (video.width, video.height), video.pix_fmt = size_px, "yuv420p"
         video.codec_context.flags |= Flags.bitexact
         audio = None
         if sound is not None:

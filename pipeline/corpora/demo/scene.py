@@ -95,7 +95,7 @@ _BODY = (
 
 
 @dataclass(frozen=True)
-class _Person:
+class Person:
     """Somebody in the picture: where, and with which emotion."""
 
     look: Look
@@ -107,6 +107,7 @@ class _Person:
     strength: float
 
     def expression(self, time_s: float, mouth_opening: float) -> Expression:
+        """The face at a time; ``mouth_opening``, 0 to 1, is added to what the emotion does."""
         onset = 0.4 + 0.6 * min(time_s / 0.4, 1.0)
         wavering = 0.94 + 0.06 * np.sin(5 * time_s + self.phase)
         felt = EXPRESSIONS["neutral"].towards(
@@ -143,21 +144,22 @@ def face_boxes_px(utterance: DemoUtterance, frame_index: int) -> list[Box]:
     time_s = frame_index / FRAME_RATE_HZ
     boxes = []
     for person in _people(utterance):
-        transform = person.transform(time_s, _camera_px(utterance, time_s))
-        x, y = transform @ (*FACE_CENTRE_PX, 1)
-        half_width = np.linalg.norm(transform[:, 0]) * (FACE_BOX_PX[2] - FACE_BOX_PX[0]) / 2
-        half_height = np.linalg.norm(transform[:, 1]) * (FACE_BOX_PX[3] - FACE_BOX_PX[1]) / 2
-        boxes.append(
-            (float(x - half_width), float(y - half_height), float(x + half_width), float(y + half_height))
-        )
+        boxes.append(face_box_px(person.transform(time_s, _camera_px(utterance, time_s))))
     return boxes
+
+
+def face_box_px(transform: np.ndarray) -> Box:
+    """Left, top, right and bottom of a face; ``transform`` [2, 3] maps the photograph to the frame."""
+    x, y = transform @ (*FACE_CENTRE_PX, 1)
+    half_width = np.linalg.norm(transform[:, 0]) * (FACE_BOX_PX[2] - FACE_BOX_PX[0]) / 2
+    half_height = np.linalg.norm(transform[:, 1]) * (FACE_BOX_PX[3] - FACE_BOX_PX[1]) / 2
+    return float(x - half_width), float(y - half_height), float(x + half_width), float(y + half_height)
 
 
 def draw_frames(utterance: DemoUtterance, mouth_opening: np.ndarray) -> Iterator[np.ndarray]:
     """The clip's frames, one per value of ``mouth_opening`` (0..1): uint8 [240, 320, 3], RGB."""
     people = _people(utterance)
-    place = _place(utterance)
-    mask = _outline(_HEAD, _BODY)
+    place = draw_place(utterance.dialogue_rng(), WIDTH_PX + 80, HEIGHT_PX + 60)
     for index, opening in enumerate(mouth_opening):
         time_s = index / FRAME_RATE_HZ
         camera_px = _camera_px(utterance, time_s)
@@ -165,17 +167,23 @@ def draw_frames(utterance: DemoUtterance, mouth_opening: np.ndarray) -> Iterator
         left, top = (round(float(c)) for c in (40, 30) - 0.5 * camera_px)
         frame = np.ascontiguousarray(place[top : top + HEIGHT_PX, left : left + WIDTH_PX])
         for person in people:
-            drawn = face.draw_face(*_portrait(person.look), person.expression(time_s, float(opening)))
-            if person.look.glasses:
-                drawn = _put_on_glasses(drawn)
-            transform = person.transform(time_s, camera_px)
-            drawn = cv2.warpAffine(drawn, transform, (WIDTH_PX, HEIGHT_PX))
-            cover = cv2.warpAffine(mask, transform, (WIDTH_PX, HEIGHT_PX))
-            frame = cv2.blendLinear(drawn, frame, cover, 1 - cover)
+            expression = person.expression(time_s, float(opening))
+            frame = draw_person(frame, person.look, expression, person.transform(time_s, camera_px))
         yield frame
 
 
-def _people(utterance: DemoUtterance) -> list[_Person]:
+def draw_person(frame: np.ndarray, look: Look, expression: Expression, transform: np.ndarray) -> np.ndarray:
+    """A frame with somebody before what it shows; ``transform`` [2, 3] maps the photograph to the frame."""
+    drawn = face.draw_face(*_portrait(look), expression)
+    if look.glasses:
+        drawn = _put_on_glasses(drawn)
+    size_px = (frame.shape[1], frame.shape[0])
+    drawn = cv2.warpAffine(drawn, transform, size_px)
+    cover = cv2.warpAffine(_outline(_HEAD, _BODY), transform, size_px)
+    return cv2.blendLinear(drawn, frame, cover, 1 - cover)
+
+
+def _people(utterance: DemoUtterance) -> list[Person]:
     if utterance.fault == "no_face":
         return []
     rng = utterance.rng()
@@ -185,11 +193,11 @@ def _people(utterance: DemoUtterance) -> list[_Person]:
     look, other = LOOKS[utterance.speaker], LOOKS[utterance.listener]
     if utterance.fault == "two_faces":
         return [
-            _Person(look, utterance.emotion, True, (88.0, 118.0), 0.82, phase, strength),
-            _Person(other, "neutral", False, (232.0, 120.0), 0.82, listener_phase, 1.0),
+            Person(look, utterance.emotion, True, (88.0, 118.0), 0.82, phase, strength),
+            Person(other, "neutral", False, (232.0, 120.0), 0.82, listener_phase, 1.0),
         ]
     centre_px = (160 + 22 * shot[0], 112 + 3 * shot[1])
-    return [_Person(look, utterance.emotion, True, centre_px, 0.95 + 0.03 * shot[2], phase, strength)]
+    return [Person(look, utterance.emotion, True, centre_px, 0.95 + 0.03 * shot[2], phase, strength)]
 
 
 def _camera_px(utterance: DemoUtterance, time_s: float) -> np.ndarray:
@@ -233,14 +241,15 @@ def _put_on_glasses(photo: np.ndarray) -> np.ndarray:
     return worn
 
 
-def _place(utterance: DemoUtterance) -> np.ndarray:
-    """The blurred background of the dialogue, wider than the frame: uint8 [300, 400, 3]."""
-    rng = utterance.dialogue_rng()
+def draw_place(rng: np.random.Generator, width_px: int, height_px: int) -> np.ndarray:
+    """A blurred background, at most as large as 400 x 300: uint8 [height, width, 3]."""
     photos = (data.coffee, data.rocket, data.brick, data.grass, data.gravel)
     photo = photos[int(rng.integers(len(photos)))]()
     if photo.ndim == 2:
         photo = cv2.cvtColor(photo, cv2.COLOR_GRAY2RGB)
-    left, top = rng.integers(0, photo.shape[1] - 400 + 1), rng.integers(0, photo.shape[0] - 300 + 1)
-    blurred = cv2.GaussianBlur(photo[top : top + 300, left : left + 400], (0, 0), 7).astype(np.float32)
+    left = rng.integers(0, photo.shape[1] - width_px + 1)
+    top = rng.integers(0, photo.shape[0] - height_px + 1)
+    part = photo[top : top + height_px, left : left + width_px]
+    blurred = cv2.GaussianBlur(part, (0, 0), 7).astype(np.float32)
     brightness = rng.uniform(70, 150) * rng.uniform(0.75, 1.25, 3)
     return np.clip(blurred / max(float(blurred.mean()), 1.0) * brightness, 0, 255).astype(np.uint8)

@@ -1,8 +1,9 @@
 """Encoders of faces or of whole frames: one module per kind, with its ``Params`` and ``find_encoder``.
 
 ``find_encoder(key, params, weights)`` returns a ``VisualEncoder``, checked whole; or, where the module has
-``READS_FRAMES = True``, a ``FrameEncoder``, for which no faces are looked for.  A kind's heavy libraries are
-imported where they are used, so that reading params.yaml stays quick.
+``READS_FRAMES = True``, a ``FrameEncoder``, for which no faces are looked for.  ``TELLS_PEOPLE_APART = True``
+says that it was trained to.  A kind's heavy libraries are imported where they are used, so that reading
+params.yaml stays quick.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.encoders.encoder import Encoder
-from pipeline.params import CorpusParams, read_kind
+from pipeline.errors import UserError
+from pipeline.params import PARAMS_FILE, SPEAKER, CorpusParams, read_kind
 
 KINDS = "pipeline.encoders.visual"
 
@@ -48,3 +50,20 @@ def finds_faces(corpus: str, params: CorpusParams) -> bool:
         return False
     kind = read_kind(KINDS, params.encoder("visual"), f"corpora.{corpus}.visual.encoder")
     return not getattr(kind.module, "READS_FRAMES", False)
+
+
+def finds_speakers(corpus: str, params: CorpusParams) -> bool:
+    """Whether the speaker is looked for among the faces.
+
+    UserError where ``who_is_who`` is asked of an encoder that was not trained to tell people apart.
+    """
+    if params.visual.pooling != SPEAKER or not finds_faces(corpus, params):
+        return False
+    key = f"corpora.{corpus}.visual"
+    kind = read_kind(KINDS, params.encoder("visual"), f"{key}.encoder")
+    if params.visual.who_is_who and not getattr(kind.module, "TELLS_PEOPLE_APART", False):
+        raise UserError(
+            f"{PARAMS_FILE}: {key}.who_is_who needs an encoder that was trained to tell people apart, such as"
+            f" facenet; {params.encoder('visual').kind} was not"
+        )
+    return True

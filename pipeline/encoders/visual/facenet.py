@@ -13,6 +13,7 @@ from pipeline import runtime
 from pipeline.encoders.weights import Weights
 from pipeline.params import WeightsParams
 
+TELLS_PEOPLE_APART = True
 # A batch bounds the memory that activations need.
 BATCH_FACES = 20
 SIZE_PX = 160

@@ -1,0 +1,1 @@
+"""Who speaks: mouths that move with the sound, and names that go with faces."""
