@@ -31,6 +31,7 @@ bench: .venv/installed
 	$(IN_VENV) python -m benchmarks.noop
 	$(IN_VENV) python -m benchmarks.mtcnn
 	$(IN_VENV) python -m benchmarks.visual
+	$(IN_VENV) python -m benchmarks.speaker
 	$(IN_VENV) python -m benchmarks.decode
 	$(IN_VENV) python -m benchmarks.audio
 	$(IN_VENV) python -m benchmarks.encoders

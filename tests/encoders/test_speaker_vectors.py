@@ -115,9 +115,7 @@ def test_where_no_lips_tell_the_face_that_goes_with_the_name_counts(
 
 
 @pytest.mark.parametrize(("kind", "refused"), [("resnet", True), ("facenet", False)])
-def test_who_is_who_is_refused_of_an_encoder_that_does_not_tell_people_apart(
-    kind: str, refused: bool
-) -> None:
+def test_who_is_who_needs_an_encoder_that_tells_people_apart(kind: str, refused: bool) -> None:
     encoder = Kind.model_validate({"kind": kind, "weights": "some/weights"})
     visual = VisualParams(encoder=encoder, pooling="speaker", who_is_who=True)
     demo = read_params(Path(__file__).parents[2] / "params.yaml").corpus("demo")
@@ -125,5 +123,7 @@ def test_who_is_who_is_refused_of_an_encoder_that_does_not_tell_people_apart(
     if not refused:
         assert finds_speakers("demo", params)
         return
-    with pytest.raises(UserError, match="corpora.demo.visual.who_is_who needs an encoder .* resnet was not"):
+    with pytest.raises(
+        UserError, match=r"corpora\.demo\.visual\.who_is_who needs an encoder .* resnet was not"
+    ):
         finds_speakers("demo", params)
