@@ -27,13 +27,16 @@ class Ranks:
 
 
 def rank_models(scores: Mapping[str, Mapping[Hashable, float]]) -> Ranks | None:
-    """From each model's score by block, over the blocks that all have; None where there is too little."""
-    all_scores = list(scores.values())
-    shared = [block for block in next(iter(all_scores), {}) if all(block in own for own in all_scores)]
+    """From each model's score by block, over the blocks of the first; models that lack one are left out.
+
+    None where there are too few models or blocks.
+    """
+    shared = next(iter(scores.values()), {}).keys()
+    scores = {model: own for model, own in scores.items() if shared <= own.keys()}
     models, blocks = len(scores), len(shared)
     if models < LEAST_MODELS or blocks < LEAST_BLOCKS:
         return None
-    table = np.array([[own[block] for block in shared] for own in all_scores])
+    table = np.array([[own[block] for block in shared] for own in scores.values()])
     mean = dict(zip(scores, rankdata(-table, axis=0).mean(axis=1).tolist(), strict=True))
     q = studentized_range.ppf(1 - LEVEL, models, np.inf) / np.sqrt(2)
     return Ranks(

@@ -17,8 +17,13 @@ def test_the_critical_difference_is_that_of_demsars_example():
     assert list(ranks.mean) == ["4", "3", "2", "1"]
 
 
-def test_equal_scores_share_their_ranks_and_only_blocks_that_all_have_count():
-    scores = {"a": {0: 60.0, 1: 50.0, 2: 99.0}, "b": {0: 60.0, 1: 55.0}, "c": {0: 10.0, 1: 50.0, 3: 99.0}}
+def test_equal_scores_share_their_ranks_and_models_without_the_firsts_blocks_have_none():
+    scores = {
+        "a": {0: 60.0, 1: 50.0},
+        "b": {0: 60.0, 1: 55.0},
+        "c": {0: 10.0, 1: 50.0, 3: 99.0},
+        "d": {0: 9.0},
+    }
     ranks = rank_models(scores)
     assert ranks is not None
     assert (ranks.blocks, ranks.mean) == (2, {"b": 1.25, "a": 2.0, "c": 2.75})
