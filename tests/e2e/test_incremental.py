@@ -246,5 +246,6 @@ def test_with_a_frozen_encoder_a_changed_line_costs_one_dialogue_of_text(lab: Cl
     with table.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([head, *rows])
     printed = extract(lab)
-    assert work_done(printed) == {"text": "1 of 5"}
+    # visual asks who speaks, which has not changed.
+    assert work_done(printed) == {"visual": "0 of 5", "text": "1 of 5"}
     assert stages_run(printed) == ["manifest@demo", "finetune@demo", "text@demo"]
