@@ -248,4 +248,4 @@ def test_with_a_frozen_encoder_a_changed_line_costs_one_dialogue_of_text(lab: Cl
     printed = extract(lab)
     # visual asks who speaks, which has not changed.
     assert work_done(printed) == {"visual": "0 of 5", "text": "1 of 5"}
-    assert stages_run(printed) == ["manifest@demo", "finetune@demo", "text@demo"]
+    assert stages_run(printed) == ["manifest@demo", "visual@demo", "finetune@demo", "text@demo"]
