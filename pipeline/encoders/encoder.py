@@ -39,7 +39,9 @@ def runs_network(encoder: Encoder) -> bool:
     return "torch" in encoder.libraries
 
 
-def require_finite(vector: np.ndarray, where: str, encoder: str) -> None:
-    """UserError, naming ``where`` (utterance or clip) and the encoder, unless all numbers are finite."""
+def require_finite(vector: np.ndarray, utterance: str, encoder: str) -> None:
+    """UserError, naming the utterance and the encoder, unless all numbers are finite."""
     if not np.isfinite(vector).all():
-        raise UserError(f"{where}: the {encoder} gives numbers that are not finite; are its weights sound?")
+        raise UserError(
+            f"{utterance}: the {encoder} gives numbers that are not finite; are its weights sound?"
+        )

@@ -17,7 +17,10 @@ from pipeline.store.h5 import Arrays
 
 
 def embed_scenes(clips: Sequence[Clip], root: Path, encoder: FrameEncoder) -> Arrays:
-    """Features and reasons of all utterances of a dialogue, decoding every file once."""
+    """Features and reasons of all utterances of a dialogue, decoding every file once.
+
+    UserError, naming the utterance, if the encoder gives numbers that are not finite.
+    """
     features = np.zeros((len(clips), encoder.dimension), np.float32)
     reasons = [""] * len(clips)
     wanted = encoder.frames_per_utterance
@@ -27,7 +30,7 @@ def embed_scenes(clips: Sequence[Clip], root: Path, encoder: FrameEncoder) -> Ar
             continue
         kept = [encoder.shrink(_part(image, clips[place].crop)) for image in frames.images]
         features[place] = encoder.embed(np.stack(kept))
-        require_finite(features[place], clips[place].path, "visual encoder")
+        require_finite(features[place], clips[place].utterance, "visual encoder")
     return {
         "features": features,
         "reason": np.array(reasons),

@@ -51,6 +51,8 @@ class Clip:
     span: Span = WHOLE
     crop: str = ""
     """Part of the image that shows the speaker, as in manifest.Medium."""
+    utterance: str = ""
+    """Its id, for errors: no part of its key."""
 
     @property
     def key(self) -> list[Any]:
@@ -63,7 +65,7 @@ class Clip:
 
 def image_clip(medium: Medium) -> Clip:
     """Where an utterance's frames are."""
-    return Clip(medium.path, medium.sha256, medium.image_problem, _span(medium), medium.crop)
+    return Clip(medium.path, medium.sha256, medium.image_problem, _span(medium), medium.crop, medium.id)
 
 
 def audio_clip(medium: Medium) -> Clip:

@@ -102,6 +102,16 @@ def test_the_part_that_shows_the_speaker_is_used_alone(
     assert widths[16:] == [round(widths[0] / 2)] * 16
 
 
+def test_numbers_that_are_not_finite_are_an_error_that_names_the_utterance(
+    demo_root: Path, sound_clip: Medium, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = iter(np.array([[1] * 512, [np.nan] * 512], np.float32))
+    monkeypatch.setattr(Encoder, "embed", lambda self, frames: next(vectors))
+    film = [replace(sound_clip, id=f"dia0_utt{n}", start_s=0.0, end_s=1.0 + n) for n in range(2)]
+    with pytest.raises(UserError, match=r"^dia0_utt1: the visual encoder gives numbers that are not finite"):
+        embed_scenes([image_clip(row) for row in film], demo_root, encoder_of(files, "mc3_18"))
+
+
 def test_its_steps_are_those_of_torchvision() -> None:
     preset = R2Plus1D_18_Weights.KINETICS400_V1.transforms()
     assert (tuple(preset.mean), tuple(preset.std)) == (MEAN, STD)

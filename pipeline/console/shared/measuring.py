@@ -79,7 +79,7 @@ def _work_on_clip(
     from pipeline.media.decoding import Span
 
     span = Span(row.start_s or 0.0, float("inf") if row.end_s is None else row.end_s)
-    picture = Clip(row.media, "", "", span, row.crop)
+    picture = Clip(row.media, "", "", span, row.crop, row.utterance.id)
     sound = Clip(row.audio, "", "") if row.audio else picture
     root, of_networks = params.folder, runtime.model_workers()
     if finds_faces(corpus, params):
