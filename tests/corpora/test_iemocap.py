@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from benchmarks.iemocap_validation import choose
 from pipeline.corpora import iemocap
 from pipeline.corpora.iemocap import DEV_DIALOGUES, LABELS, UTTERANCES_OF_LABEL, Params, read_iemocap
 from pipeline.errors import UserError
@@ -19,6 +21,7 @@ from pipeline.media.frames import crop_box_px, iterate_frames, read_frames
 from pipeline.media.probe import probe
 from pipeline.media.probes import examine_file
 from stages.manifest import describe
+from tests.corpora.conftest import release_dialogues
 
 EVALUATION = "Session1/dialog/EmoEvaluation/Ses01F_impro05.txt"
 TRANSCRIPTION = "Session1/dialog/transcriptions/Ses01F_impro05.txt"
@@ -44,6 +47,19 @@ def test_the_validation_choice_is_balanced() -> None:
     )
     assert Counter(dialogue[5] for dialogue in DEV_DIALOGUES) == {"F": 6, "M": 6}
     assert Counter("impro" in dialogue for dialogue in DEV_DIALOGUES) == {True: 6, False: 6}
+
+
+def test_the_rule_of_the_validation_choice_comes_near_a_tenth_of_every_class() -> None:
+    random = np.random.default_rng(0)
+    names = [name for session, name in release_dialogues() if session < 5]
+    counts = {name: random.multinomial(48, np.full(6, 1 / 6)) for name in names}
+    chosen = choose(counts)
+    assert choose(dict(reversed(counts.items()))) == chosen  # whatever the order in which they are read
+    assert Counter(name[:5] for name in chosen) == dict.fromkeys(("Ses01", "Ses02", "Ses03", "Ses04"), 3)
+    assert Counter(name[5] for name in chosen) == {"F": 6, "M": 6}
+    assert Counter("impro" in name for name in chosen) == {True: 6, False: 6}
+    tenth = sum(counts.values()) / 10
+    assert np.abs(sum(counts[name] for name in chosen) - tenth).max() < 0.05 * tenth.mean()
 
 
 def test_utterances_stand_in_the_order_of_the_transcription_without_other_labels(iemocap_root: Path) -> None:

@@ -134,7 +134,9 @@ def test_a_seed_gives_the_same_bytes_and_another_seed_others(
     assert result()["model.safetensors"] != first["model.safetensors"]
 
 
-def test_what_was_trained_once_is_not_trained_again(edit: Edit, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_trained_once_is_not_trained_again_but_where_sums_have_another_order(
+    edit: Edit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     main("demo")
     first = result()
     edit(learning_rate=1e-4)
@@ -145,6 +147,9 @@ def test_what_was_trained_once_is_not_trained_again(edit: Edit, capsys: pytest.C
     main("demo")
     assert "the item store holds this encoder" in capsys.readouterr().out
     assert result() == first
+    monkeypatch.setattr(runtime, "device_and_threads", lambda: "another GPU")
+    main("demo")
+    assert "epoch 2 of 2" in capsys.readouterr().out
 
 
 def test_a_damaged_item_is_trained_again(edit: Edit, capsys: pytest.CaptureFixture[str]) -> None:
