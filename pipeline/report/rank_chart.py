@@ -26,6 +26,7 @@ def draw_ranks(ranks: Ranks) -> Figure:
         )  # fmt: skip
         axes.set_yticks(range(len(models)), models)
         axes.invert_yaxis()
+        axes.set_xlim(0.5, len(models) + 0.5)  # no rank lies outside
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(f"mean rank on test; critical difference {ranks.critical_difference:.2f}")
     return figure
