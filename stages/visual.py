@@ -7,6 +7,7 @@ Writes visual.h5: features float32 [N, D]; D is 1000 for the head of the paper's
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -50,6 +51,14 @@ def _of_faces(
     folder: Path, media: Sequence[Medium], encoder: VisualEncoder, params: CorpusParams
 ) -> tuple[ExtractionStage[ClipFaces], dict[str, ClipFaces]]:
     """The stage, and each utterance's clip with the faces that were found in it."""
+    stage, faces = _read_faces(folder, media, encoder, params)
+    return stage, _faces_by_clip(media, faces)
+
+
+def _read_faces(
+    folder: Path, media: Sequence[Medium], encoder: VisualEncoder, params: CorpusParams
+) -> tuple[ExtractionStage[ClipFaces], Arrays]:
+    """The stage in which all faces count, and the arrays of faces.h5."""
     faces, detection = read_stage_file(folder / "faces.h5", [row.id for row in media])
     face_keys = dict(zip(faces["dialogue"].tolist(), faces["item_key"].tolist(), strict=True))
     stage = ExtractionStage(
@@ -63,25 +72,20 @@ def _of_faces(
         about={"encoder": encoder.description, "faces": detection},
         workers=runtime.model_workers(),
     )
-    return stage, _faces_by_clip(media, faces)
+    return stage, faces
 
 
 def _of_speakers(
     folder: Path, media: Sequence[Medium], encoder: VisualEncoder, params: CorpusParams
 ) -> tuple[ExtractionStage[TrackedFaces], dict[str, TrackedFaces]]:
     """The same where only the speaker's face counts."""
-    faces, detection = read_stage_file(folder / "faces.h5", [row.id for row in media])
-    face_keys = dict(zip(faces["dialogue"].tolist(), faces["item_key"].tolist(), strict=True))
-    stage = ExtractionStage(
-        name="visual",
-        modality="visual",
+    of_all: Any  # its rows are other ones
+    of_all, faces = _read_faces(folder, media, encoder, params)
+    stage = replace(
+        of_all,
         function=partial(embed_speakers, root=params.folder, encoder=encoder, params=params.visual),
-        inputs=lambda dialogue, clips: [face_keys[dialogue], *(clip.name for clip in clips)],
-        settings=_settings(params, encoder),
-        libraries=(*encoder.libraries, *LIBRARIES),
-        empty=no_vectors(encoder.dimension) | {"device": np.empty(0, str)} | NO_CHOICE,
-        about={"encoder": encoder.description, "faces": detection},
-        workers=runtime.model_workers(),
+        inputs=lambda dialogue, clips: [of_all.inputs(dialogue, []), *(clip.name for clip in clips)],
+        empty=of_all.empty | NO_CHOICE,
         per_utterance=("features", "speaker_evidence", "speaker_track"),
         figures=count_evidence,
     )

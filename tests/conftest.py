@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,16 +35,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small demo corpus with its faulty clips: three training dialogues, one each for dev and test."""
-    # The processes of pytest-xdist share one: making it takes long.
+    params = DemoParams(train_dialogues=3, dev_dialogues=1, test_dialogues=1, utterances_per_dialogue=2)
+    return make_once(tmp_path_factory, "demo", lambda root: build_demo_corpus(params, root, workers=2))
+
+
+def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that ``make`` fills, one for all processes of pytest-xdist: making it takes long."""
     parallel = "PYTEST_XDIST_WORKER" in os.environ
-    folder = tmp_path_factory.getbasetemp().parent if parallel else tmp_path_factory.mktemp("raw")
-    root, made = folder / "demo", folder / "demo.made"
-    with FileLock(folder / "demo.lock"):
+    folder = factory.getbasetemp().parent if parallel else factory.mktemp(name)
+    root, made = folder / name, folder / f"{name}.made"
+    with FileLock(folder / f"{name}.lock"):
         if not made.exists():
-            params = DemoParams(
-                train_dialogues=3, dev_dialogues=1, test_dialogues=1, utterances_per_dialogue=2
-            )
-            build_demo_corpus(params, root, workers=2)
+            make(root)
             made.touch()
     return root
 
@@ -75,11 +77,4 @@ def lab_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def group_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three clips of several people: one mimes another line, a cut, the speaker is not seen."""
-    parallel = "PYTEST_XDIST_WORKER" in os.environ
-    folder = tmp_path_factory.getbasetemp().parent if parallel else tmp_path_factory.mktemp("groups")
-    root, made = folder / "group", folder / "group.made"
-    with FileLock(folder / "group.lock"):
-        if not made.exists():
-            write_group(root, (2, 4, 6))
-            made.touch()
-    return root
+    return make_once(tmp_path_factory, "group", lambda root: write_group(root, (2, 4, 6)))
