@@ -12,7 +12,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from benchmarks.recipes import features_of_views, loss, run_all, spread
+from benchmarks.recipes import loss, run_all, spread
+from benchmarks.views import features_of_views
 
 BATCHES, MEMORIES = (8, 32, 100), (0, 1000)
 RARE = ("fear", "disgust")

@@ -21,7 +21,7 @@ from joblib import Parallel, delayed
 
 from benchmarks.measure import machine
 from benchmarks.precision import metrics_of_run
-from benchmarks.training import LABELS, as_features, utterances_of_meld
+from benchmarks.views import features_of_views
 from pipeline.features.file import Features
 from pipeline.params import MODALITIES, ModelParams
 from train.data import Dialogues, fit_standardisation
@@ -126,22 +126,6 @@ def difference(found: Mapping[int, dict[str, Any]], base: Mapping[int, dict[str,
     if found is base or len(both) < 2:
         return ""
     return f"{np.mean(both):+.1f} ± {np.std(both, ddof=1) / len(both) ** 0.5:.1f}"
-
-
-def features_of_views(meld: Path, views: Path) -> Features:
-    """MELD's utterances with the features of an .npz, in the places of the modalities that it names."""
-    utterances = utterances_of_meld(meld)
-    with np.load(views) as arrays:
-        place = {id: number for number, id in enumerate(arrays["id"])}
-        rows = [place[utterance.id] for utterance in utterances]
-        tables = {name: arrays[name][rows].astype(np.float32) for name in MODALITIES if name in arrays}
-    return as_features(
-        split=np.array([utterance.split for utterance in utterances]),
-        dialogue=np.array([utterance.dialogue for utterance in utterances]),
-        speaker=np.array([utterance.speaker for utterance in utterances]),
-        label=np.array([LABELS.index(utterance.label) for utterance in utterances]),
-        tables=tables,
-    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.recipes import features_of_views
+from benchmarks.views import features_of_views
 from pipeline.params import MODALITIES, ModelParams
 from pipeline.store.code import PROJECT
 from train.data import Dialogues, fit_standardisation

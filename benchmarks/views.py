@@ -1,0 +1,45 @@
+"""A feature file of MELD's utterances from an .npz, as benchmarks and docs/results.md train on it.
+
+    python -m benchmarks.views MELD VIEWS features.h5
+
+MELD holds MELD's *_sent_emo.csv, VIEWS has ``id`` [N] and features [N, D] of each modality.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.training import LABELS, as_features, utterances_of_meld
+from pipeline.features.file import Features, write_features
+from pipeline.params import MODALITIES
+
+
+def features_of_views(meld: Path, views: Path) -> Features:
+    """MELD's utterances with the features of an .npz, in the places of the modalities that it names."""
+    utterances = utterances_of_meld(meld)
+    with np.load(views) as arrays:
+        place = {id: number for number, id in enumerate(arrays["id"])}
+        rows = [place[utterance.id] for utterance in utterances]
+        tables = {name: arrays[name][rows].astype(np.float32) for name in MODALITIES if name in arrays}
+    features = as_features(
+        split=np.array([utterance.split for utterance in utterances]),
+        dialogue=np.array([utterance.dialogue for utterance in utterances]),
+        speaker=np.array([utterance.speaker for utterance in utterances]),
+        label=np.array([LABELS.index(utterance.label) for utterance in utterances]),
+        tables=tables,
+    )
+    return replace(
+        features,
+        id=np.array([utterance.id for utterance in utterances]),
+        text=np.array([utterance.text for utterance in utterances]),
+        provenance={"encoders": {name: f"{name} of {views.name}" for name in tables}},
+    )
+
+
+if __name__ == "__main__":
+    meld, views, features = map(Path, sys.argv[1:])
+    write_features(features, features_of_views(meld, views))
