@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,10 @@ def loss(**changes: Any) -> dict[str, Any]:
     return network(loss=changes)
 
 
+Runs = Mapping[int, dict[str, Any]]
+"""What ``run_seed`` gives, by seed."""
+
+SPLITS = ("dev", "test")
 AUTHORS = {"recipe": "authors-meld"}
 # The differences in the order of docs/results.md; each is taken back to the paper's text by itself.
 ROWS: dict[str, dict[str, Any]] = {
@@ -106,26 +110,42 @@ def run_seed(features: Features, row: str, entry: dict[str, Any], seed: int) -> 
 
 
 def print_table(rows: list[str], runs: list[dict[str, Any]]) -> None:
-    """A line per row: mean and standard deviation over seeds, and the difference from the first row."""
+    """A line per row: mean and standard deviation over seeds, and the differences from the first row.
+
+    A difference is the mean over the seeds that both have.  Its standard error takes the variance over seeds
+    from all rows together, as a few seeds of one row say little about it.
+    """
     by_row = {row: {run["seed"]: run for run in runs if run["row"] == row} for row in rows}
-    print("\n| | dev | test | test, difference | epochs |\n|---|---|---|---|---|")
+    base = by_row[rows[0]]
+    print("\n| | seeds | dev | difference | test | difference | epochs |\n|---|---|---|---|---|---|---|")
+    pooled = {split: pooled_deviation(split, base, by_row.values()) for split in SPLITS}
     for row, found in by_row.items():
-        dev, test = ([run[split] for run in found.values()] for split in ("dev", "test"))
-        epochs = ", ".join(str(run["epoch"]) for run in found.values())
-        print(f"| {row} | {spread(dev)} | {spread(test)} | {difference(found, by_row[rows[0]])} | {epochs} |")
+        cells = [row, str(len(found))]
+        for split in SPLITS:
+            apart = differences(split, base, found)
+            cells.append(spread([run[split] for run in found.values()]))
+            error = pooled[split] / len(apart) ** 0.5 if apart else 0.0
+            cells.append(f"{np.mean(apart):+.1f} ± {error:.1f}" if apart and found is not base else "")
+        cells.append(", ".join(str(run["epoch"]) for run in found.values()))
+        print(f"| {' | '.join(cells)} |")
+
+
+def differences(split: str, base: Runs, found: Runs) -> list[float]:
+    """Of each seed that both have."""
+    return [found[seed][split] - base[seed][split] for seed in found if seed in base]
+
+
+def pooled_deviation(split: str, base: Runs, rows: Iterable[Runs]) -> float:
+    """Of a row's differences over seeds, one for all rows; no number where none has two seeds."""
+    apart = [differences(split, base, found) for found in rows if found is not base]
+    squares = sum(np.var(each) * len(each) for each in apart if each)
+    freedom = sum(len(each) - 1 for each in apart if each)
+    return float(np.sqrt(squares / freedom)) if freedom else float("nan")
 
 
 def spread(values: list[float]) -> str:
     """Mean and sample standard deviation."""
     return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
-
-
-def difference(found: Mapping[int, dict[str, Any]], base: Mapping[int, dict[str, Any]]) -> str:
-    """Mean over seeds that both have of the difference on test, and its standard error."""
-    both = [found[seed]["test"] - base[seed]["test"] for seed in found if seed in base]
-    if found is base or len(both) < 2:
-        return ""
-    return f"{np.mean(both):+.1f} ± {np.std(both, ddof=1) / len(both) ** 0.5:.1f}"
 
 
 if __name__ == "__main__":
