@@ -151,7 +151,7 @@ def _arguments(folder: Path, params: FinetuneParams) -> TrainingArguments:
         # However many processes share it, a step sees the same utterances.
         per_device_train_batch_size=params.batch_utterances // processes,
         per_device_eval_batch_size=2 * params.batch_utterances,
-        # By chance, windows of MELD would be padded 1.7 times.
+        # Put together by chance, MELD's windows would be padded to 1.76 times their tokens.
         train_sampling_strategy="group_by_length",
         learning_rate=params.learning_rate,
         weight_decay=params.weight_decay,

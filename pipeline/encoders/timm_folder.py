@@ -47,7 +47,7 @@ def read_timm(key: str, folder: Path) -> TimmModel:
         import timm
     except ImportError as error:
         raise UserError(
-            f"{key}: {folder} is a model of timm, which is not installed: pip install '.[timm]'"
+            f"{key}: {folder} is a model of timm, which is not installed: pip install -e '.[timm]'"
         ) from error
     if not (folder / "model.safetensors").is_file():
         raise UserError(f"{key}: {folder} holds no model.safetensors, which a model of timm should have")

@@ -165,7 +165,7 @@ class _DaskCluster:
         try:
             from distributed import Client
         except ImportError:
-            raise UserError("MULTIEMO_ENGINE=dask needs Dask: pip install '.[dask]'") from None
+            raise UserError("MULTIEMO_ENGINE=dask needs Dask: pip install -e '.[dask]'") from None
         try:
             self._client = Client(address)
         except (OSError, ValueError) as error:

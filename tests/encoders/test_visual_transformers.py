@@ -241,7 +241,7 @@ def test_a_model_of_timm_that_cannot_be_used_is_one_line(
     with pytest.raises(UserError, match=rf"^{KEY}: .*timm cannot be loaded: Unknown model \(own_net\)$"):
         encoder_in(of_timm)
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(UserError, match=rf"^{KEY}: .* not installed: pip install '\.\[timm\]'$"):
+    with pytest.raises(UserError, match=rf"^{KEY}: .* not installed: pip install -e '\.\[timm\]'$"):
         encoder_in(of_timm)
 
 
