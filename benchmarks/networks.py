@@ -39,8 +39,8 @@ def main(annotations: Path, kinds: list[str], plain_seconds: float) -> None:
     dialogues = dialogues_of_meld(annotations).to(device())
     spans = dialogues.spans["train"]
     print(
-        f"an epoch of {len(spans)} dialogues, {sum(map(len, spans))} utterances; {device()},"
-        f" {torch.get_num_threads()} threads; {machine()}"
+        f"an epoch of {len(spans)} dialogues, {sum(map(len, spans))} utterances; {device()}, one thread,"
+        f" as models are trained; {machine()}"
     )
     for kind in kinds:
         model = with_recipe(ModelParams(features="random", network=Kind(kind=kind)), kind)

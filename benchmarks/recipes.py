@@ -24,9 +24,10 @@ from benchmarks.precision import metrics_of_run
 from benchmarks.views import features_of_views
 from pipeline.features.file import Features
 from pipeline.params import MODALITIES, ModelParams
+from stages.train import run_key, with_defaults
 from train.data import Dialogues, fit_standardisation
 from train.loop import train_seed
-from train.networks import merge, with_recipe
+from train.networks import find_network, merge, with_recipe
 
 
 def network(**changes: Any) -> dict[str, Any]:
@@ -58,6 +59,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "no ReLU after it": network(dialogue_rnn={"output": "states"}),
     "MLP of width 256": network(mlp_size=256),
     "attention without bias": network(attention_bias=False),
+    "audio to 512, visual as it is": network(reduced_sizes={"audio": 512}),
     "standardised": {"unscaled": []},
     "refit on train and dev": {"refit": True},
     "no SWFC, no Soft-HGR": loss(swfc_weight=0.0, soft_hgr_weight=0.0),
@@ -76,23 +78,37 @@ def run_all(
     features: Features, entries: Mapping[str, dict[str, Any]], seeds: int, kept: Path
 ) -> list[dict[str, Any]]:
     """The runs of every row's entry with as many seeds, those that are kept among them."""
-    runs = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    keys = {(row, seed): key_of(features, entries[row], seed) for row in entries for seed in range(seeds)}
+    lines = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    runs = [line for line in lines if line["key"] == keys.get((line["row"], line["seed"]))]
     done = {(run["row"], run["seed"]) for run in runs}
-    jobs = [(row, seed) for row in entries for seed in range(seeds) if (row, seed) not in done]
+    jobs = [job for job in keys if job not in done]
     print(f"{len(jobs)} runs to do, {len(done)} done; {machine()}", flush=True)
+    kept.parent.mkdir(parents=True, exist_ok=True)
     parallel = Parallel(n_jobs=-1, return_as="generator_unordered")
     for run in parallel(delayed(run_seed)(features, row, entries[row], seed) for row, seed in jobs):
-        runs.append(run)
+        runs.append(run | {"key": keys[run["row"], run["seed"]]})
         with kept.open("a") as file:
-            file.write(json.dumps(run) + "\n")
+            file.write(json.dumps(runs[-1]) + "\n")
         print(f"{run['row']}, seed {run['seed']}: dev {run['dev']:.2f}, test {run['test']:.2f}", flush=True)
-    return [run for run in runs if run["row"] in entries and run["seed"] < seeds]
+    return runs
+
+
+def key_of(features: Features, entry: dict[str, Any], seed: int) -> str:
+    """That of the item store: a kept run of other features, params or code is none of these."""
+    params = params_of(entry)
+    network = find_network(params.network, "row.network")
+    return run_key(features, with_defaults(params, network, features), network, seed, "cpu")
+
+
+def params_of(entry: dict[str, Any]) -> ModelParams:
+    return with_recipe(ModelParams.model_validate({"features": "views", **entry}), "row")
 
 
 def run_seed(features: Features, row: str, entry: dict[str, Any], seed: int) -> dict[str, Any]:
     """Weighted F1 in percent on dev and test, that of each class, and the epoch, of one training."""
     torch.set_num_threads(1)
-    params = with_recipe(ModelParams.model_validate({"features": "views", **entry}), "row")
+    params = params_of(entry)
     names = params.modalities or MODALITIES
     dialogues = Dialogues.from_features(features, fit_standardisation(features, names, params.unscaled))
     run = train_seed(dialogues, params, seed)
@@ -126,7 +142,7 @@ def print_table(rows: list[str], runs: list[dict[str, Any]]) -> None:
             cells.append(spread([run[split] for run in found.values()]))
             error = pooled[split] / len(apart) ** 0.5 if apart else 0.0
             cells.append(f"{np.mean(apart):+.1f} ± {error:.1f}" if apart and found is not base else "")
-        cells.append(", ".join(str(run["epoch"]) for run in found.values()))
+        cells.append(", ".join(str(found[seed]["epoch"]) for seed in sorted(found)))
         print(f"| {' | '.join(cells)} |")
 
 

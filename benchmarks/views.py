@@ -16,11 +16,12 @@ import numpy as np
 from benchmarks.training import LABELS, as_features, utterances_of_meld
 from pipeline.features.file import Features, write_features
 from pipeline.params import MODALITIES
+from pipeline.store.keys import file_digest, listing_digest
 
 
 def features_of_views(meld: Path, views: Path) -> Features:
     """MELD's utterances with the features of an .npz, in the places of the modalities that it names."""
-    utterances = utterances_of_meld(meld)
+    utterances, sources = utterances_of_meld(meld), [views, *meld.glob("*_sent_emo.csv")]
     with np.load(views) as arrays:
         place = {id: number for number, id in enumerate(arrays["id"])}
         rows = [place[utterance.id] for utterance in utterances]
@@ -36,6 +37,7 @@ def features_of_views(meld: Path, views: Path) -> Features:
         features,
         id=np.array([utterance.id for utterance in utterances]),
         text=np.array([utterance.text for utterance in utterances]),
+        digest=listing_digest({path.name: file_digest(path) for path in sources}),
         provenance={"encoders": {name: f"{name} of {views.name}" for name in tables}},
     )
 

@@ -341,8 +341,8 @@ class ModelParams(Section):
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     """Initial rate of Adam [4.3]."""
     schedule: Literal["step", "plateau"] = "step"
-    """When the rate falls: after every ``decay_every_epochs`` [4.3], or once as many epochs have gone by
-    without a lower validation loss, as in the authors' code."""
+    """When the rate falls: after every ``decay_every_epochs`` [4.3], or once more than so many have gone by
+    without a lower validation loss, as in the authors' code (torch's ReduceLROnPlateau)."""
     learning_rate_decay: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Factor on the rate when it falls [4.3]."""
     decay_every_epochs: Annotated[int, Field(ge=1)] = 10

@@ -86,7 +86,7 @@ def main(model: str) -> None:
     print()
     for seed, found in predictions["dev"].items():
         only, *others = np.unique(found.label)
-        if not others and len(features.label_names) > 1:
+        if not others and len(np.unique(features.label[found.row])) > 1:
             print(
                 f"seed {seed} predicts nothing but {features.label_names[only]}: it has learned nothing;"
                 " docs/troubleshooting.md says what to try"
@@ -131,7 +131,7 @@ def score_baselines(
     key = work_key(
         "baseline",
         code=result_digest("train.baseline"),
-        versions=library_versions("numpy", "scikit-learn"),
+        versions=library_versions("numpy", "scipy", "scikit-learn"),
         features=features.digest,
         modalities=list(model.card.dims),
         unscaled=model.card.params.unscaled,
@@ -167,7 +167,8 @@ def collect(
             each.numel() for each in model.network(min(model.weights)).parameters() if each.requires_grad
         ),
         encoder_kinds={
-            each: str(settings.get("encoder", {}).get("kind", "")) for each, settings in card.settings.items()
+            each: str(encoder.get("kind", "")) if isinstance(encoder := settings.get("encoder"), dict) else ""
+            for each, settings in card.settings.items()
         },
         encoders=card.encoders,
         curves={
@@ -338,7 +339,7 @@ def compare_with_simplest(results: Results) -> str:
     line = f"logistic regression on each utterance alone: weighted F1 {found[together]}"
     line += f" ({'; '.join(f'{name} {found[name]}' for name in alone)})" if alone else ""
     if any(
-        all(scores[split] >= f1 for split, f1 in scored.items())
+        all(scores[split] >= f1 for split, f1 in scored.items()) and min(scored.values()) < 100
         for scores in results.logistic_regression.values()
     ):
         line += "\nthe network is no better than that; docs/troubleshooting.md says what to try"

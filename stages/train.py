@@ -64,11 +64,16 @@ def main(model: str) -> None:
             dialogues = Dialogues.from_features(features, standardisation).to(device())
             del features  # as large as the dialogues made of them, and of no use in training
             with Progress("train", epochs=len(absent) * params.epochs) as progress:
-                for seed in absent:
-                    Seed(seed, training, dialogues, progress).train()
+                seeds = [Seed(seed, training, dialogues, progress) for seed in absent]
+                failed = {each.seed: why for each in seeds if (why := each.train())}
         else:
             del features
-            train_side_by_side(training, absent)
+            failed = train_side_by_side(training, absent)
+        if failed:
+            raise UserError(
+                "; ".join(failed.values())
+                + ("; what is finished of the other seeds is kept" if len(keys) > len(failed) else "")
+            )
         stored |= {seed: wait_for_item(keys[seed], store) for seed in absent}
 
     items = {seed: stored[seed] for seed in params.seeds}
@@ -102,28 +107,37 @@ class Training:
     """In words: the keys hold it."""
 
 
-def train_side_by_side(training: Training, seeds: Sequence[int]) -> None:
-    """Train seeds in as many worker processes as there are cores, GPUs or workers of a cluster."""
+def train_side_by_side(training: Training, seeds: Sequence[int]) -> dict[int, str]:
+    """Train seeds in as many worker processes as there are cores, GPUs or workers of a cluster.
+
+    Why seeds could not be trained to their end, by seed.
+    """
 
     def say(task: tuple[Training, int], death: WorkerDied) -> None:
         print(f"train: a worker died at seed {task[1]} ({death}); it will be tried again alone", flush=True)
 
-    deaths = {}
+    failed, deaths = {}, {}
     tasks = [(training, seed) for seed in seeds]
     workers = runtime.model_workers()
     for ended in run_all(train_alone, tasks, workers=workers, modules=["stages.train"], on_death=say):
         if ended.death is not None:
             deaths[ended.task[1]] = ended.death
+        elif ended.result:
+            failed[ended.task[1]] = str(ended.result)
     if deaths:
         named = ", ".join(f"{seed} ({death})" for seed, death in deaths.items())
         raise UserError(
             f"workers died twice at seeds {named}; what is finished is kept, and dvc repro goes on from it"
             " (fewer MULTIEMO_WORKERS need less memory)"
         )
+    return failed
 
 
-def train_alone(task: tuple[Training, int]) -> None:
-    """Train a seed in a worker process, which reads the features itself: they are too large to be sent."""
+def train_alone(task: tuple[Training, int]) -> str | None:
+    """Train a seed in a worker process, which reads the features itself: they are too large to be sent.
+
+    Why it could not be trained to its end, if so.
+    """
     training, seed = task
     if (here := runtime.device_name()) != training.device:
         raise UserError(
@@ -136,7 +150,7 @@ def train_alone(task: tuple[Training, int]) -> None:
     dialogues = Dialogues.from_features(features, training.standardisation).to(device())
     del features
     with Progress("train", epochs=training.params.epochs) as progress:
-        Seed(seed, training, dialogues, progress).train()
+        return Seed(seed, training, dialogues, progress).train()
 
 
 def device_of_workers() -> str:
@@ -164,14 +178,21 @@ class Seed:
     dialogues: Dialogues
     progress: Progress
 
-    def train(self) -> None:
-        """Train, or go on with a training that was stopped, and keep the result in the item store."""
+    def train(self) -> str | None:
+        """Train, or go on with a training that was stopped, and keep the result in the item store.
+
+        Why it could not go on to its end, if so: what one seed runs into is no reason to stop others.
+        """
         key, store = self.training.keys[self.seed], self.training.store
         folder = checkpoint_root() / key
         with only_run(folder):
             if store.get(key) is None:  # the run that had the folder before may have finished it
-                store.put(key, self._train(folder))
+                try:
+                    store.put(key, self._train(folder))
+                except TrainingStoppedError as error:
+                    return str(error)
             shutil.rmtree(folder, ignore_errors=True)
+        return None
 
     def _train(self, folder: Path) -> Arrays:
         params, seed = self.training.params, self.seed
@@ -198,7 +219,9 @@ class Seed:
             model = trained_model(self.training.card, self.training.standardisation, {seed: error.run})
             save_model(kept, model)
             epoch = error.run.selected.epoch
-            raise UserError(f"{error}; the best model so far, of epoch {epoch}, is kept in {kept}") from None
+            raise TrainingStoppedError(
+                f"{error}; the best model so far, of epoch {epoch}, is kept in {kept}", error.run
+            ) from None
         if spared := params.epochs - len(run.epochs):
             patience = f"{params.patience_epochs} without a better one"
             self.progress.say(f"seed {seed}: ended after {len(run.epochs)} epochs, {patience}")

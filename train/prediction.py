@@ -6,8 +6,6 @@ standardisation and modalities are the model's own.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +14,7 @@ import numpy as np
 
 from pipeline.features.file import UNLABELLED, Features, read_features
 from pipeline.runtime import device
-from pipeline.store.atomic import write_atomically
+from pipeline.store.atomic import write_csv
 from pipeline.transcripts.writing import write_recordings
 from train.compatibility import check_same_encoders
 from train.data import Dialogues
@@ -93,14 +91,12 @@ def predict_utterances(model: TrainedModel, features: Features) -> Predictions:
 
 def write_predictions(path: Path, features: Features, names: Sequence[str], predictions: Predictions) -> None:
     """Write a CSV file with a row for each utterance, in the features' order; ``names`` are the classes."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, *(f"p_{name}" for name in names)])
+    rows = []
     for row, best, probability in zip(
         predictions.row, predictions.label, predictions.probability, strict=True
     ):
         label = features.label[row]
-        writer.writerow([
+        rows.append([
             *(getattr(features, column)[row] for column in COLUMNS[:5]),
             *(_seconds(column[row]) for column in (features.start_s, features.end_s)),
             features.text[row],
@@ -109,7 +105,7 @@ def write_predictions(path: Path, features: Features, names: Sequence[str], pred
             names[best],
             *(f"{p:.6f}" for p in probability),
         ])  # fmt: skip
-    write_atomically(path, text.getvalue().encode())
+    write_csv(path, [*COLUMNS, *(f"p_{name}" for name in names)], rows)
 
 
 def _seconds(time_s: float) -> str:

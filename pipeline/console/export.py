@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib
-import io
 import os
 import re
 from collections import Counter
@@ -26,6 +24,7 @@ from pipeline.features.pseudonymisation import (
     without_modality,
     without_text,
 )
+from pipeline.store.atomic import csv_text
 
 EXPORTS = "pipeline.exports"
 
@@ -135,15 +134,12 @@ def _remove(features: Features, arguments: argparse.Namespace) -> tuple[Features
 
 def write_key(path: Path, key: Sequence[Key]) -> None:
     """Write a key that its owner alone can read."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([Key._fields, *key])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Never readable by others, not for a moment, and never what another process has put there.
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text.getvalue())
+            file.write(csv_text([Key._fields, *key]))
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
 

@@ -15,17 +15,17 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from sklearn.metrics import f1_score
 from torch.nn.functional import cross_entropy
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -41,6 +41,7 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.utils import logging
 
 from pipeline import runtime
@@ -114,7 +115,7 @@ def train(folder: Path) -> None:
     logging.disable_progress_bar()  # transformers has one for every file it reads or writes
     arguments = _arguments(folder, params)
     tokenizer = AutoTokenizer.from_pretrained(folder / "start")
-    trainer = Trainer(
+    trainer = _Trainer(
         model=AutoModelForSequenceClassification.from_pretrained(folder / "start"),
         args=arguments,
         train_dataset=_Rows(task["splits"]["train"]),
@@ -151,8 +152,6 @@ def _arguments(folder: Path, params: FinetuneParams) -> TrainingArguments:
         # However many processes share it, a step sees the same utterances.
         per_device_train_batch_size=params.batch_utterances // processes,
         per_device_eval_batch_size=2 * params.batch_utterances,
-        # Put together by chance, MELD's windows would be padded to 1.76 times their tokens.
-        train_sampling_strategy="group_by_length",
         learning_rate=params.learning_rate,
         weight_decay=params.weight_decay,
         warmup_steps=params.warmup_fraction,
@@ -225,6 +224,37 @@ class _Rows(Dataset):
 
     def __getitem__(self, index: int) -> Row:
         return self.rows[index]
+
+
+class _LikeLengths(Sampler[int]):
+    """Rows in a new order in each epoch, in which those of a step are of like length.
+
+    MELD's windows are padded to 1.03 times their tokens so, and to 1.76 times if put together by chance.
+    The order depends on seed and epoch alone: of several processes each takes its share of the same.  (The
+    Trainer's own sampler groups what one process gets, by random numbers that may differ between them.)
+    """
+
+    def __init__(self, rows: Sequence[Row], batch_utterances: int, seed: int) -> None:
+        self._lengths = [len(row["input_ids"]) for row in rows]
+        self._batch_utterances, self._seed, self._epoch = batch_utterances, seed, 0
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self._seed + self._epoch)
+        return iter(get_length_grouped_indices(self._lengths, self._batch_utterances, generator=generator))
+
+    def set_epoch(self, epoch: int) -> None:
+        """From 0; the Trainer says it before each."""
+        self._epoch = epoch
+
+
+class _Trainer(Trainer):
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
+        rows = cast("_Rows", self.train_dataset).rows
+        utterances = self.args.per_device_train_batch_size * self.args.world_size
+        return _LikeLengths(rows, utterances, self.args.seed)
 
 
 class _WeightedLoss:

@@ -103,7 +103,7 @@ def read_groups(params: Params) -> list[Group]:
 def _belongs(model: Model, group: list[Model]) -> bool:
     results, first = model.results, group[0].results
     same = results.corpus == first.corpus or align(model.predicted, group[0].predicted) is not None
-    return same and results.label_names == first.label_names
+    return same and set(results.label_names) == set(first.label_names)
 
 
 def _group(models: list[Model]) -> Group:

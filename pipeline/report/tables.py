@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any
 
 from pipeline.report.comparison import Group, Row
 from pipeline.report.results import Results
+from pipeline.store.atomic import csv_text
 
 COLUMNS = (
     *("corpus", "source", "model", "network", "modalities", "seeds", "parameters", "seconds_per_epoch"),
@@ -33,12 +32,9 @@ def as_csv(groups: Sequence[Group]) -> str:
     Classes that a corpus lacks, and all that is not known, are empty.
     """
     rows = [row for group in groups for row in [*_own_rows(group), *_published_rows(group)]]
-    text = io.StringIO()
     classes = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
-    writer = csv.DictWriter(text, [*COLUMNS, *classes], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    columns = [*COLUMNS, *classes]
+    return csv_text([columns, *([row.get(column, "") for column in columns] for row in rows)])
 
 
 def as_latex(groups: Sequence[Group]) -> str:

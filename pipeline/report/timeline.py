@@ -54,8 +54,9 @@ class Strip(NamedTuple):
 
 
 def looks_of(classes: Sequence[str]) -> dict[str, Look]:
-    """A look for each class; what is neutral is grey."""
-    looks = {name: Look(name, *GREY, striped=False) for name in classes if name.casefold() in NEUTRAL}
+    """A look for each class: grey for the first that is neutral, fourteen for others, which then repeat."""
+    neutral = next((name for name in classes if name.casefold() in NEUTRAL), None)
+    looks = {} if neutral is None else {neutral: Look(neutral, *GREY, striped=False)}
     for place, name in enumerate(name for name in classes if name not in looks):
         colour, ink = COLOURS[place % len(COLOURS)]
         looks[name] = Look(name, colour, ink, striped=bool(place // len(COLOURS) % 2))

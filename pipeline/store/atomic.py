@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
 import stat
 import tempfile
@@ -11,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from types import SimpleNamespace
 
 from pipeline.errors import UserError
 
@@ -27,12 +27,19 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_csv(path: Path, columns: Sequence[object], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table likewise, with line feeds."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    """Write a table likewise, as ``csv_text`` gives it."""
+    write_text(path, csv_text([columns, *rows]))
+
+
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV that ends its lines by line feeds, whatever characters are in the cells.
+
+    Python's writer quotes a carriage return only where its own lines end by one; without quotes it would be
+    read as the end of a row.
+    """
+    lines: list[str] = []
+    csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n").writerows(rows)
+    return "".join(line.removesuffix("\r\n") + "\n" for line in lines)
 
 
 def write_all(raw: FileIO, content: bytes | memoryview) -> None:

@@ -71,6 +71,7 @@ def test_every_class_has_a_look_of_its_own_and_what_is_neutral_is_grey() -> None
     looks = looks_of(["neutral", *names])
     assert looks["neutral"].colour not in {colour for colour, _ in COLOURS}
     assert len({look[1:] for look in looks.values()}) == 13
+    assert len({look[1:] for look in looks_of(["neutral", "calm", "joy"]).values()}) == 3
 
 
 @pytest.mark.parametrize("minutes", [1, 30, 200])

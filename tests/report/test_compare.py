@@ -163,6 +163,13 @@ def test_models_of_the_same_corpus_with_other_classes_are_not_mixed(trained, com
     assert compare(lab, other).count("<h2>lab</h2>") == 2
 
 
+def test_the_same_classes_in_another_order_are_the_same_classes(trained, compare):
+    meld = trained["meld"]
+    page = compare(meld, variant(meld, "other", label_names=meld.label_names[::-1]))
+    assert page.count("<h2>meld</h2>") == 1
+    assert tables(page)["Difference to meld"][1][1].startswith("+0.00")
+
+
 def test_each_class_has_its_f1_over_seeds_and_the_papers_models_follow(trained, compare):
     results = trained["meld"]
     by_class = tables(compare(results))["F1 by class on test"]

@@ -22,7 +22,7 @@ from transformers import AutoModel, AutoTokenizer, RobertaConfig, RobertaForSequ
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from pipeline import runtime
-from pipeline.encoders.finetuning import _WeightedLoss
+from pipeline.encoders.finetuning import _LikeLengths, _WeightedLoss
 from pipeline.encoders.weights import find_local
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance, write_labels, write_table
@@ -214,6 +214,8 @@ def test_two_processes_train_as_one_and_only_the_first_writes(
     edit: Edit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     edit(epochs=0)
+    # So many that each step has rows of like length, out of several steps' rows.
+    write_corpus(tmp_path, [*conversation("train", 72), *conversation("dev", 9)])
     main("demo")
     # Dropout draws its own numbers in each process.
     dropouts = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
@@ -233,6 +235,23 @@ def test_two_processes_train_as_one_and_only_the_first_writes(
     for name, tensor in weights().items():
         torch.testing.assert_close(tensor, alone[name], atol=1e-5, rtol=1e-4)
     assert list(runtime.checkpoint_root().iterdir()) == []
+
+
+def test_the_order_of_training_has_like_lengths_and_hangs_on_seed_and_epoch_alone() -> None:
+    rows = [{"input_ids": [0] * (1 + i % 17), "label": 0} for i in range(400)]
+
+    def order(seed: int, epoch: int) -> list[int]:
+        torch.rand(seed + epoch)  # as dropout draws, in each process otherwise
+        sampler = _LikeLengths(rows, 8, seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    first = order(0, 0)
+    assert sorted(first) == list(range(400))
+    assert first == order(0, 0)
+    assert first not in (order(0, 1), order(1, 0))
+    lengths = np.array([len(rows[place]["input_ids"]) for place in first]).reshape(-1, 8)
+    assert lengths.max(axis=1).mean() < 1.15 * lengths.mean()
 
 
 def test_processes_that_cannot_share_a_batch_are_refused(edit: Edit, monkeypatch: pytest.MonkeyPatch) -> None:

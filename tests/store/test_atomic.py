@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pipeline.store.atomic import replace_folder, write_atomically
+from pipeline.store.atomic import replace_folder, write_atomically, write_csv
 
 
 def names(folder: Path) -> list[str]:
@@ -70,6 +71,13 @@ def test_a_new_folder_has_the_permissions_that_the_umask_grants_whatever_a_libra
         os.umask(before)
     modes = {path.name: path.stat().st_mode & 0o777 for path in [tmp_path / "model", *tmp_path.rglob("*/*")]}
     assert modes == {"model": 0o750, "private.safetensors": 0o640, "inner": 0o750, "open": 0o640}
+
+
+def test_whatever_characters_are_in_the_cells_a_table_reads_back(tmp_path: Path) -> None:
+    rows = [["a\rb", "c\r\n", 'd"\n'], ["\r", "", "1,5"], ["e\r\n", "\u2028", "f\r"]]
+    write_csv(tmp_path / "table.csv", ["x", "y", "z"], rows)
+    with (tmp_path / "table.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [["x", "y", "z"], *rows]
 
 
 def test_in_a_folder_where_everybody_keeps_to_their_own_files_nobody_else_may_change_one(

@@ -31,9 +31,10 @@ from pipeline.runtime import checkpoint_root, store_root
 from pipeline.store.code import PROJECT
 from tests.dvc_cache import move_into_cache
 from tests.train.small import NETWORK
-from train.loop import train_seed
+from train.loop import TrainingStoppedError, train_seed
 from train.metrics import compute_metrics
 from train.model import load_model, save_model
+from train.networks import find_network, with_recipe
 from train.networks.multiemo import Params
 
 SMALL = {
@@ -427,6 +428,31 @@ def test_the_last_good_model_is_kept_when_a_loss_is_not_finite(project, monkeypa
         stages.train.main("small")
     (kept,) = checkpoint_root().glob("*/last_good_model")
     assert load_model(kept).card.selected[0].epoch == 1
+
+
+def test_keys_of_an_entry_override_its_recipes_and_a_mapping_is_taken_whole():
+    network = Kind(kind="multiemo", reduced_sizes={"audio": 512}, loss={"temperature": 0.5})
+    model = with_recipe(ModelParams(features="x", network=network, recipe="authors-meld"), "models.x")
+    params = find_network(model.network, "x").params
+    assert params.reduced_sizes == {"audio": 512}
+    assert (params.loss.temperature, params.loss.soft_hgr, params.mlp_size) == (0.5, "authors", 512)
+
+
+def test_a_seed_that_diverges_stops_no_other(project, monkeypatch, capsys):
+    def diverges(dialogues, params, seed, *rest):
+        if seed == 0:
+            raise TrainingStoppedError("training stopped at seed 0: the loss is nan", None)
+        return train_seed(dialogues, params, seed, *rest)
+
+    monkeypatch.setattr(stages.train, "train_seed", diverges)
+    with pytest.raises(
+        UserError, match=r"stopped at seed 0: .*; what is finished of the other seeds is kept"
+    ):
+        stages.train.main("small")
+    project.describe(small=SMALL | {"seeds": [1]})
+    capsys.readouterr()
+    stages.train.main("small")
+    assert "train: 0 of 1 seeds to do, 1 stored" in capsys.readouterr().out
 
 
 def test_the_card_says_which_epoch_the_authors_rule_would_have_picked(project, without_labels):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.errors import UserError
-from pipeline.params import PARAMS_FILE, Kind, KindOf, ModelParams, read_kind
+from pipeline.params import PARAMS_FILE, Kind, KindOf, ModelParams, Section, read_kind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,9 +66,21 @@ def with_recipe(model: ModelParams, key: str) -> ModelParams:
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         known = ", ".join(recipes) or "those that it has: none"
         raise UserError(f"{PARAMS_FILE}: {key}.recipe: {name!r} is none of {known}{hint}")
-    given = model.model_dump(mode="json", exclude_unset=True)
-    named = {"recipe": name, "network": {"kind": model.network.kind}}
-    return ModelParams.model_validate(merge(merge(recipes[name], given), named))
+    given = model.model_dump(mode="json", exclude_unset=True) | {"recipe": name}
+    network = recipes[name].get("network", {}) | {"kind": model.network.kind}
+    given["network"] = _override(network, given.get("network", {}), module.Params)
+    return ModelParams.model_validate(recipes[name] | given)
+
+
+def _override(values: Mapping[str, Any], given: Mapping[str, Any], section: type[Section]) -> dict[str, Any]:
+    """``values`` with those given, section by section; a value that is a mapping itself is taken whole."""
+    overridden = dict(values)
+    for name, value in given.items():
+        inner = field.annotation if (field := section.model_fields.get(name)) else None
+        if isinstance(inner, type) and issubclass(inner, Section) and isinstance(value, Mapping):
+            value = _override(overridden.get(name, {}), value, inner)
+        overridden[name] = value
+    return overridden
 
 
 def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,8 @@ recognitioN", NAACL 2022, as its authors' code has it, but for four things.
 Its transformer attended to padding; here it does not.  Its width was that of the concatenated vectors,
 1380, of which the number of heads had to be a divisor; here a linear layer makes it, whatever the vectors'
 widths are.
-Dropout is on what attention gives, not on its weights as well.  And the rate falls after ten epochs in which
-validation loss has not fallen by a millionth; theirs had to fall by a ten-thousandth.
+Dropout is on what attention gives, not on its weights as well.  And the rate falls after eleven epochs in
+which validation loss has not fallen by a millionth; theirs had to fall by a ten-thousandth.
 """
 
 from __future__ import annotations
