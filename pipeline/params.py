@@ -473,16 +473,21 @@ def read_kind(package: str, given: Kind, key: str) -> KindOf:
     ``key`` is where ``given`` stands in params.yaml.  UserError, naming keys, where there is no such kind
     or its params are wrong.
     """
-    kinds = kinds_in(package)
-    if given.kind not in kinds:
-        close = difflib.get_close_matches(given.kind, kinds, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise UserError(f"{PARAMS_FILE}: {key}.kind: {given.kind!r} is none of {', '.join(kinds)}{hint}")
-    module = importlib.import_module(f"{package}.{given.kind}")
+    module = find_kind(package, given.kind, key)
     try:
         return KindOf(module, module.Params.model_validate(given.model_dump()))
     except ValidationError as error:
         raise _as_user_error(error, module.Params, f"{PARAMS_FILE}: {key}.") from None
+
+
+def find_kind(package: str, kind: str, key: str) -> Any:
+    """The module of a kind, imported; UserError, naming ``key``, where there is no such kind."""
+    kinds = kinds_in(package)
+    if kind not in kinds:
+        close = difflib.get_close_matches(kind, kinds, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise UserError(f"{PARAMS_FILE}: {key}.kind: {kind!r} is none of {', '.join(kinds)}{hint}")
+    return importlib.import_module(f"{package}.{kind}")
 
 
 def kinds_in(package: str) -> list[str]:

@@ -41,7 +41,12 @@ MISTAKES = {
         "params.yaml: models.m.network.dropout: input should be less than 1 (it is 1.0)",
     ),
     "values that exclude each other": (
-        {"models": {"m": MODEL | {"network": {"kind": "multiemo", "loss": {"swfc_weight": 0.8}}}}},
+        {
+            "models": {
+                "m": MODEL
+                | {"network": {"kind": "multiemo", "loss": {"swfc_weight": 0.8, "soft_hgr_weight": 0.3}}}
+            }
+        },
         "params.yaml: models.m.network.loss: swfc_weight + soft_hgr_weight must not exceed 1 (Eq. 22)",
     ),
     "a network that there is not": (

@@ -438,6 +438,15 @@ def test_keys_of_an_entry_override_its_recipes_and_a_mapping_is_taken_whole():
     assert (params.loss.temperature, params.loss.soft_hgr, params.mlp_size) == (0.5, "authors", 512)
 
 
+def test_an_entry_is_judged_beside_the_values_of_its_recipe():
+    network = Kind(kind="multiemo", loss={"swfc_weight": 0.8})  # too much beside the 0.3 of the paper
+    model = with_recipe(ModelParams(features="x", network=network, recipe="default"), "models.x")
+    assert find_network(model.network, "x").params.loss.soft_hgr_weight == 0
+    by_the_paper = with_recipe(ModelParams(features="x", network=network, recipe="paper"), "models.x")
+    with pytest.raises(UserError, match="must not exceed 1"):
+        find_network(by_the_paper.network, "models.x.network")
+
+
 def test_a_seed_that_diverges_stops_no_other(project, monkeypatch, capsys):
     def diverges(dialogues, params, seed, *rest):
         if seed == 0:

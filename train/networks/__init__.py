@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.errors import UserError
-from pipeline.params import PARAMS_FILE, Kind, KindOf, ModelParams, Section, read_kind
+from pipeline.params import PARAMS_FILE, Kind, KindOf, ModelParams, Section, find_kind, read_kind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,9 +54,10 @@ def find_network(network: Kind, key: str) -> KindOf:
 def with_recipe(model: ModelParams, key: str) -> ModelParams:
     """An entry of ``models`` with the values of its recipe, where it has none of its own.
 
-    UserError, naming ``key``, if the network has no such recipe, or its params are wrong.
+    UserError, naming ``key``, if there is no such network, or it has no such recipe.  Its params are not
+    looked at, as what stands in the entry may be sound beside the recipe's values alone.
     """
-    module = find_network(model.network, f"{key}.network").module
+    module = find_kind(KINDS, model.network.kind, f"{key}.network")
     recipes: dict[str, Any] = getattr(module, "RECIPES", {})
     name = model.recipe or next(iter(recipes), None)
     if name is None:
