@@ -23,6 +23,8 @@ from matplotlib.figure import Figure
 from pipeline.report.charts import STYLE, WIDTH_IN, save_png
 
 METRIC = "dev.weighted_f1"
+NO_FIGURE = ("", "!", "-")
+"""What DVC writes where an experiment has not run, or failed."""
 
 
 def main(listed: Path, rows: str, columns: str, picture: Path) -> None:
@@ -36,7 +38,7 @@ def main(listed: Path, rows: str, columns: str, picture: Path) -> None:
         _, baseline, *experiments = reader
         for line in experiments:
             metric, row, column = (line[key] for key in keys)
-            if metric and all(
+            if metric not in NO_FIGURE and all(
                 line[name] == baseline[name] for name in others
             ):  # else it failed, or is of another sweep
                 cells[float(row), float(column)].append(float(metric))
