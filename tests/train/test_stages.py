@@ -447,6 +447,16 @@ def test_an_entry_is_judged_beside_the_values_of_its_recipe():
         find_network(by_the_paper.network, "models.x.network")
 
 
+def test_a_feature_file_may_tell_of_its_encoders_in_words_alone(project):
+    features = read_features(project.features)
+    sources = {"text": {"settings": {"encoder": "roberta"}}}
+    write_features(project.features, replace(features, provenance=features.provenance | {"sources": sources}))
+    project.describe(small=SMALL | {"seeds": [0], "epochs": 1})
+    stages.train.main("small")
+    stages.evaluate.main("small")
+    assert read_results(project.root / "data/models/results/small.json").encoder_kinds == {"text": ""}
+
+
 def test_a_seed_that_diverges_stops_no_other(project, monkeypatch, capsys):
     def diverges(dialogues, params, seed, *rest):
         if seed == 0:
