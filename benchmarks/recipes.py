@@ -80,7 +80,7 @@ def run_all(
     """The runs of every row's entry with as many seeds, those that are kept among them."""
     keys = {(row, seed): key_of(features, entries[row], seed) for row in entries for seed in range(seeds)}
     lines = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
-    runs = [line for line in lines if line["key"] == keys.get((line["row"], line["seed"]))]
+    runs = [line for line in lines if line.get("key") == keys.get((line["row"], line["seed"]))]
     done = {(run["row"], run["seed"]) for run in runs}
     jobs = [job for job in keys if job not in done]
     print(f"{len(jobs)} runs to do, {len(done)} done; {machine()}", flush=True)
