@@ -8,14 +8,13 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from random import SystemRandom
 
 from pipeline.console.shared.modules import list_modules
 from pipeline.errors import UserError
 from pipeline.exports.shared.content import only_labelled
-from pipeline.exports.shared.reduction import Reduction, fit_reduction, write_reduction
+from pipeline.exports.shared.reduction import Reduction, fit_reduction, reduce_features, write_reduction
 from pipeline.features.file import Features, read_features
 from pipeline.features.pseudonymisation import (
     Key,
@@ -82,6 +81,8 @@ def _run(arguments: argparse.Namespace) -> int:
     for name, dimension in arguments.reduce:
         features, reductions[name] = _reduce(features, name, dimension)
     exported = features if export.HOLDS_UNLABELLED else only_labelled(features)
+    if key:  # first, as what is shared would be of no use to its owner without
+        write_key(arguments.pseudonymise, key)
     try:
         lines = export.write(folder, exported)
     except OSError as error:
@@ -93,7 +94,6 @@ def _run(arguments: argparse.Namespace) -> int:
         write_reduction(path, reduction)
         lines.append(f"{path.name}: {reduction}")
     if key:
-        write_key(arguments.pseudonymise, key)
         lines.append(f"{arguments.pseudonymise}: whose the codes are; keep it apart")
         if models := models_named(features.provenance):
             lines.append(f"models that the provenance names, which must be nobody's: {', '.join(models)}")
@@ -149,8 +149,7 @@ def _reduce(features: Features, name: str, dimension: int) -> tuple[Features, Re
         stored = ", ".join(features.modalities)
         raise UserError(f"--reduce {name}={dimension}: the file has no {name} features (it has: {stored})")
     reduction = fit_reduction(features, name, dimension)
-    reduced = reduction.apply(features.modalities[name])
-    return replace(features, modalities=features.modalities | {name: reduced}), reduction
+    return reduce_features(features, name, reduction), reduction
 
 
 def _losses(features: Features, labelled: Features) -> Iterator[str]:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.console.shared.arguments import file_to_write
+from pipeline.errors import UserError
 from pipeline.features.file import read_features, write_features
 from pipeline.features.importing import import_features, read_vectors
 from pipeline.params import MODALITIES
@@ -33,6 +34,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.output.resolve() == arguments.utterances.resolve():
+        raise UserError(
+            f"-o {arguments.output}: is the file of --utterances, which would be lost; name another"
+        )
     imported = read_vectors(arguments.source)
     name, like = arguments.modality, read_features(arguments.utterances)
     features = import_features(like, name, imported, arguments.encoder, arguments.source)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 from zipfile import BadZipFile
 
 import numpy as np
@@ -33,24 +34,25 @@ class Imported:
     """float32 [D]"""
     averaged: int
     """How many were series [T, D], whose mean over time was taken."""
-    feature_name: tuple[str, ...]
-    """Empty where features have no names."""
+    header: tuple[str, ...]
+    """The first line of a table: any word, and the features' names.  Empty where there is no table."""
     sha256: str
     """Of the file; of a folder over the lines ``<SHA-256>  <name>`` of its files, by name."""
 
 
 def read_vectors(path: Path) -> Imported:
     """Everything in a folder or table; UserError, naming file and utterance, where it is not as above."""
-    names: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
     arrays: Iterable[tuple[str, np.ndarray]]  # one at a time: series of all utterances would fill the memory
     if path.is_dir():
         files = sorted(path.glob("*.npy"))
-        arrays = ((file.stem, _load(file)) for file in files)
+        # macOS takes letters and their accents apart.
+        arrays = ((normalize("NFC", file.stem), _load(file)) for file in files)
         digest = listing_digest({file.name: file_digest(file) for file in files})
     elif path.suffix == ".npz":
         arrays, digest = _read_npz(path), file_digest(path) if path.is_file() else ""
     elif path.suffix == ".csv":
-        table, names = _read_csv(path)
+        table, header = _read_csv(path)
         arrays, digest = table.items(), file_digest(path)
     else:
         raise UserError(f"{path}: is neither a folder of <utterance>.npy nor a .npz or .csv file")
@@ -71,7 +73,7 @@ def read_vectors(path: Path) -> Imported:
     if len(widths) > 1:
         told = ", ".join(f"{width} of {utterance}" for width, utterance in widths.items())
         raise UserError(f"{path}: vectors differ in length: {told}")
-    return Imported(vectors, averaged, names, digest)
+    return Imported(vectors, averaged, header, digest)
 
 
 def import_features(like: Features, modality: str, imported: Imported, encoder: str, path: Path) -> Features:
@@ -80,6 +82,8 @@ def import_features(like: Features, modality: str, imported: Imported, encoder: 
     What was not imported is not observed.  UserError where no utterance was.
     """
     ids = [str(utterance) for utterance in like.id]
+    if imported.header and imported.header[0] in ids:
+        raise UserError(f"{path}: its first line is of utterance {imported.header[0]}: give it a header")
     known = [utterance for utterance in ids if utterance in imported.vectors]
     if not known:
         first = next(iter(imported.vectors))
@@ -88,7 +92,7 @@ def import_features(like: Features, modality: str, imported: Imported, encoder: 
             f"{path}: none of its {len(imported.vectors)} names is an utterance of {like.corpus};"
             f" it has {first}, the corpus {close[0]}: rename them"
         )
-    dimension = len(imported.vectors[known[0]])
+    dimension = len(next(iter(imported.vectors.values())))
     vectors = np.zeros((len(ids), dimension), np.float32)
     reasons = np.full(len(ids), "not among the imported", object)
     for row, utterance in enumerate(ids):
@@ -96,7 +100,7 @@ def import_features(like: Features, modality: str, imported: Imported, encoder: 
         if vector is not None:
             finite = bool(np.isfinite(vector).all())
             vectors[row], reasons[row] = (vector, "") if finite else (0, NOT_FINITE)
-    names = np.array(imported.feature_name, object) if imported.feature_name else None
+    names = np.array(imported.header[1:], object) if imported.header[1:] else None
     source: dict[str, Any] = {
         "encoder": encoder,
         "versions": {},
@@ -148,8 +152,10 @@ def _read_csv(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             table = csv.reader(file)
-            names = tuple(next(table, []))[1:]
-            return _by_utterance(path, rows(table, len(names))), names
+            header = tuple(next(table, []))
+            if len(header) == 1 and (separator := next((each for each in ";\t" if each in header[0]), None)):
+                raise UserError(f"{path}: separates its cells by {separator!r}; save it with commas")
+            return _by_utterance(path, rows(table, max(len(header) - 1, 0))), header
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
 

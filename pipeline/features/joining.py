@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.features.file import Features
+from pipeline.features.pseudonymisation import DRAWN, REMOVED, WORDS
 
 
 def join_features(
@@ -25,8 +26,8 @@ def join_features(
 
     Rows are found by utterance id; ``other`` may hold more.  Utterances, their order and labels are those of
     ``base``, and the provenance says of each modality taken what ``other`` says of it, and ``taken_from``.
-    UserError, naming the files, if ``other`` lacks a modality or an utterance, or has other words or another
-    split for one.
+    UserError, naming the files, if ``other`` lacks a modality or an utterance, or has other words (of a file
+    without words: another speaker or place) or another split for one, or other codes for names.
     """
     absent = [name for name in take if name not in other.modalities]
     if absent:
@@ -53,6 +54,11 @@ def join_features(
 
 def _find_rows(base: Features, other: Features, base_path: Path, other_path: Path) -> np.ndarray:
     """int64 [N]: the row in ``other`` of each utterance of ``base``."""
+    if base.provenance.get(DRAWN) != other.provenance.get(DRAWN):
+        raise UserError(
+            f"{other_path}: its utterances have other codes in place of names than those of {base_path}: join"
+            " features first, and pseudonymise what comes of it"
+        )
     row_of = {str(utterance): row for row, utterance in enumerate(other.id)}
     absent = [str(utterance) for utterance in base.id if utterance not in row_of]
     if absent:
@@ -65,12 +71,17 @@ def _find_rows(base: Features, other: Features, base_path: Path, other_path: Pat
         )
     rows = np.array([row_of[utterance] for utterance in base.id], dtype=np.int64)
     # Ids such as train_dia0_utt0 occur in many corpora.
-    for utterance, text, other_text in zip(base.id, base.text, other.text[rows], strict=True):
-        if text != other_text:
-            raise UserError(
-                f"{other_path}: of another corpus ({other.corpus}): its utterance {utterance} is"
-                f" {str(other_text)!r}, in {base_path} it is {str(text)!r}"
-            )
+    wordless = any(WORDS in each.provenance.get(REMOVED, ()) for each in (base, other))
+    for column in ("speaker", "position") if wordless else ("text",):
+        here, there = getattr(base, column), getattr(other, column)[rows]
+        for utterance, own, others in zip(base.id, here, there, strict=True):
+            if own != others:
+                what = "" if column == "text" else f"{column} "
+                raise UserError(
+                    f"{other_path}: of another corpus ({other.corpus}): its utterance {utterance} is"
+                    f" {what}{others.item() if column == 'position' else str(others)!r}, in {base_path} it is"
+                    f" {what}{own.item() if column == 'position' else str(own)!r}"
+                )
     # An encoder that was fine-tuned on what is tested here would give the answers away.
     moved = np.flatnonzero(base.split != other.split[rows])
     if len(moved):

@@ -21,6 +21,10 @@ from pipeline.features.content import SPLITS, UTTERANCE_COLUMNS, Features
 CORPUS = "pseudonymised"
 REMOVED = "removed"
 """Key of the provenance: what was taken out of the file, in words."""
+WORDS = "what is said"
+"""Among what was taken out."""
+DRAWN = "codes"
+"""Key of the provenance: a random number by which files with the same codes know each other."""
 PARTIES = " & "
 """Between the names of several who speak at once."""
 _KEPT_OF_SOURCES = ("encoder", "faces", "settings", "versions", "licence", "devices", "figures")
@@ -28,8 +32,8 @@ _PATH = re.compile(r"[^\s,;()]*/[^\s,;()]*")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 _WEIGHTS = re.compile(r"(?<=\bfrom )\S.*?(?=, (?:not )?fine-tuned| at revision | \(|$)")
 WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz", ".h5")
-_TELLING = re.compile(r"[^\s,;()]*/[^\s,;()]*|[^\s,;()]+\.[A-Za-z]\w{1,4}\b|\d+(?:\.\d+)?(?= s\b)")
-"""Of reasons: paths, names of files, times in films."""
+_TELLING = re.compile(r"[^\s,;()]*/[^\s,;()]*|[^\s,;()]+\.[A-Za-z]\w{1,4}\b|\d+(?:[.:]\d+)*")
+"""Of reasons: paths, names of files, and numbers, since they may be times or frames of a film."""
 
 
 class Key(NamedTuple):
@@ -43,7 +47,7 @@ class Key(NamedTuple):
 
 def without_text(features: Features) -> Features:
     """The same without what is said."""
-    provenance = _told(features.provenance, "what is said")
+    provenance = _told(features.provenance, WORDS)
     return replace(features, text=np.full(len(features), "", object), provenance=provenance, digest="")
 
 
@@ -91,7 +95,7 @@ def pseudonymise(features: Features, random: Random) -> tuple[Features, list[Key
         corpus=CORPUS,
         **{name: column[order] for name, column in columns.items()},
         modalities=modalities,
-        provenance=_provenance(features.provenance),
+        provenance=_provenance(features.provenance) | {DRAWN: f"{random.getrandbits(64):016x}"},
         digest="",
     )
     return renamed, key

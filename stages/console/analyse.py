@@ -129,7 +129,7 @@ def _prepare(work: Path, film: Path, imported: Imported, example: Example, model
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{root}: cannot be made ({error.strerror}); name another folder with -o") from None
-    for old in root.glob("film.*"):
+    for old in root.glob("film*"):
         old.unlink()
     link = root / f"film{film.suffix}"
     link.symlink_to(film.absolute())
@@ -209,7 +209,7 @@ def _write(
         if suffix == ".eaf" and recording.utterances[0].source[1]:
             write_atomically(target, add_predictions(arguments.transcript.read_bytes(), recording))
         else:
-            write_recordings(target, [recording])
+            write_recordings(target, [recording], replace=True)
         written.append(target)
     results = None
     try:

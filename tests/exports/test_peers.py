@@ -17,7 +17,8 @@ import pytest
 
 from pipeline.console.__main__ import main
 from pipeline.exports.shared.conversations import share_of_first
-from pipeline.features.file import Features, write_features
+from pipeline.exports.shared.reduction import fit_reduction, reduce_features
+from pipeline.features.file import Features, find_problems, write_features
 from tests import small_features
 from tests.exports import peers
 
@@ -293,6 +294,19 @@ def test_reduction_is_pca_of_the_observed_training_split(export: Export) -> None
     row = rows_of(features, "test_dia0")
     by_hand = ((audio.features[row] - kept["mean"]) * kept["scale"]).clip(-10, 10) - kept["centre"]
     np.testing.assert_allclose(found.numpy(), by_hand @ kept["components"].T, rtol=1e-4, atol=1e-5)
+
+
+def test_a_reduction_is_told_so_that_no_model_takes_another_one_for_its_own() -> None:
+    features = small_features.meld()
+    swapped = replace(features, split=np.where(features.split == "train", "dev", "train").astype(object))
+    first, second = (
+        reduce_features(each, "audio", fit_reduction(each, "audio", 2)) for each in (features, swapped)
+    )
+    for each in (first, second):
+        assert each.provenance["encoders"]["audio"].endswith(", reduced to 2 dimensions by PCA")
+    told = [each.provenance["sources"]["audio"]["settings"]["reduction"] for each in (first, second)]
+    assert told[0]["sha256"] != told[1]["sha256"]
+    assert find_problems(first) == []
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,16 @@ def test_what_cannot_be_imported_is_one_line_that_names_it(project: Path, capsys
     assert f"odd: {IDS[0]}: is one of <U4, and neither [D] nor [T, D]" in complaint("odd", capsys)
     Path("words.csv").write_text("utterance,AU01\nu1,much\n")
     assert "words.csv: line 2: could not convert string to float: 'much'" in complaint("words.csv", capsys)
+    Path("headless.csv").write_text(f"{IDS[0]},0.1\n{IDS[1]},0.2\n")
+    assert f"headless.csv: its first line is of utterance {IDS[0]}: give it a header" in complaint(
+        "headless.csv", capsys
+    )
+    Path("excel.csv").write_text("utterance;AU01\nu1;0,5\n")
+    assert "excel.csv: separates its cells by ';'; save it with commas" in complaint("excel.csv", capsys)
+    write_folder(Path("whole"))
+    assert run("whole", output="features.h5") == 1
+    assert "-o features.h5: is the file of --utterances, which would be lost" in capsys.readouterr().err
+    assert set(read_features(Path("features.h5")).modalities) == {"text", "audio", "visual"}
     Path("twice.csv").write_text("utterance,AU01\nu1,1\nu1,2\n")
     assert "twice.csv: u1 is there more than once" in complaint("twice.csv", capsys)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.features.file import Features, find_problems, read_features, write_features
 from pipeline.features.joining import join_features
+from pipeline.features.pseudonymisation import pseudonymise, without_text
 from tests.small_features import UNOBSERVED, meld
 
 COLUMNS = ("id", "split", "dialogue", "position", "speaker", "label", "text", "start_s", "end_s")
@@ -147,6 +149,21 @@ def test_equal_ids_of_another_corpus_are_refused() -> None:
     )
     with pytest.raises(UserError, match=message):
         join(meld(), other, "visual")
+
+
+def test_files_that_were_pseudonymised_apart_are_not_joined() -> None:
+    first, second = (pseudonymise(meld(), Random(seed))[0] for seed in (0, 1))
+    assert join(first, first, "visual").modalities.keys() == first.modalities.keys()
+    with pytest.raises(UserError, match="have other codes in place of names"):
+        join(first, second, "visual")
+
+
+def test_a_file_without_words_is_joined_by_speaker_and_place() -> None:
+    wordless = without_text(other_features())
+    assert join(meld(), wordless, "visual").text[0] == meld().text[0]
+    stranger = replace(wordless, speaker=wordless.speaker[::-1])
+    with pytest.raises(UserError, match=r"other\.h5: of another corpus \(elsewhere\): .* is speaker"):
+        join(meld(), stranger, "visual")
 
 
 def test_a_file_that_has_an_utterance_in_another_split_is_refused() -> None:

@@ -19,9 +19,8 @@ def secret() -> Features:
     speaker = np.array([f"Anna{n}" if n % 5 else "Bert Meier & Anna1" for n in range(len(features))], object)
     speaker[-1] = ""
     audio = features.modalities["audio"]
-    reason = np.where(audio.observed, "", "starts at 3723.5 s, after the end of /films/meier.mp4").astype(
-        object
-    )
+    told = "frame 90123 starts at 3723.5 s, after 01:02:03, the end of /films/meier.mp4"
+    reason = np.where(audio.observed, "", told).astype(object)
     provenance = json.loads(json.dumps(features.provenance))
     provenance["encoders"]["text"] = "RoBERTa from /home/Anna Meier/models/roberta, fine-tuned"
     for source in provenance["sources"].values():
@@ -83,12 +82,13 @@ def test_nothing_of_names_paths_clocks_or_digests_is_left() -> None:
         },
         ensure_ascii=False,
     )
-    for trace in ("meier", "Meier", "Anna", "visit", "films", "home", "3723", "3600", "items_sha256", "Line"):
+    names = ("meier", "Meier", "Anna", "visit", "films", "home", "items_sha256", "Line")
+    for trace in (*names, "3723", "3600", "90123", ":02"):
         assert trace not in whole
     assert renamed.start_s.min() == 0
     assert "RoBERTa from …, fine-tuned" in whole
     assert models_named(renamed.provenance) == []
-    assert "starts at … s, after the end of …" in whole
+    assert "frame … starts at … s, after …, the end of …" in whole
     assert renamed.provenance["removed"][0] == "what is said"
     assert {source["licence"] for source in renamed.provenance["sources"].values()} == {"cc-by-nc-4.0"}
 

@@ -225,6 +225,20 @@ def test_annotation_tools_get_a_file_of_each_film(
     assert (tmp_path / f"out{suffix}").is_file()
 
 
+def test_an_annotation_that_is_there_is_not_replaced(
+    model: Path, recordings: Features, tmp_path: Path, capsys
+) -> None:
+    spoken = replace(recordings, start_s=recordings.position * 2.0, end_s=recordings.position * 2.0 + 1.5)
+    write_features(tmp_path / "mine.h5", spoken)
+    own = tmp_path / "visits" / f"{spoken.dialogue[-1]}.eaf"
+    own.parent.mkdir()
+    own.write_text("by hand")
+    written = str(tmp_path / "visits.eaf")
+    assert main(["predict", str(tmp_path / "mine.h5"), "--model", str(model), "-o", written]) == 1
+    assert f"{own}: is there, and may be somebody's work" in capsys.readouterr().err
+    assert [path.read_text() for path in own.parent.iterdir()] == ["by hand"]
+
+
 def test_whole_clips_last_as_long_as_the_manifest_says(
     model: Path, recordings: Features, tmp_path: Path, capsys
 ) -> None:

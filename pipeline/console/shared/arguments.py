@@ -10,7 +10,7 @@ from pathlib import Path
 def file_to_write(*suffixes: str) -> Callable[[str], Path]:
     """Type of an argument that names a file to write: one with a suffix that says what will be in it.
 
-    So an image is not called a.jpg, and what a command reads is never what it overwrites.
+    So an image is not called a.jpg, and a command does not overwrite a file of another kind that it reads.
     """
 
     def check(name: str) -> Path:

@@ -6,6 +6,7 @@ would be all that PCA sees.
 
 from __future__ import annotations
 
+import hashlib
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,6 +49,12 @@ class Reduction:
             reduced[rows] = np.where(modality.observed[rows, None], standard @ self.components.T, 0)
         return replace(modality, features=reduced, feature_name=None, digest=None)
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its arrays."""
+        arrays = (self.mean, self.scale, self.centre, self.components)
+        return hashlib.sha256(b"".join(np.ascontiguousarray(each).tobytes() for each in arrays)).hexdigest()
+
     def __str__(self) -> str:
         share = 100 * self.explained_variance_ratio.sum()
         return f"{len(self.mean)} to {len(self.components)} dimensions, {share:.1f} % of the variance"
@@ -73,6 +80,29 @@ def fit_reduction(features: Features, name: str, dimension: int) -> Reduction:
     # The seed is for the randomised solver, which PCA takes where the matrix is large.
     pca = PCA(dimension, random_state=0).fit(standardise(rows, mean, scale))
     return Reduction(mean, scale, pca.mean_, pca.components_, pca.explained_variance_ratio_)
+
+
+def reduce_features(features: Features, name: str, reduction: Reduction) -> Features:
+    """The features with a modality reduced, of which the provenance tells.
+
+    Other data give other dimensions of the same number: a model knows its own by the digest.
+    """
+    provenance = features.provenance
+    encoder = provenance.get("encoders", {}).get(name, "an unknown encoder")
+    source = provenance.get("sources", {}).get(name, {})
+    told = {"dimensions": len(reduction.components), "sha256": reduction.digest}
+    return replace(
+        features,
+        modalities=features.modalities | {name: reduction.apply(features.modalities[name])},
+        provenance=provenance
+        | {
+            "encoders": provenance.get("encoders", {})
+            | {name: f"{encoder}, reduced to {told['dimensions']} dimensions by PCA"},
+            "sources": provenance.get("sources", {})
+            | {name: source | {"settings": source.get("settings", {}) | {"reduction": told}}},
+        },
+        digest="",
+    )
 
 
 def write_reduction(path: Path, reduction: Reduction) -> None:
