@@ -26,7 +26,7 @@ def write_recordings(path: Path, recordings: Sequence[Recording], replace: bool 
         paths = [path.with_suffix("") / f"{file_name(each.name)}{found}" for each in recordings]
     if not replace and (there := [target for target in paths if target.exists()]):
         raise UserError(
-            f"{there[0]}: is there, and may be somebody's work; name another with -o, or delete it"
+            f"{there[0]}: is there, and may be an annotation by hand; name another with -o, or delete it"
         )
     for each, target in zip(recordings, paths, strict=True):
         write_atomically(target, known[found].write(each.shown()))

@@ -235,7 +235,7 @@ def test_an_annotation_that_is_there_is_not_replaced(
     own.write_text("by hand")
     written = str(tmp_path / "visits.eaf")
     assert main(["predict", str(tmp_path / "mine.h5"), "--model", str(model), "-o", written]) == 1
-    assert f"{own}: is there, and may be somebody's work" in capsys.readouterr().err
+    assert f"{own}: is there, and may be an annotation by hand" in capsys.readouterr().err
     assert [path.read_text() for path in own.parent.iterdir()] == ["by hand"]
 
 
