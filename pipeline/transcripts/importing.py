@@ -70,6 +70,8 @@ def import_transcripts(
     labels of the same dialogues by others, called as theirs are.  UserError with the first mistakes of all
     files, by file and place.
     """
+    if raters and not wanted.rule.tiers:
+        raise UserError("--labels-from: in which tiers are the labels? Name them by --labels")
     read = read_transcripts([*paths, *raters], wanted.how)
     transcripts, others = read[: len(paths)], _by_stem(read[: len(paths)], read[len(paths) :])
     mistakes, counts = Mistakes(), Counter[str]()

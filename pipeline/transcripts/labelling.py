@@ -13,7 +13,7 @@ from pipeline.corpora.annotations.rows import Mistakes
 from pipeline.errors import UserError
 from pipeline.transcripts.agreement import majority
 from pipeline.transcripts.content import Mark, Tier, Transcript, clock
-from pipeline.transcripts.turns import Said, label_patterns, matches
+from pipeline.transcripts.turns import Said, describe_tiers, label_patterns, matches
 
 SHOWN = 5
 """Of labels that cover too little."""
@@ -69,17 +69,30 @@ def label_utterances(
     parties = [(said.tier, own[said.tier] or said.speaker) for said in found]
     for tier, speaker in dict.fromkeys(parties):
         raters = [each for source in sources for each in _raters(source, tier, speaker, rule)]
+        _check_apart(raters)
+        rating = {source.transcript.path for _, source, _ in raters}
         if not raters:
             counts[f"utterances for which there is no tier of labels: those of {speaker or tier!r}"] += (
                 parties.count((tier, speaker))
             )
+        for source in sources[1:] if raters else ():
+            if source.transcript.path not in rating:
+                of = f"utterances of {speaker or tier!r}"
+                counts[f"{of} for which rater {source.rater!r} has no tier of labels"] += parties.count(
+                    (tier, speaker)
+                )
         for rater, source, labels in raters:
             join = _Join(source, labels, rule.min_overlap)
             for place, said in enumerate(found):
                 if parties[place] == (tier, speaker):
                     votes[place][rater] = join.label(said, counts)
             met.setdefault((source.transcript.path, labels.name), set()).update(join.met)
+    used = {path for path, _ in met}
     for source in sources:
+        if source.rater and found and source.transcript.path not in used:
+            there = describe_tiers(tier for tier in source.transcript.tiers if tier.name)
+            what = f"no tier with labels is called {' or '.join(rule.tiers)}; it has {there}"
+            mistakes.add(str(source.transcript.path), what)
         for labels in source.transcript.tiers:
             places = met.get((source.transcript.path, labels.name))
             if places is not None:
@@ -103,11 +116,23 @@ def _raters(source: _Source, spoken: str, speaker: str, rule: Rule) -> list[tupl
     names = [(tier.name.replace(speaker, "") if speaker else tier.name).strip("@_- ") for tier in tiers]
     if source.rater:
         names = [source.rater if len(tiers) == 1 else f"{source.rater} {name}" for name in names]
-    for place, name in enumerate(names):
-        if name in names[:place]:
-            first, second = tiers[names.index(name)].name, tiers[place].name
-            raise UserError(f"tiers {first!r} and {second!r} are both of the rater {name!r}")
     return [(name or tier.name, source, tier) for name, tier in zip(names, tiers, strict=True)]
+
+
+def _check_apart(raters: Sequence[tuple[str, _Source, Tier]]) -> None:
+    """UserError for two raters of one name: the votes of one would replace those of the other."""
+    first: dict[str, tuple[Path, str]] = {}
+    for name, source, tier in raters:
+        file = source.transcript.path
+        if name in first:
+            before, other = first[name]
+            if before == file and other != tier.name:
+                raise UserError(f"tiers {other!r} and {tier.name!r} are both of the rater {name!r}")
+            raise UserError(
+                f"{before} and {file} are both of the rater {name!r}: a rater's files lie in a folder of the"
+                " rater's name"
+            )
+        first[name] = file, tier.name
 
 
 def _check_met(

@@ -305,6 +305,52 @@ def test_raters_with_files_of_their_own_vote_whatever_the_clocks_of_those(tmp_pa
     assert "other.eaf: is called as none of the dialogues' files, such as talk" in capsys.readouterr().err
 
 
+def rated(folder: Path, tier: str = "emotion@Ann") -> Path:
+    """A dialogue of Ann and Bob with her emotion, as a rater annotates it."""
+    eaf = Eaf()
+    eaf.aligned("Ann", [(0, 1000, "a")])
+    eaf.aligned("Bob", [(1000, 2000, "b")])
+    eaf.aligned(tier, [(0, 1000, "joy")])
+    return eaf.write(folder / "v1.eaf")
+
+
+def rating(tmp_path: Path) -> list[object]:
+    own = rated(tmp_path / "A1")
+    labels = ("--utterances", "Ann", "Bob", "--labels", "emotion@{speaker}")
+    return [own, *labels, "--split", "test", "-o", tmp_path / "annotations.csv", "--labels-from"]
+
+
+def test_two_raters_whose_folders_have_one_name_are_refused_with_both_files(tmp_path: Path, capsys) -> None:
+    others = [rated(tmp_path / "A2/eaf"), rated(tmp_path / "A3/eaf")]
+    assert run(*rating(tmp_path), *others) == 1
+    assert f"{others[0]} and {others[1]} are both of the rater 'eaf'" in capsys.readouterr().err
+    assert not (tmp_path / "annotations.csv").exists()
+
+
+def test_a_raters_file_without_any_tier_of_labels_is_refused_with_the_tiers_it_has(
+    tmp_path: Path, capsys
+) -> None:
+    other = rated(tmp_path / "A2", "Emotion@Ann")
+    assert run(*rating(tmp_path), other) == 1
+    said = "no tier with labels is called emotion@{speaker}; it has 'Ann' (1), 'Bob' (1), 'Emotion@Ann' (1)"
+    assert f"{other}: {said}" in capsys.readouterr().err
+
+
+def test_a_rater_who_has_no_tier_for_one_of_the_speakers_is_told(tmp_path: Path, capsys) -> None:
+    eaf = Eaf()
+    eaf.aligned("emotion@Bob", [(1000, 2000, "fear")])
+    assert run(*rating(tmp_path), eaf.write(tmp_path / "A2/v1.eaf")) == 0
+    said = "note: 1 utterances of 'Ann' for which rater 'A2' has no tier of labels"
+    assert said in capsys.readouterr().out
+    assert [row["label"] for row in rows(tmp_path)] == ["joy", "fear"]
+
+
+def test_raters_files_without_the_tiers_of_their_labels_are_refused(tmp_path: Path, capsys) -> None:
+    target = ("--utterances", "Ann", "--split", "test", "-o", tmp_path / "annotations.csv")
+    assert run(rated(tmp_path / "A1"), *target, "--labels-from", rated(tmp_path / "A2")) == 1
+    assert "in which tiers are the labels? Name them by --labels" in capsys.readouterr().err
+
+
 def test_labels_that_no_file_has_are_refused(lab: Path, capsys) -> None:
     assert run(*arguments(lab, "--split", "test", "--labels", "feeling@{speaker}")) == 1
     assert (
