@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -82,7 +82,7 @@ def label_utterances(
                     (tier, speaker)
                 )
         for rater, source, labels in raters:
-            join = _Join(source, labels, rule.min_overlap)
+            join = _Join(source, labels, rule.min_overlap, {said.tier for said in found})
             for place, said in enumerate(found):
                 if parties[place] == (tier, speaker):
                     votes[place][rater] = join.label(said, counts)
@@ -160,20 +160,23 @@ def _decide(cast: Mapping[str, str], unmarked: str, counts: Counter[str]) -> Lab
 class _Join:
     """One tier of labels against utterances."""
 
-    def __init__(self, source: _Source, tier: Tier, min_overlap: float) -> None:
+    def __init__(self, source: _Source, tier: Tier, min_overlap: float, spoken: Collection[str] = ()) -> None:
         self._marks, self._min = tier.marks, min_overlap
         self.met: set[int] = set()
         """Places in the tier of labels that met an utterance."""
         tiers = source.transcript.tiers
         parent = {mark.id: mark.parent for each in tiers for mark in each.marks if mark.id}
+        self._parent = parent
+        utterances = {mark.id for each in tiers if each.name in spoken for mark in each.marks if mark.id}
         self._belongs: dict[str, list[int]] = {}
+        self._owners: list[set[str]] = [set() for _ in tier.marks]
+        """Ids of the utterances that each label belongs to, left out or not."""
         if source.rater:  # ids are those of one file
             self._marks = tuple(_shift(mark, source.shift_ms) for mark in tier.marks)
         for place, mark in enumerate(self._marks):
-            id = mark.parent
-            while id:
+            for id in self._line(mark.parent):
                 self._belongs.setdefault(id, []).append(place)
-                id = parent.get(id, "")
+                self._owners[place].update({id} & utterances)
         self._order = sorted(range(len(self._marks)), key=lambda place: self._marks[place].start_ms)
         self._starts = [self._marks[place].start_ms for place in self._order]
         self._longest = max((_end(mark) - mark.start_ms for mark in self._marks), default=0)
@@ -205,10 +208,22 @@ class _Join:
             return ""
         return label
 
+    def _line(self, id: str) -> Iterator[str]:
+        """An annotation, what it belongs to, and so on."""
+        while id:
+            yield id
+            id = self._parent.get(id, "")
+
     def _near(self, said: Said) -> list[int]:
+        """Labels that may overlap, without those that belong to other utterances: those are not meant."""
+        own = {id for each in said.ids for id in self._line(each)}
         first = bisect_left(self._starts, said.start_ms - self._longest)
         last = bisect_right(self._starts, said.end_ms or said.start_ms)
-        return self._order[first:last]
+        return [
+            place
+            for place in self._order[first:last]
+            if not self._owners[place] or not self._owners[place].isdisjoint(own)
+        ]
 
 
 def _shift(mark: Mark, ms: int) -> Mark:

@@ -42,6 +42,24 @@ def test_a_label_belongs_to_the_utterance_that_it_refers_to_through_any_number_o
     ]
 
 
+def test_a_label_that_refers_to_one_utterance_is_not_that_of_others_at_the_same_time(tmp_path: Path) -> None:
+    eaf = Eaf()
+    ann = eaf.aligned("Ann", [(0, 1000, "a"), (2000, 3000, "xxx")])
+    eaf.aligned("Bob", [(0, 1000, "b"), (2000, 3000, "c")])
+    codes = eaf.referring("code", [(ann[0], "x"), (ann[1], "y")], parent="Ann")
+    eaf.referring("emotion", [(codes[0], "joy"), (codes[1], "fear")], parent="code")
+    transcript = read(tmp_path / "a.eaf", eaf.text())
+    mistakes, counts = Mistakes(), Counter[str]()
+    said = find_said(transcript, Choice(("Ann", "Bob"), ignore=("xxx",)), mistakes, counts)
+    found = label_utterances(transcript, said, Rule(("emotion",)), mistakes, counts)
+    assert [(each.text, labelled.label) for each, labelled in zip(said, found, strict=True)] == [
+        ("a", "joy"),
+        ("b", ""),
+        ("c", ""),
+    ]
+    assert counts["labels of tier 'emotion' that meet no utterance"] == 1
+
+
 def test_a_tier_of_labels_is_none_of_utterances_whatever_pattern_it_fits(tmp_path: Path) -> None:
     eaf = Eaf()
     ann = eaf.aligned("Ann", [(0, 1000, "a"), (1000, 2000, "b")])
