@@ -27,7 +27,7 @@ class Rule(NamedTuple):
     min_overlap: float = 0.5
     """Share of an utterance that a label must cover, where it does not belong to it; 0 for any."""
     unmarked: str = ""
-    """Label of utterances that nobody marked."""
+    """Label of utterances that nobody marked; those whose marks decide nothing are left without."""
 
 
 class Labelled(NamedTuple):
@@ -64,7 +64,7 @@ def label_utterances(
         return [Labelled("", {})] * len(found)
     sources = [_Source(transcript), *(_as_source(transcript, other) for other in others)]
     own = {tier.name: tier.speaker for tier in transcript.tiers}
-    votes: list[dict[str, str]] = [{} for _ in found]
+    votes: list[dict[str, str | None]] = [{} for _ in found]
     met: dict[tuple[Path, str], set[int]] = {}
     parties = [(said.tier, own[said.tier] or said.speaker) for said in found]
     for tier, speaker in dict.fromkeys(parties):
@@ -146,9 +146,8 @@ def _check_met(
         counts[f"labels of tier {labels.name!r} that meet no utterance"] += missed
 
 
-def _decide(cast: Mapping[str, str], unmarked: str, counts: Counter[str]) -> Labelled:
-    if unmarked:
-        cast = {rater: label or unmarked for rater, label in cast.items()}
+def _decide(votes: Mapping[str, str | None], unmarked: str, counts: Counter[str]) -> Labelled:
+    cast = {rater: unmarked if label is None else label for rater, label in votes.items()}
     label = majority(cast.values())
     if not any(cast.values()):
         counts["utterances without a label"] += 1
@@ -181,8 +180,8 @@ class _Join:
         self._starts = [self._marks[place].start_ms for place in self._order]
         self._longest = max((_end(mark) - mark.start_ms for mark in self._marks), default=0)
 
-    def label(self, said: Said, counts: Counter[str]) -> str:
-        """The label of an utterance; empty if there is none, which is counted where one was near."""
+    def label(self, said: Said, counts: Counter[str]) -> str | None:
+        """The label of an utterance; None if nobody marked it, empty, and counted, if no mark decides."""
         by_parent = [place for id in said.ids for place in self._belongs.get(id, ())]
         length = (said.end_ms or said.start_ms) - said.start_ms
         covered: Counter[str] = Counter()
@@ -195,14 +194,16 @@ class _Join:
                 if mark.text:
                     covered[mark.text] += length if inside else max(overlap, 1)
         if not covered:
-            return ""
+            return None
         (label, most), *others = covered.most_common(2)
         if others and others[0][1] == most:
             counts["utterances that two labels of a rater cover alike, counted as without one"] += 1
             return ""
         if not by_parent and most < self._min * length:
             share = f"{label} covers {100 * most // max(length, 1)} % at {clock(said.start_ms)}"
-            counts["utterances whose label covers too little of them (--min-overlap)"] += 1
+            counts[
+                "utterances whose label covers too little of them (--min-overlap), counted as without one"
+            ] += 1
             if sum(key.startswith("- ") for key in counts) < SHOWN:
                 counts[f"- {share}"] += 1
             return ""

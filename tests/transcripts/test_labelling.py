@@ -83,10 +83,25 @@ def test_a_label_that_spans_turns_is_theirs_and_jitter_is_harmless(tmp_path: Pat
     transcript = read(tmp_path / "a.TextGrid", text_grid([("Ann", turns), ("emotion", labels)]))
     found, counts = label(transcript, Rule(("emotion",)))
     assert found == ["joy", "joy", "joy", "", ""]
-    assert counts["utterances whose label covers too little of them (--min-overlap)"] == 2
+    assert (
+        counts["utterances whose label covers too little of them (--min-overlap), counted as without one"]
+        == 2
+    )
     assert counts["- fear covers 30 % at 0:00:03.000"] == 1
     assert counts["labels of tier 'emotion' that meet no utterance"] == 1
     assert label(transcript, Rule(("emotion",), min_overlap=0))[0] == ["joy", "joy", "joy", "fear", "fear"]
+
+
+def test_what_is_marked_without_a_decision_is_not_unmarked(tmp_path: Path) -> None:
+    turns = [(0.0, 1.0, "tie"), (1.0, 2.0, "little"), (2.0, 3.0, "nothing"), (3.0, 4.0, "empty")]
+    labels = [(0.0, 0.5, "joy"), (0.5, 1.0, "fear"), (1.2, 1.6, "joy"), (3.0, 4.0, "")]
+    eaf = Eaf()
+    for tier, spans in (("Ann", turns), ("emotion", labels)):
+        eaf.aligned(tier, [(round(1000 * start), round(1000 * end), text) for start, end, text in spans])
+    transcript = read(tmp_path / "a.eaf", eaf.text())
+    found, counts = label(transcript, Rule(("emotion",), unmarked="neutral"))
+    assert found == ["", "", "neutral", "neutral"]
+    assert counts["utterances without a label"] == 2
 
 
 def test_three_raters_vote_and_a_tie_is_no_label(tmp_path: Path) -> None:
