@@ -13,7 +13,7 @@ from pipeline.corpora.annotations.rows import Mistakes
 from pipeline.errors import UserError
 from pipeline.transcripts.agreement import majority
 from pipeline.transcripts.content import Mark, Tier, Transcript, clock
-from pipeline.transcripts.turns import Said, describe_tiers, label_patterns, matches
+from pipeline.transcripts.turns import Said, describe_tiers, label_patterns, matches, without_speaker
 
 SHOWN = 5
 """Of labels that cover too little."""
@@ -113,7 +113,7 @@ def _raters(source: _Source, spoken: str, speaker: str, rule: Rule) -> list[tupl
         for tier in source.transcript.tiers
         if tier.name and matches(tier.name, wanted) and (source.rater or tier.name != spoken)
     ]
-    names = [(tier.name.replace(speaker, "") if speaker else tier.name).strip("@_- ") for tier in tiers]
+    names = [without_speaker(tier.name, rule.tiers, speaker).strip("@_- ") for tier in tiers]
     if source.rater:
         names = [source.rater if len(tiers) == 1 else f"{source.rater} {name}" for name in names]
     return [(name or tier.name, source, tier) for name, tier in zip(names, tiers, strict=True)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from itertools import groupby, pairwise
 
 from pipeline.corpora.annotations.cells import one_line
@@ -16,6 +17,8 @@ from pipeline.transcripts.content import Mark, Tier, Transcript
 
 SPEAKER = "{speaker}"
 """Stands for the speaker of an utterance in names of tiers of labels."""
+_HOLE = "\ue000"
+"""The same within patterns that become regular expressions, where it means nothing."""
 TOLERATED_OVERLAP_MS = 1
 """Of neighbours in a tier: tools round."""
 INVENTED_MS, INVENTED_RUN = 1000, 5
@@ -54,7 +57,7 @@ class Choice:
 def matches(name: str, patterns: Iterable[str]) -> bool:
     """Whether a tier's name is one of these, or fits one of these patterns."""
     plain = one_line(name)
-    return any(plain == one_line(each) or fnmatchcase(plain, one_line(each)) for each in patterns)
+    return any(plain == one_line(each) or fnmatch.fnmatchcase(plain, one_line(each)) for each in patterns)
 
 
 def label_patterns(tiers: Sequence[str], speaker: str) -> list[str]:
@@ -63,6 +66,24 @@ def label_patterns(tiers: Sequence[str], speaker: str) -> list[str]:
     return [pattern.replace(SPEAKER, told) for pattern in tiers] + [
         glob.escape(pattern.replace(SPEAKER, speaker)) for pattern in tiers
     ]
+
+
+def without_speaker(name: str, tiers: Sequence[str], speaker: str) -> str:
+    """The name of a tier with labels of a speaker, less what stands where its pattern has ``{speaker}``.
+
+    >>> without_speaker("Anna@A", ("*@{speaker}",), "A"), without_speaker("Anna", ("Ann*",), "A")
+    ('Anna@', 'Anna')
+    """
+    plain = one_line(name)
+    for pattern in tiers:
+        for each in (pattern, glob.escape(pattern)):  # as ``label_patterns`` has them
+            told = fnmatch.translate(one_line(each.replace(SPEAKER, _HOLE)))
+            found = re.match(told.replace(_HOLE, f"({re.escape(one_line(speaker))})"), plain)
+            if found:
+                for place in range(len(found.groups()), 0, -1):
+                    plain = plain[: found.start(place)] + plain[found.end(place) :]
+                return plain
+    return plain
 
 
 def describe_tiers(tiers: Iterable[Tier]) -> str:
@@ -151,7 +172,7 @@ def find_said(
 
 def _counts(mark: Mark, choice: Choice, counts: Counter[str]) -> bool:
     """Whether a mark is an utterance by the user's word."""
-    ignored = next((each for each in choice.ignore if fnmatchcase(mark.text, one_line(each))), None)
+    ignored = next((each for each in choice.ignore if fnmatch.fnmatchcase(mark.text, one_line(each))), None)
     if ignored is not None:
         counts[f"utterances left out by --ignore {ignored}"] += 1
     return ignored is None

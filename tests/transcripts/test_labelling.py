@@ -132,6 +132,26 @@ def test_a_tier_of_labels_that_meets_nothing_is_refused_and_one_that_is_not_ther
     assert counts["utterances for which there is no tier of labels: those of 'Ann'"] == 1
 
 
+@pytest.mark.parametrize(
+    ("pattern", "tiers"),
+    [
+        ("*@{speaker}", ("Anna@A", "RAJ@A")),
+        ("{speaker}_emotion_*", ("A_emotion_Anna", "A_emotion_RAJ")),
+        ("{speaker}'s {speaker} by *", ("A's A by Anna", "A's A by RAJ")),
+    ],
+)
+def test_of_a_raters_name_only_the_speaker_is_removed_and_only_where_the_pattern_has_it(
+    tmp_path: Path, pattern: str, tiers: tuple[str, str]
+) -> None:
+    spans = [(0.0, 1.0, "joy")]
+    grid = text_grid([("A", [(0.0, 1.0, "a")]), *((tier, spans) for tier in tiers)])
+    transcript = read(tmp_path / "a.TextGrid", grid)
+    mistakes, counts = Mistakes(), Counter[str]()
+    said = find_said(transcript, Choice(("A",)), mistakes, counts)
+    (found,) = label_utterances(transcript, said, Rule((pattern,)), mistakes, counts)
+    assert [name.rpartition(" ")[2].removeprefix("emotion_") for name in found.votes] == ["Anna", "RAJ"]
+
+
 def test_agreement_is_krippendorffs() -> None:
     """Section C of his Computing Krippendorff's Alpha-Reliability: four observers, data missing; 0.743."""
     observers = ("123321412...", "1233224125.3", ".3332342251.", "12332441251.")
