@@ -217,6 +217,35 @@ def test_speakers_of_two_files_are_two_people_and_equal_stems_are_told_apart(tmp
     assert {row["speaker"] for row in rows(tmp_path)} == {"talk SPEAKER_00"}
 
 
+@pytest.mark.parametrize("voice", ["<v SPEAKER_00>", ""])
+def test_a_split_by_speakers_whom_nobody_named_is_warned_of(tmp_path: Path, capsys, voice: str) -> None:
+    for number in range(3):
+        cues = f"WEBVTT\n\n00:00.000 --> 00:01.000\n{voice}Hello\n"
+        (tmp_path / f"talk{number}.vtt").write_text(cues, encoding="utf-8")
+    files = sorted(tmp_path.glob("*.vtt"))
+    target = ("-o", tmp_path / "annotations.csv", "--dialogue", "path")
+    said = "nothing tells whether people of two dialogues are the same"
+    assert run(*files, *target, "--split", "speaker") == 0
+    told = "3 speakers are called by number and file ('talk0 SPEAKER_00'" if voice else "3 utterances are of"
+    warned = capsys.readouterr().out
+    assert said in warned
+    assert f"warning: {told}" in warned
+    assert run(*files, *target, "--split", "dialogue", "--force") == 0
+    assert said not in capsys.readouterr().out
+    cast = tmp_path / "cast.csv"
+    found = [f"talk{number} SPEAKER_00" if voice else "" for number in range(3)]
+    names = "".join(f"{name},S{name[4:5]}\n" for name in dict.fromkeys(found))
+    cast.write_text(f"found,speaker\n{names}", encoding="utf-8")
+    assert run(*files, *target, "--split", "speaker", "--force", "--speakers", cast) == 0
+    assert said not in capsys.readouterr().out
+
+
+def test_who_is_to_be_ignored_and_is_nobody_is_refused(lab: Path, capsys) -> None:
+    assert run(*arguments(lab, "--split", "speaker", "--ignore-speaker", "Ann0", "THERAPSIT")) == 1
+    assert "--ignore-speaker THERAPSIT: nobody is called so; there are 'Ann0', " in capsys.readouterr().err
+    assert not (lab / "corpus").exists()
+
+
 def test_raters_files_give_votes_and_their_agreement(tmp_path: Path, capsys) -> None:
     turns = [(0.0, 1.0, "a"), (1.0, 2.0, "b"), (2.0, 3.0, "c")]
     tiers = [("Ann", turns)]
