@@ -163,7 +163,7 @@ def find_said(
             found.append(Said(mark.start_ms, mark.end_ms, mark.text, who, tier.name, mark.place, ids))
     order = {tier.name: place for place, tier in enumerate(transcript.tiers)}
     found.sort(key=lambda said: (said.start_ms, said.end_ms or said.start_ms, order[said.tier]))
-    joined = found if choice.join_s is None else _join(found, round(1000 * choice.join_s))
+    joined = found if choice.join_s is None else _join(found, round(1000 * choice.join_s), counts)
     counts["utterances joined to the one before them"] += len(found) - len(joined)
     counts["utterances without text"] += sum(not said.text for said in joined)
     counts["utterances of exactly 1 s in a row: are their times invented?"] += _invented(joined)
@@ -183,22 +183,29 @@ def _overlaps(marks: Sequence[Mark]) -> int:
     return sum(after[0] < before[1] - TOLERATED_OVERLAP_MS for before, after in pairwise(ordered))
 
 
-def _join(found: Sequence[Said], pause_ms: int) -> list[Said]:
-    """Neighbours of one speaker as one utterance, where hardly a pause is between them."""
+def _join(found: Sequence[Said], pause_ms: int, counts: Counter[str]) -> list[Said]:
+    """Neighbours of one speaker as one utterance, where hardly a pause is between them.
+
+    What starts together, as turns of one cue do, is several people's or was set apart, and stays so.
+    """
     joined: list[Said] = []
-    for said in found:
+    for before, said in zip([None, *found], found, strict=False):
         last = joined[-1] if joined else None
         if (
-            last is not None
+            before is not None
+            and last is not None
             and (last.speaker, last.tier) == (said.speaker, said.tier)
+            and before.start_ms != said.start_ms
             and last.end_ms is not None
             and said.start_ms - last.end_ms <= pause_ms
         ):
-            end = None if said.end_ms is None else max(last.end_ms, said.end_ms)
-            text = f"{last.text} {said.text}".strip()
-            joined[-1] = replace(last, end_ms=end, text=text, ids=last.ids + said.ids)
-        else:
-            joined.append(said)
+            if said.speaker:
+                end = None if said.end_ms is None else max(last.end_ms, said.end_ms)
+                text = f"{last.text} {said.text}".strip()
+                joined[-1] = replace(last, end_ms=end, text=text, ids=last.ids + said.ids)
+                continue
+            counts["utterances that --join left alone, as nothing tells who says them"] += 1
+        joined.append(said)
     return joined
 
 

@@ -269,15 +269,37 @@ def test_raters_files_give_votes_and_their_agreement(tmp_path: Path, capsys) -> 
 def test_cues_without_an_end_last_until_the_films_end_and_pauses_can_be_joined(tmp_path: Path) -> None:
     write_sound(tmp_path / "talk.wav", 4)
     segments = [
-        {"timestamp": [0, 1], "text": "a"},
-        {"timestamp": [1.2, 2], "text": "b"},
-        {"timestamp": [3, None], "text": "c"},
+        {"timestamp": [0, 1], "text": "a", "speaker": "Ann"},
+        {"timestamp": [1.2, 2], "text": "b", "speaker": "Ann"},
+        {"timestamp": [3, None], "text": "c", "speaker": "Ann"},
     ]
     (tmp_path / "talk.json").write_text(json.dumps({"chunks": segments}), encoding="utf-8")
     target = ("--split", "test", "-o", tmp_path / "annotations.csv")
     assert run(tmp_path / "talk.json", "--media", tmp_path, "--join", "0.5", *target) == 0
     found = [(row.utterance.text, row.start_s, row.end_s, row.media) for row in read_table(tmp_path)]
     assert found == [("a b", 0.0, 2.0, "talk.wav"), ("c", 3.0, 4.0, "talk.wav")]
+
+
+def test_what_nobody_says_by_name_is_never_joined_and_that_is_told(tmp_path: Path, capsys) -> None:
+    cues = ["WEBVTT", "00:00.000 --> 00:01.000\n- Hello?\n- Yes.", "00:01.200 --> 00:02.000\nWho is it?"]
+    (tmp_path / "talk.vtt").write_text("\n\n".join(cues), encoding="utf-8")
+    target = ("--split", "test", "-o", tmp_path / "annotations.csv")
+    assert run(tmp_path / "talk.vtt", "--join", "0.5", *target) == 0
+    assert [row["text"] for row in rows(tmp_path)] == ["Hello?", "Yes.", "Who is it?"]
+    said = "note: 1 utterances that --join left alone, as nothing tells who says them"
+    assert said in capsys.readouterr().out
+
+
+def test_turns_of_one_cue_are_not_joined(tmp_path: Path) -> None:
+    cues = [
+        "WEBVTT",
+        "00:00.000 --> 00:01.000\n<v Ann>One",
+        "00:01.200 --> 00:02.000\n<v Ann>and two</v>\n<v Ann>Or two</v>",
+    ]
+    (tmp_path / "talk.vtt").write_text("\n\n".join(cues), encoding="utf-8")
+    target = ("--split", "test", "-o", tmp_path / "annotations.csv")
+    assert run(tmp_path / "talk.vtt", "--join", "0.5", *target) == 0
+    assert [row["text"] for row in rows(tmp_path)] == ["One and two", "Or two"]
 
 
 def test_a_mac_that_links_the_sound_of_a_shifted_film(tmp_path: Path, capsys) -> None:
