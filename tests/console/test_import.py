@@ -290,6 +290,20 @@ def test_what_nobody_says_by_name_is_never_joined_and_that_is_told(tmp_path: Pat
     assert said in capsys.readouterr().out
 
 
+def test_names_behind_the_markup_of_subrip_are_found(tmp_path: Path) -> None:
+    said = [
+        '<font color="#fff">Ann: One',
+        "{\\an8}Bob: two",
+        '<font color="#fff">Ann:</font> three',
+        "Bob: four",
+    ]
+    cues = [f"{n}\n00:00:0{n},000 --> 00:00:0{n},500\n{text}\n" for n, text in enumerate(said, 1)]
+    (tmp_path / "talk.srt").write_text("\n".join(cues), encoding="utf-8")
+    assert run(tmp_path / "talk.srt", "--split", "test", "-o", tmp_path / "annotations.csv") == 0
+    found = [(row["speaker"], row["text"]) for row in rows(tmp_path)]
+    assert found == [("Ann", "One"), ("Bob", "two"), ("Ann", "three"), ("Bob", "four")]
+
+
 def test_turns_of_one_cue_are_not_joined(tmp_path: Path) -> None:
     cues = [
         "WEBVTT",
