@@ -304,6 +304,15 @@ def test_names_behind_the_markup_of_subrip_are_found(tmp_path: Path) -> None:
     assert found == [("Ann", "One"), ("Bob", "two"), ("Ann", "three"), ("Bob", "four")]
 
 
+def test_several_speakers_of_one_tier_are_the_same_in_whatever_order_they_are_named(tmp_path: Path) -> None:
+    for number, name in enumerate(("Bob & Ann", "Ann & Bob", "Ann & Ann")):
+        grid = text_grid([(name, [(0, 1, "a")])])
+        (tmp_path / f"visit{number}.TextGrid").write_text(grid, encoding="utf-8")
+    files = sorted(tmp_path.glob("*.TextGrid"))
+    assert run(*files, "--utterances", "*", "--split", "test", "-o", tmp_path / "annotations.csv") == 0
+    assert [row["speaker"] for row in rows(tmp_path)] == ["Bob & Ann", "Bob & Ann", "Ann"]
+
+
 def test_turns_of_one_cue_are_not_joined(tmp_path: Path) -> None:
     cues = [
         "WEBVTT",
