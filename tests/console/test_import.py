@@ -313,6 +313,17 @@ def test_several_speakers_of_one_tier_are_the_same_in_whatever_order_they_are_na
     assert [row["speaker"] for row in rows(tmp_path)] == ["Bob & Ann", "Bob & Ann", "Ann"]
 
 
+def test_votes_that_no_import_wrote_are_never_replaced(lab: Path, capsys) -> None:
+    votes = lab / "corpus/votes.csv"
+    votes.parent.mkdir()
+    votes.write_text("the lab's own", encoding="utf-8")
+    for more in ((), ("--force",)):
+        assert run(*arguments(lab, "--split", "test", *more)) == 1
+        assert f"{votes}: stands there, and no import wrote it; move it away" in capsys.readouterr().err
+    assert [path.name for path in votes.parent.iterdir()] == ["votes.csv"]
+    assert votes.read_text(encoding="utf-8") == "the lab's own"
+
+
 def test_turns_of_one_cue_are_not_joined(tmp_path: Path) -> None:
     cues = [
         "WEBVTT",
