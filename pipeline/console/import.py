@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.console.shared.transcripts import add_transcript_arguments, read_wanted
+from pipeline.corpora.annotations.cells import one_line
 from pipeline.corpora.annotations.doubts import doubt_speakers
 from pipeline.errors import UserError
 from pipeline.transcripts.agreement import krippendorff_alpha
@@ -17,9 +18,11 @@ from pipeline.transcripts.reading import read_transcripts
 from pipeline.transcripts.splits import (
     WAYS,
     Turn,
+    check_ignored,
     describe_splits,
     doubt_merged,
     doubt_splits,
+    doubt_unnamed,
     split_dialogues,
 )
 from pipeline.transcripts.table import check_target, write_table
@@ -80,7 +83,9 @@ def _run(arguments: argparse.Namespace) -> int:
     films = Films(arguments.media) if arguments.media else None
     imported = import_transcripts(arguments.files, wanted, films, arguments.labels_from)
     turns = [Turn(row.dialogue, row.speaker, row.label) for row in imported.rows]
-    splits = split_dialogues(turns, arguments.split, known, arguments.ignore_speaker)
+    ignored = [one_line(name) for name in arguments.ignore_speaker]
+    check_ignored(turns, ignored)
+    splits = split_dialogues(turns, arguments.split, known, ignored)
     outside = write_table(arguments.output, imported, splits, _options(arguments))
     print(f"{arguments.output}: {len(imported.rows)} utterances of {len(splits)} dialogues")
     for line in (*describe_splits(turns, splits), *_agreement(imported)):
@@ -99,7 +104,8 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"warning: {len(gone)} dialogues of the table before are gone, as no file is theirs: {shown}")
     doubts = [*doubt_splits(turns, splits), *doubt_speakers({turn.speaker for turn in turns})]
     if arguments.split == "speaker":
-        doubts += doubt_merged(turns, splits, known, arguments.ignore_speaker)
+        doubts += doubt_unnamed(turns, ignored, renamed=arguments.speakers is not None)
+        doubts += doubt_merged(turns, splits, known, ignored)
     for doubt in doubts:
         print(f"warning: {doubt}")
     return 0

@@ -37,14 +37,16 @@ def plain_text(text: str, vtt: bool) -> str:
     return _ENTITY.sub(lambda found: html.unescape(found[0]), text)
 
 
-def accepted_names(texts: Iterable[str], known: Collection[str]) -> tuple[frozenset[str], list[str]]:
+def accepted_names(
+    texts: Iterable[str], known: Collection[str], vtt: bool
+) -> tuple[frozenset[str], list[str]]:
     """Beginnings of lines, before a colon, that are speakers' names; and those that may be.
 
     A name stands in two cues, or is ``known``: ``Mhm: so`` is no turn of somebody called Mhm.
     """
     found: Counter[str] = Counter()
     for text in (text for text in texts if not _VOICE.search(text)):
-        lines = (_prefix(line) for line in plain_text(text, vtt=True).split("\n"))
+        lines = (_prefix(line) for line in plain_text(text, vtt).split("\n"))
         found.update({name for name, _ in lines if name is not None})
     names = frozenset(
         name for name, count in found.items() if count > 1 or name in known or _is_certain(name)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.corpora.annotations.cells import check_gaps, one_line, spelling
-from pipeline.corpora.annotations.rows import Mistakes
+from pipeline.corpora.annotations.rows import LIST_SEPARATOR, Mistakes
 from pipeline.errors import UserError
 from pipeline.transcripts.content import Transcript, clock
 from pipeline.transcripts.films import Film, Films
@@ -70,6 +70,8 @@ def import_transcripts(
     labels of the same dialogues by others, called as theirs are.  UserError with the first mistakes of all
     files, by file and place.
     """
+    if raters and not wanted.rule.tiers:
+        raise UserError("--labels-from: in which tiers are the labels? Name them by --labels")
     read = read_transcripts([*paths, *raters], wanted.how)
     transcripts, others = read[: len(paths)], _by_stem(read[: len(paths)], read[len(paths) :])
     mistakes, counts = Mistakes(), Counter[str]()
@@ -101,7 +103,7 @@ def import_transcripts(
     mistakes.refuse()
     if not rows:
         raise UserError("no utterance is left; `multiemo import --list` shows what the files hold")
-    return Imported(rows, dict(sorted((+counts).items())), read)
+    return Imported(_as_parties(rows), dict(sorted((+counts).items())), read)
 
 
 def _check_patterns(transcripts: Iterable[Transcript], wanted: Wanted) -> None:
@@ -173,6 +175,16 @@ def _rows(
                 )
             )
     return rows
+
+
+def _as_parties(rows: Sequence[Row]) -> list[Row]:
+    """Several speakers of an utterance in the order in which they came first, as a table is read."""
+    parties: dict[frozenset[str], str] = {}
+    named = []
+    for row in rows:
+        names = dict.fromkeys(row.speaker.split(LIST_SEPARATOR))
+        named.append(replace(row, speaker=parties.setdefault(frozenset(names), LIST_SEPARATOR.join(names))))
+    return named
 
 
 def _is_used(tier: str, wanted: Wanted) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from pipeline.corpora.annotations.rows import Mistakes
 from pipeline.errors import UserError
 from pipeline.transcripts.agreement import majority
 from pipeline.transcripts.content import Mark, Tier, Transcript, clock
-from pipeline.transcripts.turns import Said, label_patterns, matches
+from pipeline.transcripts.turns import Said, describe_tiers, label_patterns, matches, without_speaker
 
 SHOWN = 5
 """Of labels that cover too little."""
@@ -27,7 +27,7 @@ class Rule(NamedTuple):
     min_overlap: float = 0.5
     """Share of an utterance that a label must cover, where it does not belong to it; 0 for any."""
     unmarked: str = ""
-    """Label of utterances that nobody marked."""
+    """Label of utterances that nobody marked; those whose marks decide nothing are left without."""
 
 
 class Labelled(NamedTuple):
@@ -64,22 +64,35 @@ def label_utterances(
         return [Labelled("", {})] * len(found)
     sources = [_Source(transcript), *(_as_source(transcript, other) for other in others)]
     own = {tier.name: tier.speaker for tier in transcript.tiers}
-    votes: list[dict[str, str]] = [{} for _ in found]
+    votes: list[dict[str, str | None]] = [{} for _ in found]
     met: dict[tuple[Path, str], set[int]] = {}
     parties = [(said.tier, own[said.tier] or said.speaker) for said in found]
     for tier, speaker in dict.fromkeys(parties):
         raters = [each for source in sources for each in _raters(source, tier, speaker, rule)]
+        _check_apart(raters)
+        rating = {source.transcript.path for _, source, _ in raters}
         if not raters:
             counts[f"utterances for which there is no tier of labels: those of {speaker or tier!r}"] += (
                 parties.count((tier, speaker))
             )
+        for source in sources[1:] if raters else ():
+            if source.transcript.path not in rating:
+                of = f"utterances of {speaker or tier!r}"
+                counts[f"{of} for which rater {source.rater!r} has no tier of labels"] += parties.count(
+                    (tier, speaker)
+                )
         for rater, source, labels in raters:
-            join = _Join(source, labels, rule.min_overlap)
+            join = _Join(source, labels, rule.min_overlap, {said.tier for said in found})
             for place, said in enumerate(found):
                 if parties[place] == (tier, speaker):
                     votes[place][rater] = join.label(said, counts)
             met.setdefault((source.transcript.path, labels.name), set()).update(join.met)
+    used = {path for path, _ in met}
     for source in sources:
+        if source.rater and found and source.transcript.path not in used:
+            there = describe_tiers(tier for tier in source.transcript.tiers if tier.name)
+            what = f"no tier with labels is called {' or '.join(rule.tiers)}; it has {there}"
+            mistakes.add(str(source.transcript.path), what)
         for labels in source.transcript.tiers:
             places = met.get((source.transcript.path, labels.name))
             if places is not None:
@@ -100,14 +113,26 @@ def _raters(source: _Source, spoken: str, speaker: str, rule: Rule) -> list[tupl
         for tier in source.transcript.tiers
         if tier.name and matches(tier.name, wanted) and (source.rater or tier.name != spoken)
     ]
-    names = [(tier.name.replace(speaker, "") if speaker else tier.name).strip("@_- ") for tier in tiers]
+    names = [without_speaker(tier.name, rule.tiers, speaker).strip("@_- ") for tier in tiers]
     if source.rater:
         names = [source.rater if len(tiers) == 1 else f"{source.rater} {name}" for name in names]
-    for place, name in enumerate(names):
-        if name in names[:place]:
-            first, second = tiers[names.index(name)].name, tiers[place].name
-            raise UserError(f"tiers {first!r} and {second!r} are both of the rater {name!r}")
     return [(name or tier.name, source, tier) for name, tier in zip(names, tiers, strict=True)]
+
+
+def _check_apart(raters: Sequence[tuple[str, _Source, Tier]]) -> None:
+    """UserError for two raters of one name: the votes of one would replace those of the other."""
+    first: dict[str, tuple[Path, str]] = {}
+    for name, source, tier in raters:
+        file = source.transcript.path
+        if name in first:
+            before, other = first[name]
+            if before == file and other != tier.name:
+                raise UserError(f"tiers {other!r} and {tier.name!r} are both of the rater {name!r}")
+            raise UserError(
+                f"{before} and {file} are both of the rater {name!r}: a rater's files lie in a folder of the"
+                " rater's name"
+            )
+        first[name] = file, tier.name
 
 
 def _check_met(
@@ -121,9 +146,8 @@ def _check_met(
         counts[f"labels of tier {labels.name!r} that meet no utterance"] += missed
 
 
-def _decide(cast: Mapping[str, str], unmarked: str, counts: Counter[str]) -> Labelled:
-    if unmarked:
-        cast = {rater: label or unmarked for rater, label in cast.items()}
+def _decide(votes: Mapping[str, str | None], unmarked: str, counts: Counter[str]) -> Labelled:
+    cast = {rater: unmarked if label is None else label for rater, label in votes.items()}
     label = majority(cast.values())
     if not any(cast.values()):
         counts["utterances without a label"] += 1
@@ -135,26 +159,29 @@ def _decide(cast: Mapping[str, str], unmarked: str, counts: Counter[str]) -> Lab
 class _Join:
     """One tier of labels against utterances."""
 
-    def __init__(self, source: _Source, tier: Tier, min_overlap: float) -> None:
+    def __init__(self, source: _Source, tier: Tier, min_overlap: float, spoken: Collection[str] = ()) -> None:
         self._marks, self._min = tier.marks, min_overlap
         self.met: set[int] = set()
         """Places in the tier of labels that met an utterance."""
         tiers = source.transcript.tiers
         parent = {mark.id: mark.parent for each in tiers for mark in each.marks if mark.id}
+        self._parent = parent
+        utterances = {mark.id for each in tiers if each.name in spoken for mark in each.marks if mark.id}
         self._belongs: dict[str, list[int]] = {}
+        self._owners: list[set[str]] = [set() for _ in tier.marks]
+        """Ids of the utterances that each label belongs to, left out or not."""
         if source.rater:  # ids are those of one file
             self._marks = tuple(_shift(mark, source.shift_ms) for mark in tier.marks)
         for place, mark in enumerate(self._marks):
-            id = mark.parent
-            while id:
+            for id in self._line(mark.parent):
                 self._belongs.setdefault(id, []).append(place)
-                id = parent.get(id, "")
+                self._owners[place].update({id} & utterances)
         self._order = sorted(range(len(self._marks)), key=lambda place: self._marks[place].start_ms)
         self._starts = [self._marks[place].start_ms for place in self._order]
         self._longest = max((_end(mark) - mark.start_ms for mark in self._marks), default=0)
 
-    def label(self, said: Said, counts: Counter[str]) -> str:
-        """The label of an utterance; empty if there is none, which is counted where one was near."""
+    def label(self, said: Said, counts: Counter[str]) -> str | None:
+        """The label of an utterance; None if nobody marked it, empty, and counted, if no mark decides."""
         by_parent = [place for id in said.ids for place in self._belongs.get(id, ())]
         length = (said.end_ms or said.start_ms) - said.start_ms
         covered: Counter[str] = Counter()
@@ -167,23 +194,37 @@ class _Join:
                 if mark.text:
                     covered[mark.text] += length if inside else max(overlap, 1)
         if not covered:
-            return ""
+            return None
         (label, most), *others = covered.most_common(2)
         if others and others[0][1] == most:
             counts["utterances that two labels of a rater cover alike, counted as without one"] += 1
             return ""
         if not by_parent and most < self._min * length:
             share = f"{label} covers {100 * most // max(length, 1)} % at {clock(said.start_ms)}"
-            counts["utterances whose label covers too little of them (--min-overlap)"] += 1
+            counts[
+                "utterances whose label covers too little of them (--min-overlap), counted as without one"
+            ] += 1
             if sum(key.startswith("- ") for key in counts) < SHOWN:
                 counts[f"- {share}"] += 1
             return ""
         return label
 
+    def _line(self, id: str) -> Iterator[str]:
+        """An annotation, what it belongs to, and so on."""
+        while id:
+            yield id
+            id = self._parent.get(id, "")
+
     def _near(self, said: Said) -> list[int]:
+        """Labels that may overlap, without those that belong to other utterances: those are not meant."""
+        own = {id for each in said.ids for id in self._line(each)}
         first = bisect_left(self._starts, said.start_ms - self._longest)
         last = bisect_right(self._starts, said.end_ms or said.start_ms)
-        return self._order[first:last]
+        return [
+            place
+            for place in self._order[first:last]
+            if not self._owners[place] or not self._owners[place].isdisjoint(own)
+        ]
 
 
 def _shift(mark: Mark, ms: int) -> Mark:

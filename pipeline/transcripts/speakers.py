@@ -28,6 +28,16 @@ def of_one_file(path: Path, name: str, *, always: bool = False) -> str:
     return f"{one_line(path.stem)} {name}"
 
 
+def is_of_one_file(stem: str, name: str) -> bool:
+    """Whether ``of_one_file`` made a name that of the file of this stem.
+
+    >>> is_of_one_file("visit01", "visit01 SPEAKER_00"), is_of_one_file("Ann", "Ann Smith")
+    (True, False)
+    """
+    given = name.removeprefix(f"{stem} ")
+    return given != name and (len(given) == 1 or _NUMBERED.fullmatch(given) is not None)
+
+
 def is_made_up(name: str) -> bool:
     """Whether a program numbered a speaker, and nobody named him.
 

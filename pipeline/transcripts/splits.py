@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from pipeline.corpora.annotations.corpus import SPLITS
 from pipeline.errors import UserError
+from pipeline.transcripts.speakers import is_of_one_file
 
 WAYS = ("speaker", "dialogue", "test")
 SHARES = {"train": 0.7, "dev": 0.15, "test": 0.15}
@@ -95,6 +96,39 @@ def doubt_splits(turns: Sequence[Turn], splits: Mapping[str, str]) -> Iterator[s
     if shared:
         names = _first(sorted(shared))
         yield f"{len(shared)} speakers are in train and in test ({names}): scores on new people will be lower"
+
+
+def doubt_unnamed(
+    turns: Sequence[Turn], ignored: Collection[str] = (), renamed: bool = False
+) -> Iterator[str]:
+    """Where nothing tells who of several dialogues is one person, and who may then be in several splits.
+
+    ``renamed``: whether the user said who is who; names that a program gave are then his own.
+    """
+    nobody = sum(not turn.speaker for turn in turns)
+    numbered = dict.fromkeys(
+        repr(turn.speaker)
+        for turn in turns
+        if turn.speaker not in ignored and is_of_one_file(turn.dialogue.rpartition("/")[2], turn.speaker)
+    )
+    told = [f"{nobody} utterances are of nobody"] if nobody else []
+    if numbered and not renamed:
+        told.append(f"{len(numbered)} speakers are called by number and file ({_first(list(numbered))})")
+    if told:
+        yield (
+            f"{' and '.join(told)}: nothing tells whether people of two dialogues are the same, and they may"
+            " be in several splits; --speakers does"
+        )
+
+
+def check_ignored(turns: Sequence[Turn], ignored: Collection[str]) -> None:
+    """UserError for a name that nobody has: a typo must not leave somebody in all dialogues."""
+    there = sorted({turn.speaker for turn in turns} - {""})
+    for name in ignored:
+        if name not in there:
+            raise UserError(
+                f"--ignore-speaker {name}: nobody is called so; there are {_first(list(map(repr, there)))}"
+            )
 
 
 def doubt_merged(

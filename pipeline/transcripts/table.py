@@ -21,13 +21,17 @@ VOTES, ORIGIN = "votes.csv", "annotations.import.json"
 def check_target(path: Path, force: bool) -> dict[str, str]:
     """The split of each dialogue of a table that is to be replaced, empty if there is none.
 
-    UserError for a name that the format does not know, a table beside it, or one that may not be replaced.
+    UserError for a name that the format does not know, for a table or somebody's votes beside it, or for one
+    that may not be replaced.
     """
     if path.name != "annotations.csv":
         raise UserError(f"{path}: a corpus of format table is read from annotations.csv: name it so")
     for name in table.FILE_NAMES:
         if name != path.name and (path.parent / name).exists():
             raise UserError(f"{path.parent / name}: stands beside, and a corpus has one table; move it away")
+    votes = path.parent / VOTES
+    if votes.exists() and not (path.parent / ORIGIN).exists():
+        raise UserError(f"{votes}: stands there, and no import wrote it; move it away")
     if not path.exists():
         return {}
     if not force:

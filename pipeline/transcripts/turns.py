@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from itertools import groupby, pairwise
 
 from pipeline.corpora.annotations.cells import one_line
@@ -16,6 +17,8 @@ from pipeline.transcripts.content import Mark, Tier, Transcript
 
 SPEAKER = "{speaker}"
 """Stands for the speaker of an utterance in names of tiers of labels."""
+_HOLE = "\ue000"
+"""The same within patterns that become regular expressions, where it means nothing."""
 TOLERATED_OVERLAP_MS = 1
 """Of neighbours in a tier: tools round."""
 INVENTED_MS, INVENTED_RUN = 1000, 5
@@ -54,7 +57,7 @@ class Choice:
 def matches(name: str, patterns: Iterable[str]) -> bool:
     """Whether a tier's name is one of these, or fits one of these patterns."""
     plain = one_line(name)
-    return any(plain == one_line(each) or fnmatchcase(plain, one_line(each)) for each in patterns)
+    return any(plain == one_line(each) or fnmatch.fnmatchcase(plain, one_line(each)) for each in patterns)
 
 
 def label_patterns(tiers: Sequence[str], speaker: str) -> list[str]:
@@ -63,6 +66,24 @@ def label_patterns(tiers: Sequence[str], speaker: str) -> list[str]:
     return [pattern.replace(SPEAKER, told) for pattern in tiers] + [
         glob.escape(pattern.replace(SPEAKER, speaker)) for pattern in tiers
     ]
+
+
+def without_speaker(name: str, tiers: Sequence[str], speaker: str) -> str:
+    """The name of a tier with labels of a speaker, less what stands where its pattern has ``{speaker}``.
+
+    >>> without_speaker("Anna@A", ("*@{speaker}",), "A"), without_speaker("Anna", ("Ann*",), "A")
+    ('Anna@', 'Anna')
+    """
+    plain = one_line(name)
+    for pattern in tiers:
+        for each in (pattern, glob.escape(pattern)):  # as ``label_patterns`` has them
+            told = fnmatch.translate(one_line(each.replace(SPEAKER, _HOLE)))
+            found = re.match(told.replace(_HOLE, f"({re.escape(one_line(speaker))})"), plain)
+            if found:
+                for place in range(len(found.groups()), 0, -1):
+                    plain = plain[: found.start(place)] + plain[found.end(place) :]
+                return plain
+    return plain
 
 
 def describe_tiers(tiers: Iterable[Tier]) -> str:
@@ -142,7 +163,7 @@ def find_said(
             found.append(Said(mark.start_ms, mark.end_ms, mark.text, who, tier.name, mark.place, ids))
     order = {tier.name: place for place, tier in enumerate(transcript.tiers)}
     found.sort(key=lambda said: (said.start_ms, said.end_ms or said.start_ms, order[said.tier]))
-    joined = found if choice.join_s is None else _join(found, round(1000 * choice.join_s))
+    joined = found if choice.join_s is None else _join(found, round(1000 * choice.join_s), counts)
     counts["utterances joined to the one before them"] += len(found) - len(joined)
     counts["utterances without text"] += sum(not said.text for said in joined)
     counts["utterances of exactly 1 s in a row: are their times invented?"] += _invented(joined)
@@ -151,7 +172,7 @@ def find_said(
 
 def _counts(mark: Mark, choice: Choice, counts: Counter[str]) -> bool:
     """Whether a mark is an utterance by the user's word."""
-    ignored = next((each for each in choice.ignore if fnmatchcase(mark.text, one_line(each))), None)
+    ignored = next((each for each in choice.ignore if fnmatch.fnmatchcase(mark.text, one_line(each))), None)
     if ignored is not None:
         counts[f"utterances left out by --ignore {ignored}"] += 1
     return ignored is None
@@ -162,22 +183,29 @@ def _overlaps(marks: Sequence[Mark]) -> int:
     return sum(after[0] < before[1] - TOLERATED_OVERLAP_MS for before, after in pairwise(ordered))
 
 
-def _join(found: Sequence[Said], pause_ms: int) -> list[Said]:
-    """Neighbours of one speaker as one utterance, where hardly a pause is between them."""
+def _join(found: Sequence[Said], pause_ms: int, counts: Counter[str]) -> list[Said]:
+    """Neighbours of one speaker as one utterance, where hardly a pause is between them.
+
+    What starts together, as turns of one cue do, is several people's or was set apart, and stays so.
+    """
     joined: list[Said] = []
-    for said in found:
+    for before, said in zip([None, *found], found, strict=False):
         last = joined[-1] if joined else None
         if (
-            last is not None
+            before is not None
+            and last is not None
             and (last.speaker, last.tier) == (said.speaker, said.tier)
+            and before.start_ms != said.start_ms
             and last.end_ms is not None
             and said.start_ms - last.end_ms <= pause_ms
         ):
-            end = None if said.end_ms is None else max(last.end_ms, said.end_ms)
-            text = f"{last.text} {said.text}".strip()
-            joined[-1] = replace(last, end_ms=end, text=text, ids=last.ids + said.ids)
-        else:
-            joined.append(said)
+            if said.speaker:
+                end = None if said.end_ms is None else max(last.end_ms, said.end_ms)
+                text = f"{last.text} {said.text}".strip()
+                joined[-1] = replace(last, end_ms=end, text=text, ids=last.ids + said.ids)
+                continue
+            counts["utterances that --join left alone, as nothing tells who says them"] += 1
+        joined.append(said)
     return joined
 
 

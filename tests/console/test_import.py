@@ -217,6 +217,35 @@ def test_speakers_of_two_files_are_two_people_and_equal_stems_are_told_apart(tmp
     assert {row["speaker"] for row in rows(tmp_path)} == {"talk SPEAKER_00"}
 
 
+@pytest.mark.parametrize("voice", ["<v SPEAKER_00>", ""])
+def test_a_split_by_speakers_whom_nobody_named_is_warned_of(tmp_path: Path, capsys, voice: str) -> None:
+    for number in range(3):
+        cues = f"WEBVTT\n\n00:00.000 --> 00:01.000\n{voice}Hello\n"
+        (tmp_path / f"talk{number}.vtt").write_text(cues, encoding="utf-8")
+    files = sorted(tmp_path.glob("*.vtt"))
+    target = ("-o", tmp_path / "annotations.csv", "--dialogue", "path")
+    said = "nothing tells whether people of two dialogues are the same"
+    assert run(*files, *target, "--split", "speaker") == 0
+    told = "3 speakers are called by number and file ('talk0 SPEAKER_00'" if voice else "3 utterances are of"
+    warned = capsys.readouterr().out
+    assert said in warned
+    assert f"warning: {told}" in warned
+    assert run(*files, *target, "--split", "dialogue", "--force") == 0
+    assert said not in capsys.readouterr().out
+    cast = tmp_path / "cast.csv"
+    found = [f"talk{number} SPEAKER_00" if voice else "" for number in range(3)]
+    names = "".join(f"{name},S{name[4:5]}\n" for name in dict.fromkeys(found))
+    cast.write_text(f"found,speaker\n{names}", encoding="utf-8")
+    assert run(*files, *target, "--split", "speaker", "--force", "--speakers", cast) == 0
+    assert said not in capsys.readouterr().out
+
+
+def test_who_is_to_be_ignored_and_is_nobody_is_refused(lab: Path, capsys) -> None:
+    assert run(*arguments(lab, "--split", "speaker", "--ignore-speaker", "Ann0", "THERAPSIT")) == 1
+    assert "--ignore-speaker THERAPSIT: nobody is called so; there are 'Ann0', " in capsys.readouterr().err
+    assert not (lab / "corpus").exists()
+
+
 def test_raters_files_give_votes_and_their_agreement(tmp_path: Path, capsys) -> None:
     turns = [(0.0, 1.0, "a"), (1.0, 2.0, "b"), (2.0, 3.0, "c")]
     tiers = [("Ann", turns)]
@@ -240,15 +269,71 @@ def test_raters_files_give_votes_and_their_agreement(tmp_path: Path, capsys) -> 
 def test_cues_without_an_end_last_until_the_films_end_and_pauses_can_be_joined(tmp_path: Path) -> None:
     write_sound(tmp_path / "talk.wav", 4)
     segments = [
-        {"timestamp": [0, 1], "text": "a"},
-        {"timestamp": [1.2, 2], "text": "b"},
-        {"timestamp": [3, None], "text": "c"},
+        {"timestamp": [0, 1], "text": "a", "speaker": "Ann"},
+        {"timestamp": [1.2, 2], "text": "b", "speaker": "Ann"},
+        {"timestamp": [3, None], "text": "c", "speaker": "Ann"},
     ]
     (tmp_path / "talk.json").write_text(json.dumps({"chunks": segments}), encoding="utf-8")
     target = ("--split", "test", "-o", tmp_path / "annotations.csv")
     assert run(tmp_path / "talk.json", "--media", tmp_path, "--join", "0.5", *target) == 0
     found = [(row.utterance.text, row.start_s, row.end_s, row.media) for row in read_table(tmp_path)]
     assert found == [("a b", 0.0, 2.0, "talk.wav"), ("c", 3.0, 4.0, "talk.wav")]
+
+
+def test_what_nobody_says_by_name_is_never_joined_and_that_is_told(tmp_path: Path, capsys) -> None:
+    cues = ["WEBVTT", "00:00.000 --> 00:01.000\n- Hello?\n- Yes.", "00:01.200 --> 00:02.000\nWho is it?"]
+    (tmp_path / "talk.vtt").write_text("\n\n".join(cues), encoding="utf-8")
+    target = ("--split", "test", "-o", tmp_path / "annotations.csv")
+    assert run(tmp_path / "talk.vtt", "--join", "0.5", *target) == 0
+    assert [row["text"] for row in rows(tmp_path)] == ["Hello?", "Yes.", "Who is it?"]
+    said = "note: 1 utterances that --join left alone, as nothing tells who says them"
+    assert said in capsys.readouterr().out
+
+
+def test_names_behind_the_markup_of_subrip_are_found(tmp_path: Path) -> None:
+    said = [
+        '<font color="#fff">Ann: One',
+        "{\\an8}Bob: two",
+        '<font color="#fff">Ann:</font> three',
+        "Bob: four",
+    ]
+    cues = [f"{n}\n00:00:0{n},000 --> 00:00:0{n},500\n{text}\n" for n, text in enumerate(said, 1)]
+    (tmp_path / "talk.srt").write_text("\n".join(cues), encoding="utf-8")
+    assert run(tmp_path / "talk.srt", "--split", "test", "-o", tmp_path / "annotations.csv") == 0
+    found = [(row["speaker"], row["text"]) for row in rows(tmp_path)]
+    assert found == [("Ann", "One"), ("Bob", "two"), ("Ann", "three"), ("Bob", "four")]
+
+
+def test_several_speakers_of_one_tier_are_the_same_in_whatever_order_they_are_named(tmp_path: Path) -> None:
+    for number, name in enumerate(("Bob & Ann", "Ann & Bob", "Ann & Ann")):
+        grid = text_grid([(name, [(0, 1, "a")])])
+        (tmp_path / f"visit{number}.TextGrid").write_text(grid, encoding="utf-8")
+    files = sorted(tmp_path.glob("*.TextGrid"))
+    assert run(*files, "--utterances", "*", "--split", "test", "-o", tmp_path / "annotations.csv") == 0
+    assert [row["speaker"] for row in rows(tmp_path)] == ["Bob & Ann", "Bob & Ann", "Ann"]
+
+
+def test_votes_that_no_import_wrote_are_never_replaced(lab: Path, capsys) -> None:
+    votes = lab / "corpus/votes.csv"
+    votes.parent.mkdir()
+    votes.write_text("the lab's own", encoding="utf-8")
+    for more in ((), ("--force",)):
+        assert run(*arguments(lab, "--split", "test", *more)) == 1
+        assert f"{votes}: stands there, and no import wrote it; move it away" in capsys.readouterr().err
+    assert [path.name for path in votes.parent.iterdir()] == ["votes.csv"]
+    assert votes.read_text(encoding="utf-8") == "the lab's own"
+
+
+def test_turns_of_one_cue_are_not_joined(tmp_path: Path) -> None:
+    cues = [
+        "WEBVTT",
+        "00:00.000 --> 00:01.000\n<v Ann>One",
+        "00:01.200 --> 00:02.000\n<v Ann>and two</v>\n<v Ann>Or two</v>",
+    ]
+    (tmp_path / "talk.vtt").write_text("\n\n".join(cues), encoding="utf-8")
+    target = ("--split", "test", "-o", tmp_path / "annotations.csv")
+    assert run(tmp_path / "talk.vtt", "--join", "0.5", *target) == 0
+    assert [row["text"] for row in rows(tmp_path)] == ["One and two", "Or two"]
 
 
 def test_a_mac_that_links_the_sound_of_a_shifted_film(tmp_path: Path, capsys) -> None:
@@ -303,6 +388,52 @@ def test_raters_with_files_of_their_own_vote_whatever_the_clocks_of_those(tmp_pa
     others[0].rename(tmp_path / "A2/other.eaf")
     assert run(tmp_path / "A1/talk.eaf", *labels, tmp_path / "A2/other.eaf", *target, "--force") == 1
     assert "other.eaf: is called as none of the dialogues' files, such as talk" in capsys.readouterr().err
+
+
+def rated(folder: Path, tier: str = "emotion@Ann") -> Path:
+    """A dialogue of Ann and Bob with her emotion, as a rater annotates it."""
+    eaf = Eaf()
+    eaf.aligned("Ann", [(0, 1000, "a")])
+    eaf.aligned("Bob", [(1000, 2000, "b")])
+    eaf.aligned(tier, [(0, 1000, "joy")])
+    return eaf.write(folder / "v1.eaf")
+
+
+def rating(tmp_path: Path) -> list[object]:
+    own = rated(tmp_path / "A1")
+    labels = ("--utterances", "Ann", "Bob", "--labels", "emotion@{speaker}")
+    return [own, *labels, "--split", "test", "-o", tmp_path / "annotations.csv", "--labels-from"]
+
+
+def test_two_raters_whose_folders_have_one_name_are_refused_with_both_files(tmp_path: Path, capsys) -> None:
+    others = [rated(tmp_path / "A2/eaf"), rated(tmp_path / "A3/eaf")]
+    assert run(*rating(tmp_path), *others) == 1
+    assert f"{others[0]} and {others[1]} are both of the rater 'eaf'" in capsys.readouterr().err
+    assert not (tmp_path / "annotations.csv").exists()
+
+
+def test_a_raters_file_without_any_tier_of_labels_is_refused_with_the_tiers_it_has(
+    tmp_path: Path, capsys
+) -> None:
+    other = rated(tmp_path / "A2", "Emotion@Ann")
+    assert run(*rating(tmp_path), other) == 1
+    said = "no tier with labels is called emotion@{speaker}; it has 'Ann' (1), 'Bob' (1), 'Emotion@Ann' (1)"
+    assert f"{other}: {said}" in capsys.readouterr().err
+
+
+def test_a_rater_who_has_no_tier_for_one_of_the_speakers_is_told(tmp_path: Path, capsys) -> None:
+    eaf = Eaf()
+    eaf.aligned("emotion@Bob", [(1000, 2000, "fear")])
+    assert run(*rating(tmp_path), eaf.write(tmp_path / "A2/v1.eaf")) == 0
+    said = "note: 1 utterances of 'Ann' for which rater 'A2' has no tier of labels"
+    assert said in capsys.readouterr().out
+    assert [row["label"] for row in rows(tmp_path)] == ["joy", "fear"]
+
+
+def test_raters_files_without_the_tiers_of_their_labels_are_refused(tmp_path: Path, capsys) -> None:
+    target = ("--utterances", "Ann", "--split", "test", "-o", tmp_path / "annotations.csv")
+    assert run(rated(tmp_path / "A1"), *target, "--labels-from", rated(tmp_path / "A2")) == 1
+    assert "in which tiers are the labels? Name them by --labels" in capsys.readouterr().err
 
 
 def test_labels_that_no_file_has_are_refused(lab: Path, capsys) -> None:

@@ -42,6 +42,24 @@ def test_a_label_belongs_to_the_utterance_that_it_refers_to_through_any_number_o
     ]
 
 
+def test_a_label_that_refers_to_one_utterance_is_not_that_of_others_at_the_same_time(tmp_path: Path) -> None:
+    eaf = Eaf()
+    ann = eaf.aligned("Ann", [(0, 1000, "a"), (2000, 3000, "xxx")])
+    eaf.aligned("Bob", [(0, 1000, "b"), (2000, 3000, "c")])
+    codes = eaf.referring("code", [(ann[0], "x"), (ann[1], "y")], parent="Ann")
+    eaf.referring("emotion", [(codes[0], "joy"), (codes[1], "fear")], parent="code")
+    transcript = read(tmp_path / "a.eaf", eaf.text())
+    mistakes, counts = Mistakes(), Counter[str]()
+    said = find_said(transcript, Choice(("Ann", "Bob"), ignore=("xxx",)), mistakes, counts)
+    found = label_utterances(transcript, said, Rule(("emotion",)), mistakes, counts)
+    assert [(each.text, labelled.label) for each, labelled in zip(said, found, strict=True)] == [
+        ("a", "joy"),
+        ("b", ""),
+        ("c", ""),
+    ]
+    assert counts["labels of tier 'emotion' that meet no utterance"] == 1
+
+
 def test_a_tier_of_labels_is_none_of_utterances_whatever_pattern_it_fits(tmp_path: Path) -> None:
     eaf = Eaf()
     ann = eaf.aligned("Ann", [(0, 1000, "a"), (1000, 2000, "b")])
@@ -65,10 +83,25 @@ def test_a_label_that_spans_turns_is_theirs_and_jitter_is_harmless(tmp_path: Pat
     transcript = read(tmp_path / "a.TextGrid", text_grid([("Ann", turns), ("emotion", labels)]))
     found, counts = label(transcript, Rule(("emotion",)))
     assert found == ["joy", "joy", "joy", "", ""]
-    assert counts["utterances whose label covers too little of them (--min-overlap)"] == 2
+    assert (
+        counts["utterances whose label covers too little of them (--min-overlap), counted as without one"]
+        == 2
+    )
     assert counts["- fear covers 30 % at 0:00:03.000"] == 1
     assert counts["labels of tier 'emotion' that meet no utterance"] == 1
     assert label(transcript, Rule(("emotion",), min_overlap=0))[0] == ["joy", "joy", "joy", "fear", "fear"]
+
+
+def test_what_is_marked_without_a_decision_is_not_unmarked(tmp_path: Path) -> None:
+    turns = [(0.0, 1.0, "tie"), (1.0, 2.0, "little"), (2.0, 3.0, "nothing"), (3.0, 4.0, "empty")]
+    labels = [(0.0, 0.5, "joy"), (0.5, 1.0, "fear"), (1.2, 1.6, "joy"), (3.0, 4.0, "")]
+    eaf = Eaf()
+    for tier, spans in (("Ann", turns), ("emotion", labels)):
+        eaf.aligned(tier, [(round(1000 * start), round(1000 * end), text) for start, end, text in spans])
+    transcript = read(tmp_path / "a.eaf", eaf.text())
+    found, counts = label(transcript, Rule(("emotion",), unmarked="neutral"))
+    assert found == ["", "", "neutral", "neutral"]
+    assert counts["utterances without a label"] == 2
 
 
 def test_three_raters_vote_and_a_tie_is_no_label(tmp_path: Path) -> None:
@@ -97,6 +130,26 @@ def test_a_tier_of_labels_that_meets_nothing_is_refused_and_one_that_is_not_ther
     labels, counts = label(transcript, Rule(("feeling_{speaker}",)))
     assert labels == [""]
     assert counts["utterances for which there is no tier of labels: those of 'Ann'"] == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "tiers"),
+    [
+        ("*@{speaker}", ("Anna@A", "RAJ@A")),
+        ("{speaker}_emotion_*", ("A_emotion_Anna", "A_emotion_RAJ")),
+        ("{speaker}'s {speaker} by *", ("A's A by Anna", "A's A by RAJ")),
+    ],
+)
+def test_of_a_raters_name_only_the_speaker_is_removed_and_only_where_the_pattern_has_it(
+    tmp_path: Path, pattern: str, tiers: tuple[str, str]
+) -> None:
+    spans = [(0.0, 1.0, "joy")]
+    grid = text_grid([("A", [(0.0, 1.0, "a")]), *((tier, spans) for tier in tiers)])
+    transcript = read(tmp_path / "a.TextGrid", grid)
+    mistakes, counts = Mistakes(), Counter[str]()
+    said = find_said(transcript, Choice(("A",)), mistakes, counts)
+    (found,) = label_utterances(transcript, said, Rule((pattern,)), mistakes, counts)
+    assert [name.rpartition(" ")[2].removeprefix("emotion_") for name in found.votes] == ["Anna", "RAJ"]
 
 
 def test_agreement_is_krippendorffs() -> None:

@@ -60,7 +60,7 @@ def read(path: Path, content: bytes, how: How, mistakes: Mistakes) -> Transcript
     if not cues:
         raise UserError(f"holds no cue: no line of two times joined by {ARROW}")
     _check_rolling(cues, vtt)
-    names, doubtful = accepted_names((cue.text for cue in cues), how.known_speakers)
+    names, doubtful = accepted_names((cue.text for cue in cues), how.known_speakers, vtt)
     notes: Counter[str] = Counter()
     if doubtful:
         shown = ", ".join(map(repr, doubtful[:DOUBTFUL_SHOWN]))
