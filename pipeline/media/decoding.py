@@ -115,7 +115,7 @@ def decode(container: av.container.InputContainer, stream: Any) -> Iterator[Any]
             with in_words(f"{kind} cannot be decoded"):
                 frames: list[Any] = packet.decode()
         except MediaError as error:
-            if not isinstance(error.__cause__, av.InvalidDataError):
+            if isinstance(error.__cause__, MemoryError):  # its other packets may ask for as much
                 raise
             problem = str(error)
             continue

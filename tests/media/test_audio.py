@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 import soundfile
 
 from pipeline.media.audio import read_audio
-from pipeline.media.decoding import MediaError, Span
+from pipeline.media.decoding import MediaError, Span, audio_stream, decode
+from pipeline.media.opening import open_media
 from tests.media.seconds import second_heard, write_seconds
 
 RATE_HZ = 16000
@@ -167,6 +169,14 @@ def damage(packet: av.Packet) -> av.Packet:
     return damaged
 
 
+def damage_header(packet: av.Packet) -> av.Packet:
+    """A packet of AAC that begins as one with a header of its own, which is none."""
+    damaged = av.Packet(b"\xff" * 200)
+    damaged.pts, damaged.dts, damaged.time_base = packet.pts, packet.dts, packet.time_base
+    damaged.duration, damaged.stream = packet.duration, packet.stream
+    return damaged
+
+
 def between(
     start_s: float, end_s: float, change: Callable[[av.Packet], av.Packet | None]
 ) -> Callable[[av.Packet], av.Packet | None]:
@@ -183,6 +193,7 @@ def between(
         ("lost.ts", "mp2", 48000, lose),
         ("untransmitted_silence.webm", "libopus", 48000, lose),
         ("undecodable.mkv", "flac", 44100, damage),
+        ("undecodable.mkv", "aac", 48000, damage_header),
     ],
 )
 def test_sound_is_heard_when_its_time_stamps_say_and_what_is_missing_is_silence(
@@ -197,6 +208,26 @@ def test_sound_is_heard_when_its_time_stamps_say_and_what_is_missing_is_silence(
     parts = dict(read_audio(path, RATE_HZ, [Span(5, 6), Span(3.5, 9.5), Span(9.5), Span(0, 3.5)]))
     assert parts[0].tolist() == [0.0] * RATE_HZ
     np.testing.assert_array_equal(np.concatenate([parts[3], parts[1], parts[2]]), whole)
+
+
+def test_a_packet_costs_only_its_own_sound_whatever_the_decoder_says_of_it(tmp_path: Path) -> None:
+    path = write_seconds(
+        tmp_path / "damaged.mkv", range(4), sound="aac", change=between(1.5, 1.6, damage_header)
+    )
+    with av.open(path) as container, pytest.raises(av.FFmpegError) as caught:
+        list(container.decode(audio=0))
+    assert not isinstance(caught.value, av.InvalidDataError)
+    assert heard(path, 4) == [0, 1, 2, 3]
+
+
+def test_where_every_packet_is_damaged_the_decoder_says_why(tmp_path: Path) -> None:
+    later = between(0.1, math.inf, damage_header)  # nobody writes such a file whole
+    path = write_seconds(tmp_path / "damaged.mkv", range(2), sound="aac", change=later)
+    with open_media(path) as container:
+        stream = audio_stream(container)
+        container.seek(round(1 / stream.time_base), stream=stream)
+        with pytest.raises(MediaError, match="sound cannot be decoded: its data make no sense"):
+            list(decode(container, stream))
 
 
 def test_sound_begins_with_the_first_packet_that_can_be_decoded(
