@@ -25,7 +25,7 @@ from pipeline.speakers.loudness import FilmedClip
 from pipeline.store.h5 import Arrays
 from pipeline.work.stagefile import ExtractionStage, run_extraction, write_unused
 
-LIBRARIES = ("torch", "torchvision", "facenet-pytorch", "numpy", "av")
+LIBRARIES = ("torch", "torchvision", "facenet-pytorch", "numpy", "scipy", "av")
 ABOUT = {"detector": "MTCNN with the weights of facenet-pytorch"}
 
 

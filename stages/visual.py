@@ -28,6 +28,7 @@ from pipeline.store.h5 import Arrays
 from pipeline.work.stagefile import ExtractionStage, no_vectors, read_stage_file, run_extraction, write_unused
 
 LIBRARIES = ("pillow", "numpy", "av")
+WHO_IS_WHO_LIBRARIES = ("scipy", "scikit-learn")
 
 
 def main(corpus: str) -> None:
@@ -86,6 +87,7 @@ def _of_speakers(
         function=partial(embed_speakers, root=params.folder, encoder=encoder, params=params.visual),
         inputs=lambda dialogue, clips: [of_all.inputs(dialogue, []), *(clip.name for clip in clips)],
         empty=of_all.empty | NO_CHOICE,
+        libraries=(*of_all.libraries, *(WHO_IS_WHO_LIBRARIES if params.visual.who_is_who else ())),
         per_utterance=("features", "speaker_evidence", "speaker_track"),
         figures=count_evidence,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -65,3 +66,24 @@ def test_the_report_has_the_share_and_the_chosen_faces(project: Path) -> None:
         ("1_2", "largest"),
     ]
     assert page.count("data:image/jpeg") == 3
+
+
+def test_keys_hold_the_versions_of_what_joins_faces_and_of_what_tells_who_is_who(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def versions(stage: str) -> set[str]:
+        _, attrs = read_h5(project / "data" / "group" / f"{stage}.h5")
+        return set(json.loads(attrs["provenance"])["versions"])
+
+    assert "scipy" in versions("faces")
+    assert not versions("visual") & {"scipy", "scikit-learn"}
+    monkeypatch.setattr("pipeline.encoders.visual.resnet.TELLS_PEOPLE_APART", True, raising=False)
+    monkeypatch.setattr("pipeline.work.engine.why_no_workers", lambda: "none for this test")
+    monkeypatch.setenv("MULTIEMO_STORE", str(project / "store"))
+    monkeypatch.setenv("MULTIEMO_WORKERS", "1")
+    monkeypatch.chdir(project)
+    params = YAML(typ="safe").load(project / "params.yaml")
+    params["corpora"]["group"]["visual"]["who_is_who"] = True
+    YAML(typ="safe").dump(params, project / "params.yaml")
+    assert main(["visual", "group"]) == 0
+    assert versions("visual") >= {"scipy", "scikit-learn"}
