@@ -102,7 +102,8 @@ def identify(embeddings: np.ndarray, together: np.ndarray) -> np.ndarray:
     if len(embeddings) < 2:
         return np.zeros(len(embeddings), np.int64)
     unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
-    distance = np.where(together, 2.0, 1 - unit @ unit.T)
+    # So far apart that no mean over the pairs of two identities, some of them alike, makes up for one.
+    distance = np.where(together, 2.0 * len(unit) ** 2, 1 - unit @ unit.T)
     np.fill_diagonal(distance, 0)
     found = AgglomerativeClustering(
         n_clusters=None, distance_threshold=SAME_PERSON, metric="precomputed", linkage="average"

@@ -58,6 +58,15 @@ def test_two_faces_of_one_picture_are_two_people_however_alike() -> None:
     assert identify(twins, ~together & together).tolist() == [0, 0]
 
 
+def test_two_who_look_alike_are_two_people_where_one_picture_of_many_shows_both() -> None:
+    embeddings = np.stack([PEOPLE["A"]] * 10)
+    together = np.zeros((10, 10), bool)
+    together[0, 5] = together[5, 0] = True
+    identity = identify(embeddings, together)
+    assert identity.max() == 1
+    assert identity[0] != identity[5]
+
+
 def test_a_person_in_two_shots_of_an_utterance_counts_by_all_her_faces() -> None:
     tracks = [seen(0, 0, "A", frames=(0,)), seen(0, 1, "A", 0.5, (4, 5, 6)), seen(1, 0, "A"), seen(2, 0, "B")]
     person = recognise(["Ann", "Ann", "Bob"], tracks)[0]
