@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import av
 import numpy as np
@@ -30,10 +30,27 @@ LONGEST_SILENCE_S = 3600.0
 LONGEST_UTTERANCE_S = 3600.0
 
 
+class Sound(NamedTuple):
+    """What is heard, and from when on: damage may have taken the beginning."""
+
+    start_s: float
+    """Seconds from the start of the file."""
+    samples: np.ndarray
+    """float32 [n], mono."""
+
+
 def read_audio(
     path: Path, sample_rate_hz: int, spans: Sequence[Span] = (WHOLE,), channels: Channels = "mix"
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """(place in ``spans``, its sound as float32 [samples], mono), as soon as it is decoded, from one pass.
+    """(place in ``spans``, the samples of its sound), as of ``read_sounds``."""
+    for place, sound in read_sounds(path, sample_rate_hz, spans, channels):
+        yield place, sound.samples
+
+
+def read_sounds(
+    path: Path, sample_rate_hz: int, spans: Sequence[Span] = (WHOLE,), channels: Channels = "mix"
+) -> Iterator[tuple[int, Sound]]:
+    """(place in ``spans``, its sound), as soon as it is decoded, from one pass.
 
     Samples lie where their time stamps say, to 0.1 s: where some are missing (lost or undecodable packets, a
     stall, a clock that drifts) is silence, and what is too much is left out.  Before the first sample and
@@ -53,16 +70,26 @@ def read_audio(
         first_s = start_s(container, stream)
         blocks = _to_mono(decode(container, stream), origin_s(container) + first_s, sample_rate_hz, channels)
         ranges = [_sample_range(span, first_s, sample_rate_hz) for span in spans]
-        yield from _cut(blocks, ranges, most_samples=round(LONGEST_UTTERANCE_S * sample_rate_hz))
+        most_samples = round(LONGEST_UTTERANCE_S * sample_rate_hz)
+        for place, begin, samples in _cut(blocks, ranges, most_samples=most_samples):
+            yield place, Sound(first_s + begin / sample_rate_hz, samples)
 
 
 def iterate_audio(
     clips: Sequence[Clip], root: Path, sample_rate_hz: int, channels: Channels = "mix"
 ) -> Iterator[Outcome[np.ndarray]]:
     """(place in ``clips``, its mono samples float32 [n] or why there are none), file by file."""
+    for place, sound in iterate_sounds(clips, root, sample_rate_hz, channels):
+        yield place, sound if isinstance(sound, MediaError) else sound.samples
 
-    def read(path: str, places: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        return read_audio(root / path, sample_rate_hz, [clips[place].span for place in places], channels)
+
+def iterate_sounds(
+    clips: Sequence[Clip], root: Path, sample_rate_hz: int, channels: Channels = "mix"
+) -> Iterator[Outcome[Sound]]:
+    """(place in ``clips``, its sound or why there is none), file by file."""
+
+    def read(path: str, places: Sequence[int]) -> Iterator[tuple[int, Sound]]:
+        return read_sounds(root / path, sample_rate_hz, [clips[place].span for place in places], channels)
 
     yield from read_by_file(clips, read)
 
@@ -154,8 +181,8 @@ def _sample_range(span: Span, first_s: float, sample_rate_hz: int) -> tuple[int,
 
 def _cut(
     blocks: Iterable[tuple[int, np.ndarray]], ranges: Sequence[tuple[int, float]], *, most_samples: int
-) -> Iterator[tuple[int, np.ndarray]]:
-    """The samples of each range by its place, in the order in which they end.
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Of each range its place, where what is heard of it begins, and the samples; in the order of their ends.
 
     Raises MediaError at the end for those that are too long.
     """
@@ -177,14 +204,16 @@ def _cut(
             if begin < end:
                 parts[place].append((begin, block))
             if heard >= end:
-                yield place, _join(parts.pop(place), max(first, start), int(end))
+                audible = max(first, start)
+                yield place, audible, _join(parts.pop(place), audible, int(end))
         if not waiting and not parts:
             break
     if first is None:
         raise MediaError("the sound track is empty")
     for place in [*parts, *waiting]:
         start, end = ranges[place]
-        yield place, _join(parts.get(place, []), max(first, start), int(min(heard, end)))
+        audible = max(first, start)
+        yield place, audible, _join(parts.get(place, []), audible, int(min(heard, end)))
     if too_long:
         raise MediaError("an utterance of more than an hour")
 

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.media.audio import iterate_audio
+from pipeline.media.audio import iterate_sounds
 from pipeline.media.clips import Clip, Outcome
-from pipeline.media.clock import start_s
-from pipeline.media.decoding import MediaError, audio_stream
-from pipeline.media.opening import open_media
+from pipeline.media.decoding import MediaError
 
 SAMPLE_RATE_HZ = 16_000
 STEP_S = 0.01
@@ -59,15 +57,13 @@ def iterate_loudness(clips: Sequence[FilmedClip], root: Path) -> Iterator[Outcom
     Of 5.1 the front centre alone is heard, which is mostly speech.
     """
     sounds = [clip.sound for clip in clips]
-    for place, samples in iterate_audio(sounds, root, SAMPLE_RATE_HZ, "centre"):
-        if isinstance(samples, MediaError):
-            yield place, samples
+    for place, sound in iterate_sounds(sounds, root, SAMPLE_RATE_HZ, "centre"):
+        if isinstance(sound, MediaError):
+            yield place, sound
             continue
         clip = clips[place]
-        starts_s = clip.image.span.start_s
-        if not clip.sound_apart:
-            starts_s = max(starts_s, _sound_starts_s(root / clip.sound.path))
-        yield place, measure(samples, starts_s)
+        origin_s = clip.image.span.start_s if clip.sound_apart else 0.0
+        yield place, measure(sound.samples, origin_s + sound.start_s)
 
 
 def measure(samples: np.ndarray, starts_s: float) -> Loudness:
@@ -87,8 +83,3 @@ def _smooth(values: np.ndarray, deviation_s: float) -> np.ndarray:
     reach = int(3 * deviation) + 1
     weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * deviation**2))
     return np.convolve(np.pad(values, reach, mode="edge"), weights / weights.sum(), mode="valid")
-
-
-def _sound_starts_s(path: Path) -> float:
-    with open_media(path) as container:
-        return start_s(container, audio_stream(container))
