@@ -65,9 +65,10 @@ def examine(corpus: str, params: CorpusParams) -> Iterator[Finding]:
         else:
             yield Finding(False, "annotations", str(error))
     there = [row for row in annotations if row.media and (params.folder / row.media).is_file()]
-    if set(params.modalities) != {"text"} and annotations:
+    of_media = set(params.modalities) - {"text"}
+    if of_media and annotations:
         absent = len(annotations) - len(there)
-        share = params.max_unobserved.audio
+        share = min(getattr(params.max_unobserved, modality) for modality in of_media)
         words = f"of {len(there)} utterances" + (f", {absent} have none" if absent else "")
         yield Finding(absent <= share * len(annotations), "media", words)
     encoders: dict[str, Any] = {}

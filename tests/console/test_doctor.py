@@ -59,6 +59,24 @@ def test_the_demo_before_its_first_run_lacks_nothing(project: Path, demo_root: P
     assert "media" not in found
 
 
+def test_absent_media_are_held_against_the_limits_of_the_modalities_that_need_them(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (
+        Path("params.yaml").read_text().replace("[text, audio, visual]\n    max_", "[MODALITIES]\n    max_")
+    )
+    text = text.replace("{text: 0.05, audio: 0.3, visual: 0.1}", "{text: 0, audio: AUDIO, visual: 0.05}", 1)
+    assert "AUDIO" in text
+    for modalities, audio, state in [
+        ("text, visual", "0.3", "MISSING"),
+        ("text, audio", "0.3", "ok"),
+        ("text, audio, visual", "0.3", "MISSING"),
+    ]:
+        Path("params.yaml").write_text(text.replace("MODALITIES", modalities).replace("AUDIO", audio))
+        main(["doctor", "demo"])
+        assert findings(capsys)["media"][0] == state, modalities
+
+
 def test_a_stage_that_will_not_run_is_told_before_it_does(project: Path, capsys) -> None:
     text = Path("params.yaml").read_text().replace("[text, audio, visual]\n    max_", "[text]\n    max_")
     text = text.replace("    text:\n", "    text:\n      layers: [3]\n")
