@@ -26,9 +26,9 @@ from pipeline.corpora.annotations.corpus import SPLITS, Annotation, Corpus
 from pipeline.corpora.annotations.media_names import MediaNames
 from pipeline.corpora.annotations.order import in_order
 from pipeline.corpora.annotations.rows import (
-    LIST_SEPARATOR,
     Mistakes,
     Row,
+    name_party,
     read_delimited,
     read_json_lines,
     read_lines,
@@ -92,8 +92,7 @@ def read(root: Path, params: Params) -> Corpus:
         cells["utterance"] = _PANDAS_NUMBER.sub(r"\1", cells["utterance"])
         id = f"{cells['dialogue']}_{cells['utterance']}"
         with mistakes.at(f"{path}, line {row.line}, utterance {id!r}"):
-            names = dict.fromkeys(cells["speaker"].split(LIST_SEPARATOR))
-            cells["speaker"] = parties.setdefault(frozenset(names), LIST_SEPARATOR.join(names))
+            cells["speaker"] = name_party(cells["speaker"], parties)
             annotation = _parse(cells, id)
             media = media_names.find(given) if (given := row.cells["media"].strip()) else ""
             if lines.setdefault(id, row.line) != row.line:

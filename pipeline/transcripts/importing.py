@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.corpora.annotations.cells import check_gaps, one_line, spelling
-from pipeline.corpora.annotations.rows import LIST_SEPARATOR, Mistakes
+from pipeline.corpora.annotations.rows import Mistakes, name_party
 from pipeline.errors import UserError
 from pipeline.transcripts.content import Transcript, clock
 from pipeline.transcripts.films import Film, Films
@@ -180,11 +180,7 @@ def _rows(
 def _as_parties(rows: Sequence[Row]) -> list[Row]:
     """Several speakers of an utterance in the order in which they came first, as a table is read."""
     parties: dict[frozenset[str], str] = {}
-    named = []
-    for row in rows:
-        names = dict.fromkeys(row.speaker.split(LIST_SEPARATOR))
-        named.append(replace(row, speaker=parties.setdefault(frozenset(names), LIST_SEPARATOR.join(names))))
-    return named
+    return [replace(row, speaker=name_party(row.speaker, parties)) for row in rows]
 
 
 def _is_used(tier: str, wanted: Wanted) -> bool:

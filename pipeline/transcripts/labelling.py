@@ -66,6 +66,7 @@ def label_utterances(
     own = {tier.name: tier.speaker for tier in transcript.tiers}
     votes: list[dict[str, str | None]] = [{} for _ in found]
     met: dict[tuple[Path, str], set[int]] = {}
+    spoken = {said.tier for said in found}
     parties = [(said.tier, own[said.tier] or said.speaker) for said in found]
     for tier, speaker in dict.fromkeys(parties):
         raters = [each for source in sources for each in _raters(source, tier, speaker, rule)]
@@ -82,7 +83,7 @@ def label_utterances(
                     (tier, speaker)
                 )
         for rater, source, labels in raters:
-            join = _Join(source, labels, rule.min_overlap, {said.tier for said in found})
+            join = _Join(source, labels, rule.min_overlap, spoken)
             for place, said in enumerate(found):
                 if parties[place] == (tier, speaker):
                     votes[place][rater] = join.label(said, counts)

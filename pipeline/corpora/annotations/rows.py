@@ -36,6 +36,17 @@ _C1_TO_CP1252 = {
 _JSON_KINDS = {bool: "true or false", list: "a list", tuple: "an object"}
 
 
+def name_party(speaker: str, parties: dict[frozenset[str], str]) -> str:
+    """Several speakers in the order in which they came first: ``parties`` has those of earlier rows.
+
+    >>> parties = {}
+    >>> name_party("Ann & Bob", parties), name_party("Bob & Ann", parties)
+    ('Ann & Bob', 'Ann & Bob')
+    """
+    names = dict.fromkeys(speaker.split(LIST_SEPARATOR))
+    return parties.setdefault(frozenset(names), LIST_SEPARATOR.join(names))
+
+
 class Row(NamedTuple):
     """A row of a table of annotations."""
 

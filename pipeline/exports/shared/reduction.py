@@ -6,7 +6,6 @@ would be all that PCA sees.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from pipeline.features.standardisation import (
     training_rows,
 )
 from pipeline.store.atomic import write_atomically
+from pipeline.store.h5 import content_digest
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ class Reduction:
     @property
     def digest(self) -> str:
         """SHA-256 of its arrays."""
-        arrays = (self.mean, self.scale, self.centre, self.components)
-        return hashlib.sha256(b"".join(np.ascontiguousarray(each).tobytes() for each in arrays)).hexdigest()
+        return content_digest(vars(self), {})
 
     def __str__(self) -> str:
         share = 100 * self.explained_variance_ratio.sum()
