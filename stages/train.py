@@ -65,13 +65,13 @@ def main(model: str) -> None:
             del features  # as large as the dialogues made of them, and of no use in training
             with Progress("train", epochs=len(absent) * params.epochs) as progress:
                 seeds = [Seed(seed, training, dialogues, progress) for seed in absent]
-                failed = {each.seed: why for each in seeds if (why := each.train())}
+                failed = [why for each in seeds if (why := each.train())]
         else:
             del features
             failed = train_side_by_side(training, absent)
         if failed:
             raise UserError(
-                "; ".join(failed.values())
+                "; ".join(failed)
                 + ("; what is finished of the other seeds is kept" if len(keys) > len(failed) else "")
             )
         stored |= {seed: wait_for_item(keys[seed], store) for seed in absent}
@@ -107,23 +107,23 @@ class Training:
     """In words: the keys hold it."""
 
 
-def train_side_by_side(training: Training, seeds: Sequence[int]) -> dict[int, str]:
+def train_side_by_side(training: Training, seeds: Sequence[int]) -> list[str]:
     """Train seeds in as many worker processes as there are cores, GPUs or workers of a cluster.
 
-    Why seeds could not be trained to their end, by seed.
+    Why seeds could not be trained to their end, a line for each.
     """
 
     def say(task: tuple[Training, int], death: WorkerDied) -> None:
         print(f"train: a worker died at seed {task[1]} ({death}); it will be tried again alone", flush=True)
 
-    failed, deaths = {}, {}
+    failed, deaths = [], {}
     tasks = [(training, seed) for seed in seeds]
     workers = runtime.model_workers()
     for ended in run_all(train_alone, tasks, workers=workers, modules=["stages.train"], on_death=say):
         if ended.death is not None:
             deaths[ended.task[1]] = ended.death
         elif ended.result:
-            failed[ended.task[1]] = str(ended.result)
+            failed.append(str(ended.result))
     if deaths:
         named = ", ".join(f"{seed} ({death})" for seed, death in deaths.items())
         raise UserError(
