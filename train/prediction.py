@@ -12,13 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.features.file import UNLABELLED, Features, read_features
+from pipeline.features.file import SPLITS, UNLABELLED, Features, read_features
 from pipeline.runtime import device
 from pipeline.store.atomic import write_csv
 from pipeline.transcripts.writing import write_recordings
 from train.compatibility import check_same_encoders
 from train.data import Dialogues
 from train.loop import Predictions, predict
+from train.metrics import compute_metrics
 from train.model import TrainedModel, load_model
 from train.recordings import as_recordings, read_films
 
@@ -34,6 +35,8 @@ class Prediction(NamedTuple):
     """What was done, in words."""
 
     summary: str
+    scores: list[str]
+    """Weighted F1 of each split that has labels."""
     notes: list[str]
     """What the reader of the predictions should know."""
 
@@ -48,6 +51,12 @@ def predict_file(features_file: Path, model_folder: Path, output: Path) -> Predi
     notes = check_same_encoders(features, features_file, model.card)
     predictions = predict_utterances(model, features)
     names, count = model.card.label_names, len(predictions.row)
+    scores, unknown = score_labelled(features, names, predictions)
+    if unknown:
+        notes.append(
+            f"labels that are no classes of the model ({', '.join(names)}) are not scored:"
+            f" {', '.join(unknown)}"
+        )
     summary = f"{count} utterances, by {describe_model(model)}"
     if output.suffix.lower() == CSV:
         write_predictions(output, features, names, predictions)
@@ -63,7 +72,29 @@ def predict_file(features_file: Path, model_folder: Path, output: Path) -> Predi
         summary += f"; {len(written)} files in {written[0].parent}" if len(written) > 1 else ""
     if unseen := count_unseen(features):
         notes.append(f"of {unseen} utterances nothing was observed, only their context")
-    return Prediction(summary, notes)
+    return Prediction(summary, scores, notes)
+
+
+def score_labelled(
+    features: Features, names: Sequence[str], predictions: Predictions
+) -> tuple[list[str], list[str]]:
+    """Weighted F1 of each split on the utterances whose label is one of the model's classes ``names``.
+
+    Also which labels are none; they are compared by name, since another corpus has an order of its own.
+    """
+    place = {name: number for number, name in enumerate(names)}
+    classes = np.array([place.get(name, UNLABELLED) for name in features.label_names] + [UNLABELLED])
+    label = classes[features.label[predictions.row]]  # UNLABELLED is -1: the last one
+    scores = []
+    for split in SPLITS:
+        scored = (features.split[predictions.row] == split) & (label != UNLABELLED)
+        if count := int(scored.sum()):
+            metrics = compute_metrics(label[scored], predictions.label[scored], names)
+            scores.append(
+                f"{split}: weighted F1 {100 * metrics.weighted_f1:.1f} over {count} labelled utterances"
+            )
+    found = {features.label_names[each] for each in features.label if each != UNLABELLED}
+    return scores, sorted(found - set(names))
 
 
 def describe_model(model: TrainedModel) -> str:

@@ -72,12 +72,33 @@ def test_a_corpus_without_labels_gets_the_models_classes_averaged_over_seeds(
 
 
 def test_labels_that_the_model_does_not_know_stand_beside_its_predictions(
-    model: Path, recordings: Features, tmp_path: Path
+    model: Path, recordings: Features, tmp_path: Path, capsys
 ) -> None:
     labelled = replace(recordings, label_names=("calm",), label=np.zeros(len(recordings), int))
     _, rows = run(model, labelled, tmp_path)
     assert {row["label"] for row in rows} == {"calm"}
     assert {row["prediction"] for row in rows} <= {"neutral", "joy", "anger"}
+    printed = capsys.readouterr()
+    assert "weighted F1" not in printed.out
+    assert "no classes of the model (neutral, joy, anger) are not scored: calm" in printed.err
+
+
+def test_labelled_utterances_are_scored_by_split_and_by_the_names_of_classes(
+    model: Path, recordings: Features, tmp_path: Path, capsys
+) -> None:
+    """In another corpus the same classes have other numbers, and some utterances have no label."""
+    _, rows = run(model, recordings, tmp_path)
+    names = ("anger", "calm", "joy", "neutral")
+    label = np.array([names.index(row["prediction"]) for row in rows])
+    train = np.flatnonzero(recordings.split == "train")
+    label[train] = np.where(label[train] == 0, 2, 0)  # every one of train wrong
+    label[train[0]], label[train[1]] = -1, 1
+    capsys.readouterr()
+    run(model, replace(recordings, label_names=names, label=label), tmp_path)
+    test = int((recordings.split == "test").sum())
+    printed = capsys.readouterr().out.splitlines()
+    assert f"train: weighted F1 0.0 over {len(train) - 2} labelled utterances" in printed
+    assert f"test: weighted F1 100.0 over {test} labelled utterances" in printed
 
 
 def test_what_was_not_observed_of_an_utterance_is_no_obstacle(

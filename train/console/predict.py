@@ -35,7 +35,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from train.prediction import predict_file  # brings torch, for which --help need not wait
 
     prediction = predict_file(arguments.features, arguments.model, arguments.output)
-    print(f"{arguments.output}: {prediction.summary}")
+    print(f"{arguments.output}: {prediction.summary}", *prediction.scores, sep="\n")
     for note in prediction.notes:
         print(f"note: {note}", file=sys.stderr)
     return 0
