@@ -43,7 +43,7 @@ Runs = Mapping[int, dict[str, Any]]
 
 SPLITS = ("dev", "test")
 AUTHORS = {"recipe": "authors-meld"}
-# The differences in the order of docs/results.md; each is taken back to the paper's text by itself.
+# The differences in the order of docs/experiments.md; each is taken back to the paper's text by itself.
 ROWS: dict[str, dict[str, Any]] = {
     "authors-meld": {},
     "6 layers": network(layers=6),

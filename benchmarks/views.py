@@ -1,4 +1,4 @@
-"""A feature file of MELD's utterances from an .npz, as benchmarks and docs/results.md train on it.
+"""A feature file of MELD's utterances from an .npz, as benchmarks and docs/experiments.md train on it.
 
     python -m benchmarks.views MELD VIEWS features.h5
 

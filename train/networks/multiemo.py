@@ -55,7 +55,7 @@ class LossParams(Section):
     """gamma of Eq. 19: how much more a hard pair counts."""
     normalise_z: bool = False
     """Scale z of Eq. 14 to unit length before Eq. 18; the paper does not.  Where training stays at one class
-    for long, this helps (docs/results.md)."""
+    for long, this helps (docs/experiments.md)."""
 
     class_weights: Literal["batch", "training"] = "batch"
     """Eq. 19's (N / n_y)^alpha: by the counts of each batch, as printed, or by those of the training split
@@ -139,7 +139,7 @@ _AUTHORS = {
     },
 }
 RECIPES: dict[str, Any] = {
-    # Among the best on validation on MELD's real utterances (docs/results.md): the authors' forms,
+    # Among the best on validation on MELD's real utterances (docs/experiments.md): the authors' forms,
     # regularised, without Soft-HGR, whose share of the loss grows as batches get smaller.
     "default": merge(
         _AUTHORS,
