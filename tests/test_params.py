@@ -53,7 +53,7 @@ def test_the_examples_in_params_yaml_are_sound(tmp_path: Path) -> None:
         "meld",
         "meld_text",
         "meld_without_multiattn",
-        "meld_paper",
+        "meld_authors",
         "iemocap",
         "demo",
     ]
