@@ -264,6 +264,15 @@ def test_code_in_a_folder_is_never_run_and_nobody_is_asked(folder: Path, tmp_pat
     assert not (tmp_path / "ran").exists()
 
 
+def test_weights_that_take_the_place_of_others_are_those_that_are_used(folder: Path) -> None:
+    before = encoder_in(folder).embed(hum(1.0))
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    save_file({name: 2 * tensor for name, tensor in tensors.items()}, path, metadata={"format": "pt"})
+    after = encoder_in(folder).embed(hum(1.0))
+    assert not np.array_equal(before, after)
+
+
 def test_sound_of_another_rate_and_untrained_weights_are_refused(folder: Path) -> None:
     path = folder / "preprocessor_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"sampling_rate": 8000}))

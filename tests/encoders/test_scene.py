@@ -85,6 +85,18 @@ def test_s3d_says_what_it_says_in_torchvision(files: dict[str, Path]) -> None:
     np.testing.assert_allclose(vector, directly(files["s3d"], images), atol=1e-5)
 
 
+def test_weights_that_take_the_place_of_others_are_those_that_are_used(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (16, 48, 64, 3), np.uint8)
+    weights = {"mc3_18": tmp_path / "mc3_18.pth"}
+    state = torch.load(files["mc3_18"])
+    torch.save(state, weights["mc3_18"])
+    before = encoder_of(weights, "mc3_18").embed(frames)
+    torch.save(state | {"layer4.1.conv2.1.bias": torch.ones(512)}, weights["mc3_18"])
+    assert not np.array_equal(before, encoder_of(weights, "mc3_18").embed(frames))
+
+
 def test_the_part_that_shows_the_speaker_is_used_alone(
     demo_root: Path, sound_clip: Medium, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
