@@ -20,7 +20,7 @@ from pipeline.errors import UserError
 from pipeline.manifest import Medium
 from pipeline.media.clips import image_clip
 from pipeline.media.frames import iterate_frames
-from pipeline.params import Kind, read_params
+from pipeline.params import Kind, VisualParams, read_params
 from pipeline.store.code import PROJECT
 
 KEY = "corpora.demo.visual.encoder"
@@ -154,6 +154,17 @@ def test_a_kind_says_itself_whether_faces_are_looked_for(monkeypatch: pytest.Mon
     assert not found(("visual",), kind="scene", weights="some/model")
     monkeypatch.setattr(facenet, "READS_FRAMES", True, raising=False)
     assert not found(("visual",), kind="facenet", weights="some/model")
+
+
+@pytest.mark.parametrize("given", [{"pooling": "speaker"}, {"pooling": "frames"}, {"who_is_who": True}])
+def test_whole_pictures_have_no_faces_to_choose_among(given: dict[str, str | bool]) -> None:
+    encoder = Kind.model_validate({"kind": "scene", "weights": "some/weights"})
+    demo = read_params(PROJECT / "params.yaml").corpus("demo")
+    params = demo.model_copy(update={"visual": VisualParams.model_validate({"encoder": encoder, **given})})
+    [name] = given
+    message = rf"params\.yaml: corpora\.demo\.visual\.{name} is of faces, and scene takes whole pictures"
+    with pytest.raises(UserError, match=message):
+        finds_faces("demo", params)
 
 
 def test_weights_of_another_network_are_refused(files: dict[str, Path]) -> None:
