@@ -56,9 +56,14 @@ def pin_weights(key: str, params: WeightsParams) -> Weights:
     """The weights that params name, as they are to be used from now on; fetched from the hub if need be.
 
     ``key`` is the section of params.yaml, for errors.  UserError where there are none, where those of a
-    path have no ``sha256`` in the params, or where it is not theirs.
+    path have no ``sha256`` in the params or have a ``revision``, or where the digest is not theirs.
     """
     if is_local(params.weights):
+        if params.revision:
+            raise UserError(
+                f"{key}.revision: is of hub models, and {params.weights} is a path: delete it, or correct"
+                " weights"
+            )
         found = find_local(key, params.weights)
         if params.sha256 is None:
             raise UserError(

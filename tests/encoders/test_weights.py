@@ -97,6 +97,12 @@ def test_what_is_said_of_a_model_is_no_part_of_its_digest(folder: Path) -> None:
     assert find_local(KEY, str(folder)).sha256() == before
 
 
+def test_a_path_has_no_revision(folder: Path) -> None:
+    params = WeightsParams(weights=str(folder), revision="main", sha256=find_local(KEY, str(folder)).sha256())
+    with pytest.raises(UserError, match=rf"^{KEY}\.revision: is of hub models, and .*roberta is a path"):
+        pin_weights(KEY, params)
+
+
 def test_weights_that_are_not_those_meant_are_refused_with_both_digests(file: Path) -> None:
     message = rf"{KEY}\.sha256: .*faces\.safetensors has the SHA-256 {sha256('weights')}, and not {'0' * 64};"
     with pytest.raises(UserError, match=message):
