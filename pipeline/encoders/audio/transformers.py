@@ -231,6 +231,10 @@ def _read_model(key: str, path: Path) -> _Model:
     network = load_pretrained(AutoModel, path, key, mask_time_prob=0.0, mask_feature_prob=0.0)
     if family == WHISPER:
         network = network.get_encoder()
+    if getattr(
+        network.config, "add_adapter", False
+    ):  # it counts frames behind the layers that are listened to
+        raise UserError(f"{key}: {path} has an adapter (add_adapter): choose a model without one")
     return _Model(family, processor, network.eval())
 
 
