@@ -65,10 +65,11 @@ def fetch_snapshot(key: str, name: str, revision: str | None) -> Path:
 def read_licence(folder: Path) -> str:
     """What a model's card says of its licence, such as ``cc-by-nc-4.0``; empty where it has none."""
     from huggingface_hub import ModelCard
+    from yaml import YAMLError
 
     try:
         data = ModelCard.load(folder / CARD, ignore_metadata_errors=True).data
-    except (OSError, ValueError):  # there is no card, or it is none
+    except (OSError, ValueError, YAMLError):  # there is no card, or it is none
         return ""
     named = data.license_name if data.license == "other" else data.license
     return named if isinstance(named, str) else ""

@@ -103,6 +103,14 @@ def test_a_path_has_no_revision(folder: Path) -> None:
         pin_weights(KEY, params)
 
 
+@pytest.mark.parametrize(
+    "card", ["---\nlicense: [mit\n---\n", "---\n- mit\n---\n", "---\n--- \x00\n", "\xff"]
+)
+def test_a_card_that_cannot_be_read_tells_no_licence(folder: Path, card: str) -> None:
+    (folder / "README.md").write_text(card, encoding="latin-1")
+    assert find_local(KEY, str(folder)).licence == ""
+
+
 def test_weights_that_are_not_those_meant_are_refused_with_both_digests(file: Path) -> None:
     message = rf"{KEY}\.sha256: .*faces\.safetensors has the SHA-256 {sha256('weights')}, and not {'0' * 64};"
     with pytest.raises(UserError, match=message):
