@@ -256,6 +256,14 @@ def test_a_model_that_is_not_there_is_an_error_that_says_how_to_get_it(cache: Pa
     assert "`hf download lab/roberta --revision v3`" in revision.stderr
 
 
+def test_a_cache_that_holds_a_part_of_a_model_is_told_as_such(cache: Path) -> None:
+    (cache / "models--lab--roberta" / "snapshots" / OLD / "model.safetensors").unlink()
+    for params in ({}, {"revision": OLD}):
+        refused = pin_hub(cache, "lab/roberta", **params)
+        assert refused.stderr.startswith(f"{KEY}: lab/roberta ")
+        assert "is not in the local cache of the hub, and the hub cannot be asked" in refused.stderr
+
+
 def test_a_folder_needs_no_hub(cache: Path) -> None:
     snapshot = cache / "models--lab--roberta" / "snapshots" / OLD
     digest = find_local(KEY, str(snapshot)).sha256()
