@@ -90,7 +90,7 @@ def _find_encoder(corpus: str, params: CorpusParams, modality: Modality) -> Any:
     key = encoder_key(corpus, modality)
     kind = read_encoder(corpus, params, modality)
     try:
-        weights = pin_weights(key, kind.params) if names_weights(kind.params) else None
+        weights = pin_weights(key, kind.params, remember=False) if names_weights(kind.params) else None
     except NotCachedError as error:
         raise UserError(
             f"{kind.params.weights} is not in the local cache of the hub; where there is a network the first"

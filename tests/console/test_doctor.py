@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.console.__main__ import main
 from pipeline.store.code import PROJECT
+from tests.encoders.texts import save_untrained
 
 
 @pytest.fixture
@@ -85,6 +89,23 @@ def test_a_stage_that_will_not_run_is_told_before_it_does(project: Path, capsys)
     state, words = findings(capsys)["text"]
     assert state == "MISSING"
     assert words == "text.layers: there is no layer 3; RobertaModel has 2"
+
+
+def test_a_commit_of_an_old_cache_is_looked_at_and_not_remembered(project: Path, capsys) -> None:
+    """Else the first run would keep to it, wherever the branch has gone since."""
+    snapshot = project / "hub/models--lab--roberta/snapshots" / ("a" * 40)
+    save_untrained(snapshot)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs/main").write_text("a" * 40)
+    text = Path("params.yaml").read_text()
+    text = text.replace("        weights: untrained\n", "        weights: lab/roberta\n")
+    Path("params.yaml").write_text(text.replace("[text, audio, visual]\n    max_", "[text]\n    max_"))
+    environment = os.environ | {"HF_HUB_CACHE": str(project / "hub"), "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-m", "pipeline.console", "doctor", "demo"]
+    told = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
+    assert "ok      text encoder   roberta from lab/roberta\n" in told.stdout
+    assert told.returncode == 0
+    assert not (project / "store").exists()
 
 
 def test_what_is_missing_is_named_and_nothing_is_downloaded(project: Path, demo_root: Path, capsys) -> None:
