@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,36 @@ def test_a_stage_that_will_not_run_is_told_before_it_does(project: Path, capsys)
     state, words = findings(capsys)["text"]
     assert state == "MISSING"
     assert words == "text.layers: there is no layer 3; RobertaModel has 2"
+
+
+def test_clips_that_cannot_be_read_are_lines_among_the_others(
+    project: Path, demo_root: Path, tmp_path: Path, capsys
+) -> None:
+    root = tmp_path / "raw"
+    shutil.copytree(demo_root, root)
+    for clip in root.rglob("*.mp4"):
+        clip.unlink()
+        clip.symlink_to("/proc/self/mem")  # can be opened and not read, as what a broken disk holds
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace(str(demo_root), str(root)))
+    assert main(["doctor", "demo"]) == 1
+    found = findings(capsys)
+    for stage in ("faces", "audio"):
+        assert found[stage][0] == "MISSING"
+        assert "Input/output error" in found[stage][1]
+    assert "visual" not in found
+    assert found["text"][0] == "ok"
+
+
+def test_params_that_contradict_each_other_are_a_line_among_the_others(project: Path, capsys) -> None:
+    text = Path("params.yaml").read_text()
+    scene = "{kind: scene, weights: absent.pth}\n      pooling: frames"
+    text = text.replace("{kind: resnet, architecture: resnet50, weights: untrained}", scene)
+    Path("params.yaml").write_text(text)
+    assert main(["doctor", "demo"]) == 1
+    found = findings(capsys)
+    assert found["faces"][0] == "MISSING"
+    assert "corpora.demo.visual.pooling is of faces" in found["faces"][1]
+    assert found["text"][0] == "ok"
 
 
 def test_a_commit_of_an_old_cache_is_looked_at_and_not_remembered(project: Path, capsys) -> None:
