@@ -33,7 +33,7 @@ def fetch_snapshot(key: str, name: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import DryRunError, LocalEntryNotFoundError
 
-    def download(*patterns: str, **options: bool) -> Any:
+    def download(*patterns: str, **options: Any) -> Any:
         return snapshot_download(
             name, revision=revision, allow_patterns=list(patterns), ignore_patterns="*/*", **options
         )
