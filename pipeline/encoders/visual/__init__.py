@@ -54,12 +54,11 @@ def finds_faces(corpus: str, params: CorpusParams) -> bool:
     key = f"corpora.{corpus}.visual"
     kind = read_kind(KINDS, params.encoder("visual"), f"{key}.encoder")
     reads_frames = getattr(kind.module, "READS_FRAMES", False)
-    for name in ("pooling", "who_is_who"):
-        if reads_frames and getattr(params.visual, name) != VisualParams.model_fields[name].default:
-            raise UserError(
-                f"{PARAMS_FILE}: {key}.{name} is of faces, and {kind.params.kind} takes whole pictures:"
-                " delete it, or choose an encoder of faces"
-            )
+    if reads_frames and params.visual.pooling != VisualParams.model_fields["pooling"].default:
+        raise UserError(
+            f"{PARAMS_FILE}: {key}.pooling is of faces, and {kind.params.kind} takes whole pictures: delete"
+            " it (and who_is_who), or choose an encoder of faces"
+        )
     return not reads_frames
 
 
