@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.console import doctor
 from pipeline.console.__main__ import main
+from pipeline.encoders.weights import find_local, model_files
 from pipeline.store.code import PROJECT
 from tests.encoders.texts import save_untrained
 
@@ -108,6 +110,28 @@ def test_clips_that_cannot_be_read_are_lines_among_the_others(
         assert "Input/output error" in found[stage][1]
     assert "visual" not in found
     assert found["text"][0] == "ok"
+
+
+def test_disk_is_told_apart_by_what_needs_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Checkpoints of a large encoder take more than the features of a corpus."""
+    encoder = save_untrained(project / "encoder")
+    mb = sum(file.stat().st_size for file in model_files(encoder)) / 1e6
+    pinned = f"weights: {encoder}\n        sha256: {find_local('text', str(encoder)).sha256()}\n"
+    text = Path("params.yaml").read_text().replace("[text, audio, visual]\n    max_", "[text]\n    max_")
+    Path("params.yaml").write_text(text.replace("weights: untrained\n", pinned))
+    free = shutil.disk_usage(project)._replace(free=round(mb * 8e6))
+    monkeypatch.setattr(doctor, "GENEROUS_DIMENSIONS", 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    assert main(["doctor", "demo"]) == 1
+    found = findings(capsys)
+    assert {subject for subject, (state, _) in found.items() if state == "MISSING"} == {"checkpoints"}
+    assert found["outputs"][1].endswith(" GB are needed for features")
+    assert found["checkpoints"][1].endswith(" GB are needed for fine-tuning")
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("epochs: 3", "epochs: 0", 1))
+    assert main(["doctor", "demo"]) == 0
+    assert "checkpoints" not in findings(capsys)
 
 
 def test_params_that_contradict_each_other_are_a_line_among_the_others(project: Path, capsys) -> None:
