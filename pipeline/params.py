@@ -136,6 +136,10 @@ class WeightsParams(Section):
     sha256: Sha256 | None = None
     """Digest of the file or folder, which it must have; ``multiemo pin`` writes it here."""
 
+    def defining(self) -> dict[str, Any]:
+        """What defines an encoder beside its weights' content, as JSON values: not where they are from."""
+        return self.model_dump(mode="json", exclude={"weights", "revision", "sha256"})
+
 
 class DemoParams(Section):
     """How the built-in demo corpus is made."""

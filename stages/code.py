@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipeline.encoders.kinds import ENCODERS
+from pipeline.encoders.kinds import ENCODERS, encoder_key
 from pipeline.errors import UserError, shorten
 from pipeline.media.special_files import LEADS_NOWHERE, find_unreadable, special_kind
 from pipeline.params import (
@@ -97,7 +97,7 @@ def check_inputs(params: Params) -> None:
 
     ``dvc exp run --temp`` copies what git or DVC tracks, and no other file.
     """
-    for key, path in _inputs(params).items():
+    for key, path in (_inputs(params) | _weights(params)).items():
         original = project_root() / path
         if original.exists() and not Path(path).exists():
             raise UserError(
@@ -133,6 +133,16 @@ def _inputs(params: Params) -> dict[str, str]:
     for name, join in params.joins.items():
         given |= {f"joins.{name}.features": join.features, f"joins.{name}.other": join.other}
     return {key: path for key, path in given.items() if path not in made}
+
+
+def _weights(params: Params) -> dict[str, str]:
+    """Key and words of encoders' weights: a path, or a hub id."""
+    return {
+        f"{encoder_key(name, modality)}.weights": weights
+        for name, corpus in params.corpora.items()
+        for modality in corpus.modalities
+        if (weights := getattr(corpus.encoder(modality), "weights", None))
+    }
 
 
 def make_schema() -> dict[str, Any]:

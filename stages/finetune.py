@@ -125,6 +125,7 @@ def _take_as_it_is(task: Task, built: Path) -> str:
 
 def _key(task: Task) -> str:
     """Changes with whatever the weights depend on; so also with device, threads and processes."""
+    processes = runtime.finetune_processes()
     return work_key(
         "finetune",
         code=result_digest("pipeline.encoders.finetuning", type(task.encoder).__module__),
@@ -138,7 +139,7 @@ def _key(task: Task) -> str:
             for row in task.utterances
             if row.split in SPLITS
         ],
-        device=[runtime.device_and_threads(), runtime.finetune_processes()],
+        device=[torchrun.device_and_threads(processes), processes],
     )
 
 

@@ -35,6 +35,7 @@ def main(corpus: str) -> None:
     with reading_output(encoder / ORIGIN):
         origin = json.loads((encoder / ORIGIN).read_text(encoding="utf-8"))["encoder"]
     print(f"text: {origin}", flush=True)
+    weights = find_local("text encoder", str(encoder)).digest
     no_losses = {"cut": np.empty(0, bool), "context_dropped": np.empty(0, np.int32)}
     stage = ExtractionStage(
         name="text",
@@ -45,12 +46,13 @@ def main(corpus: str) -> None:
             window=params.window,
             pooling=params.text.pooling,
             layers=params.text.layers,
+            digest=tuple(weights.items()),
         ),
         inputs=lambda dialogue, turns: [[turn.speaker, turn.text] for turn in turns],
         settings={
             "params": params.text.model_dump(mode="json", exclude={"encoder"}),
             "window": params.window.model_dump(mode="json"),
-            "weights": find_local("text encoder", str(encoder)).digest,
+            "weights": weights,
         },
         libraries=("torch", "transformers", "tokenizers"),
         empty=no_vectors(AutoConfig.from_pretrained(encoder).hidden_size)

@@ -11,12 +11,15 @@ from typing import Any, NamedTuple
 
 from pipeline.console.shared.measuring import measure_stages
 from pipeline.encoders.kinds import encoder_key, names_weights, read_encoder
+from pipeline.encoders.text import TextEncoder
 from pipeline.errors import UserError
 from pipeline.params import DEMO_ROOT, CorpusParams, Modality, read_kind, read_params
 
 FORMATS = "pipeline.corpora"
 # Of each vector: the item, the stage's file, the feature file.
 COPIES = 3
+TRAINED_COPIES = 9
+"""Of a text encoder's weights, while it is fine-tuned: three checkpoints, each with AdamW's two moments."""
 GENEROUS_DIMENSIONS = 8192
 """Of all modalities together: ComParE_2016 has 6373 of them."""
 
@@ -78,7 +81,7 @@ def examine(corpus: str, params: CorpusParams) -> Iterator[Finding]:
             yield Finding(True, f"{modality} encoder", encoders[modality].description)
         except UserError as error:
             yield Finding(False, f"{modality} encoder", str(error))
-    yield from _machine(len(annotations))
+    yield from _machine(len(annotations), _checkpoints_gb(params, encoders.get("text")))
     for stage, told in measure_stages(corpus, params, annotations, there, encoders):
         yield Finding(not isinstance(told, UserError), stage, str(told))
 
@@ -90,7 +93,7 @@ def _find_encoder(corpus: str, params: CorpusParams, modality: Modality) -> Any:
     key = encoder_key(corpus, modality)
     kind = read_encoder(corpus, params, modality)
     try:
-        weights = pin_weights(key, kind.params) if names_weights(kind.params) else None
+        weights = pin_weights(key, kind.params, remember=False) if names_weights(kind.params) else None
     except NotCachedError as error:
         raise UserError(
             f"{kind.params.weights} is not in the local cache of the hub; where there is a network the first"
@@ -99,20 +102,34 @@ def _find_encoder(corpus: str, params: CorpusParams, modality: Modality) -> Any:
     return kind.module.find_encoder(key, kind.params, weights)
 
 
-def _machine(utterances: int) -> Iterator[Finding]:
+def _checkpoints_gb(params: CorpusParams, encoder: TextEncoder | None) -> float:
+    """What fine-tuning keeps until it ends; 0 where nothing is trained but what is untrained and small."""
+    from pipeline.encoders.weights import model_files
+
+    if not params.finetune.epochs or encoder is None or encoder.path is None:
+        return 0.0
+    return TRAINED_COPIES * sum(file.stat().st_size for file in model_files(encoder.path)) / 1e9
+
+
+def _machine(utterances: int, checkpoints_gb: float) -> Iterator[Finding]:
     from pipeline import runtime
 
     try:
         yield Finding(True, "device", f"{runtime.device_name()}, {runtime.model_workers()} workers")
     except UserError as error:
         yield Finding(False, "device", str(error))
-    needed_gb = COPIES * utterances * GENEROUS_DIMENSIONS * 4 / 1e9
-    for subject, folder in (("store", runtime.store_root()), ("outputs", Path("data").absolute())):
+    features_gb = COPIES * utterances * GENEROUS_DIMENSIONS * 4 / 1e9
+    disks = [
+        ("store", runtime.store_root(), features_gb, "features"),
+        ("outputs", Path("data").absolute(), features_gb, "features"),
+        ("checkpoints", runtime.checkpoint_root(), checkpoints_gb, "fine-tuning"),
+    ]
+    for subject, folder, needed_gb, what in disks if checkpoints_gb else disks[:2]:
         existing = next(path for path in (folder, *folder.parents) if path.exists())
         free_gb = shutil.disk_usage(existing).free / 1e9
         writable = os.access(existing, os.W_OK)
         words = f"{folder}: {free_gb:.1f} GB free"
         if utterances:
-            words += f", at most {needed_gb:.1f} GB are needed"
+            words += f", at most {needed_gb:.1f} GB are needed for {what}"
         passed = writable and free_gb > needed_gb
         yield Finding(passed, subject, words if writable else f"{folder}: cannot be written to")

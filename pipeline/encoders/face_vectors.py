@@ -17,7 +17,7 @@ from pipeline.media.clips import Outcome, read_by_file
 from pipeline.media.decoding import MediaError
 from pipeline.media.frames import frames_at
 from pipeline.params import VisualParams
-from pipeline.speakers.choice import largest_faces
+from pipeline.speakers.one_per_frame import largest_faces
 from pipeline.store.h5 import Arrays
 
 

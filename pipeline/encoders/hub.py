@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import UserError
 
@@ -30,24 +31,23 @@ def fetch_snapshot(key: str, name: str, revision: str | None) -> Path:
     UserError, naming the param ``key``, where it cannot be had; NotCachedError where the hub cannot be asked.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import DryRunError, LocalEntryNotFoundError
 
-    def download(*patterns: str, asking: bool = True) -> Path:
-        found = snapshot_download(
-            name,
-            revision=revision,
-            allow_patterns=list(patterns),
-            ignore_patterns="*/*",
-            local_files_only=not asking,
+    def download(*patterns: str, **options: Any) -> Any:
+        return snapshot_download(
+            name, revision=revision, allow_patterns=list(patterns), ignore_patterns="*/*", **options
         )
-        return Path(found)
 
     try:
         try:
-            return download(*PATTERNS, CARD)
+            found = Path(download(*PATTERNS, CARD))
         except LocalEntryNotFoundError:  # what was copied here may lack the card, which nothing needs
-            return download(*PATTERNS, asking=False)
-    except LocalEntryNotFoundError as error:  # the hub is switched off, or out of reach
+            found = Path(download(*PATTERNS, local_files_only=True))
+        if not any(found.glob("*.safetensors")):
+            # Who loaded its tokenizer alone left that in the cache: only the hub knows what else there is.
+            download(*PATTERNS, dry_run=True)
+        return found
+    except (LocalEntryNotFoundError, DryRunError) as error:  # the hub is switched off, or out of reach
         command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
         raise NotCachedError(
             f"{key}: {name}{f' at revision {revision}' if revision else ''} is not in the local cache of the"
@@ -65,10 +65,11 @@ def fetch_snapshot(key: str, name: str, revision: str | None) -> Path:
 def read_licence(folder: Path) -> str:
     """What a model's card says of its licence, such as ``cc-by-nc-4.0``; empty where it has none."""
     from huggingface_hub import ModelCard
+    from yaml import YAMLError
 
     try:
         data = ModelCard.load(folder / CARD, ignore_metadata_errors=True).data
-    except (OSError, ValueError):  # there is no card, or it is none
+    except (OSError, ValueError, YAMLError):  # there is no card, or it is none
         return ""
     named = data.license_name if data.license == "other" else data.license
     return named if isinstance(named, str) else ""

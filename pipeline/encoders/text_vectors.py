@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,19 @@ BATCH_TOKENS = 8192
 
 
 def embed_dialogue(
-    dialogue: Sequence[Utterance], encoder: Path, window: WindowParams, pooling: str, layers: Any = LAST
+    dialogue: Sequence[Utterance],
+    encoder: Path,
+    window: WindowParams,
+    pooling: str,
+    layers: Any = LAST,
+    digest: tuple[tuple[str, str], ...] = (),
 ) -> Arrays:
     """Features, reasons, and what did not fit, of all utterances of a dialogue.
 
-    UserError, naming the utterance, if the encoder gives numbers that are not finite.
+    ``digest``: name and SHA-256 of the encoder's files, by which a process that has met others in the same
+    folder tells them apart.  UserError, naming the utterance, if a vector holds numbers that are not finite.
     """
-    tokenizer, network = _load_encoder(encoder)
+    tokenizer, network = _load_encoder(encoder, digest)
     check_layers("text.layers", layers, network)
     windows = build_windows(dialogue, tokenizer, window)
     features = np.empty((len(windows), network.config.hidden_size), np.float32)
@@ -74,9 +80,9 @@ def _embed(
     return ((hidden * mask).sum(dim=1) / mask.sum(dim=1)).cpu().numpy()
 
 
-@cache
-def _load_encoder(folder: Path) -> tuple[Tokenizer, PreTrainedModel]:
-    """One tokenizer and network per process."""
+@lru_cache(maxsize=1)
+def _load_encoder(folder: Path, digest: tuple[tuple[str, str], ...]) -> tuple[Tokenizer, PreTrainedModel]:
+    """One tokenizer and network per process; another digest is another network."""
     prepare_torch()
     # An encoder that was taken as it is may have no head.
     network = load_pretrained(AutoModelForSequenceClassification, folder, "text encoder", optional=HEADS)

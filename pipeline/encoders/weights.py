@@ -52,13 +52,19 @@ class Weights(NamedTuple):
         return listing_digest(self.digest)
 
 
-def pin_weights(key: str, params: WeightsParams) -> Weights:
+def pin_weights(key: str, params: WeightsParams, *, remember: bool = True) -> Weights:
     """The weights that params name, as they are to be used from now on; fetched from the hub if need be.
 
-    ``key`` is the section of params.yaml, for errors.  UserError where there are none, where those of a
-    path have no ``sha256`` in the params, or where it is not theirs.
+    ``key`` is the section of params.yaml, for errors; ``remember``: whether a commit that is asked for is
+    kept to from now on.  UserError where there are none, where those of a path have a ``revision`` or no
+    ``sha256`` in the params, or where the digest is not theirs.
     """
     if is_local(params.weights):
+        if params.revision:
+            raise UserError(
+                f"{key}.revision: is of hub models, and {params.weights} is a path: delete it, or correct"
+                " weights"
+            )
         found = find_local(key, params.weights)
         if params.sha256 is None:
             raise UserError(
@@ -66,7 +72,7 @@ def pin_weights(key: str, params: WeightsParams) -> Weights:
                 f" `multiemo pin` writes it, or write there\nsha256: {found.sha256()}"
             )
     else:
-        found = _fetch(key, params.weights, _remembered_commit(key, params))
+        found = _fetch(key, params.weights, _remembered_commit(key, params, remember))
     if params.sha256 not in (None, found.sha256()):
         raise UserError(
             f"{key}.sha256: {found.path} has the SHA-256 {found.sha256()}, and not {params.sha256};"
@@ -170,7 +176,7 @@ def model_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if is_model_file(path.name) and path.name != ORIGIN)
 
 
-def _remembered_commit(key: str, params: WeightsParams) -> str:
+def _remembered_commit(key: str, params: WeightsParams, remember: bool) -> str:
     """The commit of a hub model, which is asked for once and then remembered beside the item store."""
     if is_commit(params.revision):
         return params.revision
@@ -181,9 +187,10 @@ def _remembered_commit(key: str, params: WeightsParams) -> str:
         commit: str = json.loads(path.read_text(encoding="utf-8"))["commit"]
     except (FileNotFoundError, ValueError, KeyError):
         commit = find_hub_commit(key, params.weights, params.revision)
-        make_shared_folder(path.parent, root)
-        told = {"weights": params.weights, "revision": params.revision, "commit": commit}
-        write_text(path, json.dumps(told, indent=2) + "\n")
+        if remember:
+            make_shared_folder(path.parent, root)
+            told = {"weights": params.weights, "revision": params.revision, "commit": commit}
+            write_text(path, json.dumps(told, indent=2) + "\n")
     return commit
 
 

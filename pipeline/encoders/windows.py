@@ -133,6 +133,11 @@ def _special_tokens(tokenizer: Any) -> _SpecialTokens:
     encoded = tokenizer("a", "a", return_special_tokens_mask=True)
     ids, mask = encoded["input_ids"], encoded["special_tokens_mask"]
     words = [index for index, is_special in enumerate(mask) if not is_special]
+    if not words[0]:
+        raise UserError(
+            f"{type(tokenizer).__name__} puts nothing before a text, which could stand for the whole; choose"
+            f" an encoder such as RoBERTa or BERT"
+        )
     gap = next((index for index in range(words[0], words[-1]) if mask[index]), None)
     if gap is None:
         raise UserError(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.speakers.one_per_frame import first_by_frame, largest_faces
 from pipeline.speakers.speaking import LEAST_SCORE
 
 LIPS, NAME, LARGEST = "lips", "name", "largest"
@@ -30,19 +31,6 @@ def choose_speaker(frame_index: np.ndarray, box_px: np.ndarray, speaking: np.nda
         return Choice(only(largest_faces(frame_index, box_px), len(box_px)), LARGEST)
     best = first_by_frame(frame_index, -speaking)
     return Choice(np.where(likely, speaking, 0).astype(np.float32) * only(best, len(box_px)), LIPS)
-
-
-def largest_faces(frame_index: np.ndarray, box_px: np.ndarray) -> np.ndarray:
-    """Places of the largest face of each frame, in order of the frames."""
-    left, top, right, bottom = box_px.T
-    return first_by_frame(frame_index, -(right - left) * (bottom - top))
-
-
-def first_by_frame(frame_index: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Place of the face of each frame for which ``order`` is least; of equals the first."""
-    by_frame = np.lexsort((order, frame_index))
-    _, first = np.unique(frame_index[by_frame], return_index=True)
-    return by_frame[first]
 
 
 def only(places: np.ndarray, count: int) -> np.ndarray:

@@ -24,6 +24,13 @@ def needs_processes(processes: int) -> bool:
     return processes > 1 or torch.cuda.device_count() > 1
 
 
+def device_and_threads(processes: int) -> str:
+    """``runtime.device_and_threads()`` as each of so many processes says it: they share out the cores."""
+    if runtime.device() == "cpu" and needs_processes(processes):
+        return f"cpu, {_threads(processes)} threads"
+    return runtime.device_and_threads()
+
+
 def run_module(module: str, arguments: Sequence[str], processes: int, lock: int) -> None:
     """Run ``python -m <module>`` in processes that torchrun brings together; UserError if one fails.
 
@@ -32,7 +39,7 @@ def run_module(module: str, arguments: Sequence[str], processes: int, lock: int)
     """
     environment = dict(os.environ)
     if runtime.device() == "cpu":
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, runtime.workers() // processes)))
+        environment["OMP_NUM_THREADS"] = str(_threads(processes))
     else:
         environment["CUDA_VISIBLE_DEVICES"] = _visible_devices(processes)
         environment["MULTIEMO_DEVICE"] = "cuda"
@@ -47,6 +54,14 @@ def run_module(module: str, arguments: Sequence[str], processes: int, lock: int)
         raise
     if status:
         raise UserError(f"{processes} processes of {module} failed; the first error above says why")
+
+
+def _threads(processes: int) -> int:
+    """Threads of each of so many processes on a CPU: as many as are asked for, or a share of the cores."""
+    import torch
+
+    most = torch.get_num_threads()  # what torch makes of OMP_NUM_THREADS, or of the cores
+    return most if "OMP_NUM_THREADS" in os.environ else min(most, max(1, runtime.workers() // processes))
 
 
 def _visible_devices(count: int) -> str:

@@ -11,7 +11,13 @@ import pytest
 import soundfile
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoFeatureExtractor, AutoModel, Wav2Vec2ForCTC, WhisperForConditionalGeneration
+from transformers import (
+    AutoFeatureExtractor,
+    AutoModel,
+    Wav2Vec2Config,
+    Wav2Vec2ForCTC,
+    WhisperForConditionalGeneration,
+)
 
 from pipeline import runtime
 from pipeline.encoders import audio_vectors
@@ -26,7 +32,7 @@ from pipeline.media.audio import read_audio
 from pipeline.media.clips import Clip, audio_clip
 from pipeline.media.decoding import MediaError
 from tests.encoders.speech import hum
-from tests.encoders.speech_models import CONFIGS, save_model
+from tests.encoders.speech_models import BASE, CONFIGS, SIZE, save_model
 
 KEY = "corpora.demo.audio.encoder"
 
@@ -262,6 +268,22 @@ def test_code_in_a_folder_is_never_run_and_nobody_is_asked(folder: Path, tmp_pat
     with pytest.raises(UserError, match=rf"^{KEY}: .* cannot be loaded: .*custom code"):
         encoder_in(folder)
     assert not (tmp_path / "ran").exists()
+
+
+def test_weights_that_take_the_place_of_others_are_those_that_are_used(folder: Path) -> None:
+    before = encoder_in(folder).embed(hum(1.0))
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    save_file({name: 2 * tensor for name, tensor in tensors.items()}, path, metadata={"format": "pt"})
+    after = encoder_in(folder).embed(hum(1.0))
+    assert not np.array_equal(before, after)
+
+
+def test_a_model_with_an_adapter_whose_frames_are_fewer_than_its_layers_is_refused(tmp_path: Path) -> None:
+    config = Wav2Vec2Config(**SIZE, **BASE, add_adapter=True, output_hidden_size=16)
+    folder = save_model(tmp_path / "adapted", network=AutoModel.from_config(config))
+    with pytest.raises(UserError, match=rf"^{KEY}: .*adapted has an adapter \(add_adapter\): choose"):
+        encoder_in(folder)
 
 
 def test_sound_of_another_rate_and_untrained_weights_are_refused(folder: Path) -> None:

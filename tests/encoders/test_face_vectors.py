@@ -16,6 +16,7 @@ from pipeline.encoders.visual.resnet import Params, find_encoder
 from pipeline.encoders.weights import find_local
 from pipeline.errors import UserError
 from pipeline.params import VisualParams
+from pipeline.store.code import reachable
 from pipeline.work.extraction import Item, extract
 
 KEY = "corpora.demo.visual.encoder"
@@ -132,6 +133,12 @@ def test_cutting_faces_ahead_changes_no_vector_and_no_reason(
     np.testing.assert_array_equal(results[0]["reason"], results[1]["reason"])
     np.testing.assert_array_equal(results[0]["features"], results[1]["features"])
     assert (results[0]["features"].any(axis=1) == (results[0]["reason"] == "")).all()
+
+
+def test_what_tells_who_speaks_is_no_part_of_what_all_faces_give() -> None:
+    """Else another threshold of it would embed everybody's faces anew, whatever the pooling."""
+    made_of = reachable("pipeline.encoders.face_vectors", kinds=False)
+    assert not {"pipeline.speakers.choice", "pipeline.speakers.speaking"} & made_of
 
 
 def test_the_faces_of_a_clip_are_cut_from_the_frames_that_they_name(demo_root: Path, clip: ClipFaces) -> None:

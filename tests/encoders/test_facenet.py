@@ -71,6 +71,17 @@ def test_a_file_as_facenet_pytorch_downloads_it_serves_too(
     np.testing.assert_array_equal(encoder.embed(faces), encoder_in(published).embed(faces))
 
 
+def test_weights_that_take_the_place_of_others_are_those_that_are_used(
+    network: InceptionResnetV1, tmp_path: Path, faces: np.ndarray
+) -> None:
+    path = tmp_path / "faces.safetensors"
+    save_file(network.state_dict(), path)
+    before = encoder_in(path).embed(faces)
+    tensors = network.state_dict()
+    save_file(tensors | {"last_bn.bias": tensors["last_bn.bias"] + 1}, path)
+    assert not np.array_equal(before, encoder_in(path).embed(faces))
+
+
 def test_larger_crops_are_shrunk_to_the_size_of_its_training(
     published: Path, demo_root: Path, clip: ClipFaces, faces: np.ndarray
 ) -> None:

@@ -20,7 +20,7 @@ from pipeline.errors import UserError
 from pipeline.manifest import Medium
 from pipeline.media.clips import image_clip
 from pipeline.media.frames import iterate_frames
-from pipeline.params import Kind, read_params
+from pipeline.params import Kind, VisualParams, read_params
 from pipeline.store.code import PROJECT
 
 KEY = "corpora.demo.visual.encoder"
@@ -85,6 +85,18 @@ def test_s3d_says_what_it_says_in_torchvision(files: dict[str, Path]) -> None:
     np.testing.assert_allclose(vector, directly(files["s3d"], images), atol=1e-5)
 
 
+def test_weights_that_take_the_place_of_others_are_those_that_are_used(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (16, 48, 64, 3), np.uint8)
+    weights = {"mc3_18": tmp_path / "mc3_18.pth"}
+    state = torch.load(files["mc3_18"])
+    torch.save(state, weights["mc3_18"])
+    before = encoder_of(weights, "mc3_18").embed(frames)
+    torch.save(state | {"layer4.1.conv2.1.bias": torch.ones(512)}, weights["mc3_18"])
+    assert not np.array_equal(before, encoder_of(weights, "mc3_18").embed(frames))
+
+
 def test_the_part_that_shows_the_speaker_is_used_alone(
     demo_root: Path, sound_clip: Medium, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +154,16 @@ def test_a_kind_says_itself_whether_faces_are_looked_for(monkeypatch: pytest.Mon
     assert not found(("visual",), kind="scene", weights="some/model")
     monkeypatch.setattr(facenet, "READS_FRAMES", True, raising=False)
     assert not found(("visual",), kind="facenet", weights="some/model")
+
+
+@pytest.mark.parametrize("pooling", ["speaker", "frames"])
+def test_whole_pictures_have_no_faces_to_choose_among(pooling: str) -> None:
+    encoder = Kind.model_validate({"kind": "scene", "weights": "some/weights"})
+    demo = read_params(PROJECT / "params.yaml").corpus("demo")
+    visual = VisualParams.model_validate({"encoder": encoder, "pooling": pooling})
+    message = r"params\.yaml: corpora\.demo\.visual\.pooling is of faces, and scene takes whole pictures"
+    with pytest.raises(UserError, match=message):
+        finds_faces("demo", demo.model_copy(update={"visual": visual}))
 
 
 def test_weights_of_another_network_are_refused(files: dict[str, Path]) -> None:

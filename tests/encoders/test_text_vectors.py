@@ -21,6 +21,7 @@ from transformers import (
 
 from pipeline.encoders import text_vectors
 from pipeline.encoders.text_vectors import _batches, embed_dialogue
+from pipeline.encoders.weights import find_local
 from pipeline.encoders.windows import Window, build_windows
 from pipeline.errors import UserError
 from tests.encoders.texts import (
@@ -150,6 +151,22 @@ def test_weights_in_several_files_give_the_same(encoder: Path, tmp_path: Path) -
     assert len(list(tmp_path.glob("model-*-of-*.safetensors"))) > 1
     in_one, in_several = (embed_dialogue(dialogue(), each, WINDOW, "mean") for each in (encoder, tmp_path))
     np.testing.assert_array_equal(in_one["features"], in_several["features"])
+
+
+def test_weights_that_take_the_place_of_others_are_those_that_are_used(encoder: Path, tmp_path: Path) -> None:
+    """A worker of a cluster outlives an encoder: the next fine-tuning writes into the same folder."""
+    folder = tmp_path / "text_encoder"
+    found = []
+    for number in range(2):
+        shutil.copytree(encoder, folder, dirs_exist_ok=True)
+        tensors = load_file(encoder / "model.safetensors")
+        tensors["roberta.embeddings.LayerNorm.bias"] += number
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        digest = tuple(find_local("text encoder", str(folder)).digest.items())
+        found.append(embed_dialogue(dialogue(), folder, WINDOW, "mean", digest=digest)["features"])
+    assert not np.array_equal(*found)
+    moved = folder.rename(tmp_path / "moved")
+    np.testing.assert_array_equal(found[1], embed_dialogue(dialogue(), moved, WINDOW, "mean")["features"])
 
 
 def test_an_encoder_with_weights_that_are_not_numbers_is_an_error(encoder: Path, tmp_path: Path) -> None:

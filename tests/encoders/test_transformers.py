@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import ViTConfig, ViTModel
+from transformers import AutoModel, BartConfig, GPT2Config, PretrainedConfig, T5Config, ViTConfig
 
 from pipeline.encoders.text.transformers import Params, UntrainedTextEncoder, find_encoder
 from pipeline.errors import UserError
@@ -91,9 +91,25 @@ def test_a_folder_whose_config_is_no_models_is_an_error_that_names_the_key(folde
         encoder_in(folder)
 
 
-def test_a_model_of_something_else_is_refused_before_it_is_loaded(tmp_path: Path) -> None:
-    ViTModel(ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2)).save_pretrained(tmp_path)
-    with pytest.raises(UserError, match=rf"^{KEY}: {tmp_path} is a vit, and no encoder of text"):
+@pytest.mark.parametrize(
+    "config",
+    [
+        ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2),
+        GPT2Config(vocab_size=40, n_embd=16, n_layer=1, n_head=2),
+        T5Config(vocab_size=40, d_model=16, d_ff=16, num_layers=1, num_heads=2),
+        BartConfig(
+            vocab_size=40, d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+            decoder_attention_heads=2,
+        ),
+    ],
+    ids=lambda config: config.model_type,
+)  # fmt: skip
+def test_what_does_not_read_text_both_ways_is_refused_before_it_is_loaded(
+    tmp_path: Path, config: PretrainedConfig
+) -> None:
+    AutoModel.from_config(config).save_pretrained(tmp_path)
+    message = rf"^{KEY}: {tmp_path} is a {config.model_type}, and no encoder of text"
+    with pytest.raises(UserError, match=message):
         encoder_in(tmp_path)
 
 

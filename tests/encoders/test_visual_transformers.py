@@ -245,6 +245,17 @@ def test_a_model_of_timm_that_cannot_be_used_is_one_line(
         encoder_in(of_timm)
 
 
+def test_weights_that_take_the_place_of_others_are_those_that_are_used(
+    folders: dict[str, Path], faces: np.ndarray, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(folders["vit"], tmp_path / "vit"))
+    before = encoder_in(folder).embed(faces)
+    tensors = load_file(folder / "model.safetensors")
+    changed = {name: 2 * tensor for name, tensor in tensors.items()}
+    save_file(changed, folder / "model.safetensors", metadata={"format": "pt"})
+    assert not np.array_equal(before, encoder_in(folder).embed(faces))
+
+
 def test_weights_count_by_their_content(folders: dict[str, Path], tmp_path: Path) -> None:
     folder = Path(shutil.copytree(folders["clip"], tmp_path / "clip"))
     assert encoder_in(folder).settings == encoder_in(folders["clip"]).settings

@@ -97,6 +97,20 @@ def test_what_is_said_of_a_model_is_no_part_of_its_digest(folder: Path) -> None:
     assert find_local(KEY, str(folder)).sha256() == before
 
 
+def test_a_path_has_no_revision(folder: Path) -> None:
+    params = WeightsParams(weights=str(folder), revision="main", sha256=find_local(KEY, str(folder)).sha256())
+    with pytest.raises(UserError, match=rf"^{KEY}\.revision: is of hub models, and .*roberta is a path"):
+        pin_weights(KEY, params)
+
+
+@pytest.mark.parametrize(
+    "card", ["---\nlicense: [mit\n---\n", "---\n- mit\n---\n", "---\n--- \x00\n", "\xff"]
+)
+def test_a_card_that_cannot_be_read_tells_no_licence(folder: Path, card: str) -> None:
+    (folder / "README.md").write_text(card, encoding="latin-1")
+    assert find_local(KEY, str(folder)).licence == ""
+
+
 def test_weights_that_are_not_those_meant_are_refused_with_both_digests(file: Path) -> None:
     message = rf"{KEY}\.sha256: .*faces\.safetensors has the SHA-256 {sha256('weights')}, and not {'0' * 64};"
     with pytest.raises(UserError, match=message):
@@ -240,6 +254,14 @@ def test_a_model_that_is_not_there_is_an_error_that_says_how_to_get_it(cache: Pa
     assert absent.stderr.count("\n") == 1
     revision = pin_hub(cache, "lab/roberta", revision="v3")
     assert "`hf download lab/roberta --revision v3`" in revision.stderr
+
+
+def test_a_cache_that_holds_a_part_of_a_model_is_told_as_such(cache: Path) -> None:
+    (cache / "models--lab--roberta" / "snapshots" / OLD / "model.safetensors").unlink()
+    for params in ({}, {"revision": OLD}):
+        refused = pin_hub(cache, "lab/roberta", **params)
+        assert refused.stderr.startswith(f"{KEY}: lab/roberta ")
+        assert "is not in the local cache of the hub, and the hub cannot be asked" in refused.stderr
 
 
 def test_a_folder_needs_no_hub(cache: Path) -> None:

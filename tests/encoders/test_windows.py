@@ -12,6 +12,7 @@ from tokenizers import (
     Tokenizer,
 )
 from tokenizers.models import WordLevel
+from tokenizers.processors import TemplateProcessing
 from transformers import BertTokenizer, PreTrainedTokenizerFast, RobertaTokenizer, XLMRobertaTokenizer
 
 from pipeline.encoders.windows import build_windows, turn_text
@@ -205,7 +206,15 @@ def test_a_window_holds_the_current_utterance_and_the_nearest_that_fit(
             assert used - sum(context[0][: max(0, window.past - window.future - 1)]) + beyond[1] > room
 
 
-def test_a_tokenizer_that_joins_texts_without_a_separator_is_refused() -> None:
-    plain = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"a": 0, "?": 1}, unk_token="?")))
-    with pytest.raises(UserError, match="puts nothing between two texts"):
-        build_windows(dialogue(), plain, WindowParams())
+@pytest.mark.parametrize(
+    ("pair", "complaint"),
+    [
+        ("</s> $A $B </s>", "puts nothing between two texts"),
+        ("$A </s> $B </s>", "puts nothing before a text"),  # as T5 and GPT-2's kin
+    ],
+)
+def test_a_tokenizer_that_does_not_frame_texts_is_refused(pair: str, complaint: str) -> None:
+    plain = Tokenizer(WordLevel({"a": 0, "?": 1, "</s>": 2}, unk_token="?"))
+    plain.post_processor = TemplateProcessing(pair=pair, special_tokens=[("</s>", 2)])
+    with pytest.raises(UserError, match=complaint):
+        build_windows(dialogue(), PreTrainedTokenizerFast(tokenizer_object=plain), WindowParams())

@@ -136,6 +136,26 @@ def test_an_experiments_copy_of_the_project_that_lacks_a_folder_names_the_path_t
             stages.code.check_inputs(params)
 
 
+def test_an_experiments_copy_that_lacks_weights_names_the_path_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the hub is asked for a model of that name."""
+    experiment = tmp_path / ".dvc" / "tmp" / "exps" / "tmpabc"
+    for folder in (experiment, tmp_path / "models" / "roberta"):
+        folder.mkdir(parents=True)
+    texts = {"here": "models/roberta", "there": str(tmp_path / "models" / "roberta"), "hub": "lab/roberta"}
+    corpora = {
+        name: ENTRY | {"text": {"encoder": {"kind": "transformers", "weights": weights}}}
+        for name, weights in texts.items()
+    }
+    monkeypatch.chdir(experiment)
+    line = rf"corpora\.here\.text\.encoder\.weights: models/roberta is not in .*, {tmp_path}/models/roberta$"
+    with pytest.raises(UserError, match=line):
+        stages.code.check_inputs(Params.model_validate({"corpora": corpora}))
+    del corpora["here"]
+    stages.code.check_inputs(Params.model_validate({"corpora": corpora}))
+
+
 def test_what_dvc_would_wait_for_is_named_before_dvc_reads_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,11 +22,13 @@ from transformers import AutoModel, AutoTokenizer, RobertaConfig, RobertaForSequ
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from pipeline import runtime
+from pipeline.encoders import finetuning
 from pipeline.encoders.finetuning import _LikeLengths, _WeightedLoss
 from pipeline.encoders.weights import find_local
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance, write_labels, write_table
 from pipeline.store.items import ItemStore
+from pipeline.work import torchrun
 from stages.finetune import main
 from stages.weights import main as pin_weights
 from tests.dvc_cache import move_into_cache
@@ -235,6 +237,21 @@ def test_two_processes_train_as_one_and_only_the_first_writes(
     for name, tensor in weights().items():
         torch.testing.assert_close(tensor, alone[name], atol=1e-5, rtol=1e-4)
     assert list(runtime.checkpoint_root().iterdir()) == []
+
+
+def test_processes_that_have_other_numbers_of_threads_make_an_encoder_of_their_own(
+    edit: Edit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MULTIEMO_FINETUNE_PROCESSES", "2")
+    monkeypatch.delenv("OMP_NUM_THREADS")  # so that each has its share of the cores
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(finetuning, "prepare", lambda folder, *_: folder.mkdir(exist_ok=True))
+    monkeypatch.setattr(torchrun, "run_module", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    for workers in ("2", "6", "7"):
+        monkeypatch.setenv("MULTIEMO_WORKERS", workers)
+        with pytest.raises(KeyboardInterrupt):
+            main("demo")
+    assert len(list(runtime.checkpoint_root().iterdir())) == 2  # of one thread each, and of three
 
 
 def test_the_order_of_training_has_like_lengths_and_hangs_on_seed_and_epoch_alone() -> None:

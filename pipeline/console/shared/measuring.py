@@ -10,10 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from pipeline.corpora.annotations.corpus import Annotation
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance, by_dialogue
 from pipeline.params import CorpusParams
+from pipeline.store.h5 import Arrays
 
 TRAINING_PASSES = 3
 """An utterance's forward and backward pass take as long as three forward passes."""
@@ -43,7 +46,10 @@ def measure_stages(
     """
     if there:
         clips = sorted(there, key=lambda row: (params.folder / row.media).stat().st_size)
-        yield from _measure_clip(corpus, params, clips[len(clips) // 2], encoders, len(there))
+        try:
+            yield from _measure_clip(corpus, params, clips[len(clips) // 2], encoders, len(there))
+        except UserError as error:
+            yield "faces", error
     if annotations and "text" in encoders:
         try:
             yield from _measure_text(params, [row.utterance for row in annotations], encoders["text"])
@@ -83,9 +89,12 @@ def _work_on_clip(
     sound = Clip(row.audio, "", "") if row.audio else picture
     root, of_networks = params.folder, runtime.model_workers()
     if finds_faces(corpus, params):
-        find = partial(find_faces_of_dialogue, [picture], root, params.faces)
+        found: Arrays = {"box_px": np.empty(0)}  # nothing is embedded where looking for faces fails
+
+        def find() -> None:
+            found.update(find_faces_of_dialogue([picture], root, params.faces))
+
         yield _Work("faces", row.media, find, of_networks, utterances)
-        found = find()
         if "visual" in encoders and len(found["box_px"]):
             faces = ClipFaces(row.media, "", found["frame_index"], found["box_px"], row.utterance.id)
             embed = partial(embed_dialogue, [faces], root, encoders["visual"], params.visual)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -70,8 +70,7 @@ class Encoder:
     @property
     def settings(self) -> dict[str, object]:
         """What defines its vectors; weights count by their content, wherever they lie."""
-        origin = {"weights", "revision", "sha256"}
-        return {"encoder": self.params.model_dump(mode="json", exclude=origin), "weights": dict(self.digest)}
+        return {"encoder": self.params.defining(), "weights": dict(self.digest)}
 
     def embed(self, samples: np.ndarray) -> np.ndarray:
         """Vector float32 [D] of mono samples.
@@ -87,7 +86,7 @@ class Encoder:
 
     def embed_together(self, sounds: Sequence[np.ndarray]) -> list[np.ndarray | MediaError]:
         """Of each sound its vector, or why it has none; on a GPU pieces of one length share a pass."""
-        model = _load_model(self.key, self.path)
+        model = _load_model(self)
         cut: list[list[_Piece] | MediaError] = []
         for samples in sounds:
             try:
@@ -208,10 +207,10 @@ def find_encoder(key: str, params: Params, weights: Weights | None) -> Encoder:
     )
 
 
-@cache
-def _load_model(key: str, path: Path) -> _Model:
+@lru_cache(maxsize=1)  # by the weights' digest too: a worker of a cluster lives longer than a file does
+def _load_model(encoder: Encoder) -> _Model:
     """One network per process, where it computes."""
-    model = _read_model(key, path)
+    model = _read_model(encoder.key, encoder.path)
     model.network.to(runtime.device())
     return model
 
@@ -232,6 +231,10 @@ def _read_model(key: str, path: Path) -> _Model:
     network = load_pretrained(AutoModel, path, key, mask_time_prob=0.0, mask_feature_prob=0.0)
     if family == WHISPER:
         network = network.get_encoder()
+    if getattr(
+        network.config, "add_adapter", False
+    ):  # it counts frames behind the layers that are listened to
+        raise UserError(f"{key}: {path} has an adapter (add_adapter): choose a model without one")
     return _Model(family, processor, network.eval())
 
 

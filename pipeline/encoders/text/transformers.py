@@ -125,14 +125,20 @@ def find_encoder(key: str, params: Params, weights: Weights | None) -> Encoder:
         description = f"UNTRAINED RoBERTa (random weights, seed {params.untrained.seed})"
         return Encoder(key, params, None, description)
     from transformers import AutoConfig
-    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+    from transformers.models.auto import modeling_auto as families
 
     from pipeline.encoders.pretrained import read_folder
 
     revision = f" at revision {params.revision}" if params.revision else ""
-    family = read_folder(AutoConfig, weights.path, key).model_type
-    if family not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
-        raise UserError(f"{key}: {weights.path} is a {family}, and no encoder of text that transformers has")
+    config = read_folder(AutoConfig, weights.path, key)
+    family = config.model_type
+    # Whoever fills in masked words reads both ways.  A decoder's first token knows nothing of what follows.
+    reads_both_ways = family in families.MODEL_FOR_MASKED_LM_MAPPING_NAMES and not config.is_encoder_decoder
+    if not reads_both_ways or family not in families.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
+        raise UserError(
+            f"{key}: {weights.path} is a {family}, and no encoder of text that reads both ways, such as"
+            " RoBERTa or BERT"
+        )
     return Encoder(key, params, weights, f"{family} from {params.weights}{revision}")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.encoders.encoder import Encoder
 from pipeline.errors import UserError
-from pipeline.params import PARAMS_FILE, SPEAKER, CorpusParams, read_kind
+from pipeline.params import PARAMS_FILE, SPEAKER, CorpusParams, VisualParams, read_kind
 
 KINDS = "pipeline.encoders.visual"
 
@@ -45,11 +45,21 @@ class FrameEncoder(Encoder, Protocol):
 
 
 def finds_faces(corpus: str, params: CorpusParams) -> bool:
-    """Whether faces are looked for: not where the picture is not used, or used as a whole."""
+    """Whether faces are looked for: not where the picture is not used, or used as a whole.
+
+    UserError where a choice among faces is asked of an encoder of whole pictures.
+    """
     if "visual" not in params.modalities:
         return False
-    kind = read_kind(KINDS, params.encoder("visual"), f"corpora.{corpus}.visual.encoder")
-    return not getattr(kind.module, "READS_FRAMES", False)
+    key = f"corpora.{corpus}.visual"
+    kind = read_kind(KINDS, params.encoder("visual"), f"{key}.encoder")
+    reads_frames = getattr(kind.module, "READS_FRAMES", False)
+    if reads_frames and params.visual.pooling != VisualParams.model_fields["pooling"].default:
+        raise UserError(
+            f"{PARAMS_FILE}: {key}.pooling is of faces, and {kind.params.kind} takes whole pictures: delete"
+            " it (and who_is_who), or choose an encoder of faces"
+        )
+    return not reads_frames
 
 
 def finds_speakers(corpus: str, params: CorpusParams) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,8 +50,7 @@ class Encoder:
     @property
     def settings(self) -> dict[str, object]:
         """What defines its embeddings; weights count by their content, wherever they lie."""
-        origin = {"weights", "revision", "sha256"}
-        return {"encoder": self.params.model_dump(mode="json", exclude=origin), "weights": dict(self.digest)}
+        return {"encoder": self.params.defining(), "weights": dict(self.digest)}
 
     def embed(self, faces: np.ndarray) -> np.ndarray:
         """Embeddings float32 [F, 512] of RGB faces uint8 [F, size, size, 3]."""
@@ -59,7 +58,7 @@ class Encoder:
 
         from pipeline.encoders.pictures import resized
 
-        network = _load_network(self.key, self.path, self.params.unit_length)
+        network = _load_network(self)
         device = next(network.parameters()).device
         pixels = torch.from_numpy(faces).to(device).permute(0, 3, 1, 2)
         with torch.inference_mode():
@@ -86,13 +85,13 @@ def find_encoder(key: str, params: Params, weights: Weights | None) -> Encoder:
     )
 
 
-@cache
-def _load_network(key: str, path: Path, unit_length: bool) -> Any:
+@lru_cache(maxsize=1)  # by the weights' digest too: a worker of a cluster lives longer than a file does
+def _load_network(encoder: Encoder) -> Any:
     """One network per process, where it computes."""
     from pipeline.encoders.pretrained import prepare_torch
 
     prepare_torch()
-    return _read_network(key, path, unit_length).to(runtime.device())
+    return _read_network(encoder.key, encoder.path, encoder.params.unit_length).to(runtime.device())
 
 
 def _read_network(key: str, path: Path, unit_length: bool) -> Any:

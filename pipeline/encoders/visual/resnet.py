@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -61,14 +61,14 @@ class Encoder:
     @property
     def settings(self) -> dict[str, object]:
         """What defines its embeddings; weights count by their content, wherever they lie."""
-        origin = {"weights", "revision", "sha256", "seed"}
-        return {"encoder": self.params.model_dump(mode="json", exclude=origin), "weights": dict(self.digest)}
+        params = {name: value for name, value in self.params.defining().items() if name != "seed"}
+        return {"encoder": params, "weights": dict(self.digest)}
 
     def embed(self, faces: np.ndarray) -> np.ndarray:
         """Embeddings float32 [F, D] of RGB faces uint8 [F, size, size, 3]."""
         import torch
 
-        network, normalisation = _load_network(self.path, self.params)
+        network, normalisation = _load_network(self)
         weight = next(network.parameters())
         pixels = torch.from_numpy(faces).to(weight.device).permute(0, 3, 1, 2)
         penultimate = self.params.output == "penultimate"
@@ -113,8 +113,8 @@ def find_encoder(key: str, params: Params, weights: Weights | None) -> Encoder:
     )
 
 
-@cache
-def _load_network(path: Path | None, params: Params) -> tuple[ResNet, Normalisation]:
+@lru_cache(maxsize=1)  # by the weights' digest too: a worker of a cluster lives longer than a file does
+def _load_network(encoder: Encoder) -> tuple[ResNet, Normalisation]:
     """One network per process, and what it wants as input."""
     import torch
 
@@ -124,11 +124,12 @@ def _load_network(path: Path | None, params: Params) -> tuple[ResNet, Normalisat
     from pipeline.encoders.resnets.weights_file import load_resnet
 
     prepare_torch()
+    params = encoder.params
     architecture = ARCHITECTURES[params.architecture]
-    if path is None:
+    if encoder.path is None:
         network, normalisation = build_untrained(architecture, UNTRAINED_HEAD, params.seed), IMAGENET
     else:
-        found = load_resnet("visual.encoder", path, architecture, params.naming)
+        found = load_resnet("visual.encoder", encoder.path, architecture, params.naming)
         network, normalisation = found.network, found.naming.normalisation
     dtype = torch.bfloat16 if params.precision == "bfloat16" else torch.float32
     network = fold_batch_norms(network).to(runtime.device(), dtype)

@@ -4,7 +4,7 @@ place of faces [5.3]."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -79,8 +79,7 @@ class Encoder:
     @property
     def settings(self) -> dict[str, object]:
         """What defines its embeddings; weights count by their content, wherever they lie."""
-        origin = {"weights", "revision", "sha256"}
-        return {"encoder": self.params.model_dump(mode="json", exclude=origin), "weights": dict(self.digest)}
+        return {"encoder": self.params.defining(), "weights": dict(self.digest)}
 
     @property
     def frames_per_utterance(self) -> int:
@@ -102,7 +101,7 @@ class Encoder:
         """Vector float32 [D] of shrunk frames uint8 [n, height, width, 3]: the mean over clips of 16."""
         import torch
 
-        network = _load_network(self.key, self.path, self.params.architecture)
+        network = _load_network(self)
         device = next(network.parameters()).device
         mean, std = (torch.tensor(each, device=device).view(3, 1, 1, 1) for each in (MEAN, STD))
         embeddings = []
@@ -133,13 +132,13 @@ def find_encoder(key: str, params: Params, weights: Weights | None) -> Encoder:
     return Encoder(key, found.path, params, tuple(found.digest.items()))
 
 
-@cache
-def _load_network(key: str, path: Path, architecture: str) -> Any:
+@lru_cache(maxsize=1)  # by the weights' digest too: a worker of a cluster lives longer than a file does
+def _load_network(encoder: Encoder) -> Any:
     """One network per process, where it computes."""
     from pipeline.encoders.pretrained import prepare_torch
 
     prepare_torch()
-    return _read_network(key, path, architecture).to(runtime.device())
+    return _read_network(encoder.key, encoder.path, encoder.params.architecture).to(runtime.device())
 
 
 def _read_network(key: str, path: Path, architecture: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -79,7 +79,7 @@ class Encoder:
     @property
     def settings(self) -> dict[str, object]:
         """What defines its embeddings; weights count by their content, wherever they lie."""
-        return {"encoder": {"kind": self.params.kind}, "weights": dict(self.digest)}
+        return {"encoder": self.params.defining(), "weights": dict(self.digest)}
 
     def embed(self, faces: np.ndarray) -> np.ndarray:
         """Embeddings float32 [F, D] of RGB faces uint8 [F, size, size, 3], whose edges are kept.
@@ -88,7 +88,7 @@ class Encoder:
         """
         import torch
 
-        model = _load_model(self.key, self.path)
+        model = _load_model(self)
         pixels = torch.from_numpy(faces).to(model.device).permute(0, 3, 1, 2)
         return torch.cat([model.embed(batch).cpu() for batch in pixels.split(BATCH_FACES)]).numpy()
 
@@ -165,10 +165,10 @@ def find_encoder(key: str, params: Params, weights: Weights | None) -> Encoder:
     )
 
 
-@cache
-def _load_model(key: str, path: Path) -> _Model:
+@lru_cache(maxsize=1)  # by the weights' digest too: a worker of a cluster lives longer than a file does
+def _load_model(encoder: Encoder) -> _Model:
     """One network per process, where it computes."""
-    model = _read_model(key, path)
+    model = _read_model(encoder.key, encoder.path)
     model.network.to(runtime.device())
     return model
 
