@@ -112,7 +112,7 @@ def whisper(folder: Path) -> Pair:
 
 def speech_pair(folder: Path, values: torch.Tensor) -> Pair:
     encoder = speech.find_encoder(KEY, speech.Params(weights=str(folder)), find_local(KEY, str(folder)))
-    network = speech._load_model(KEY, folder).network
+    network = speech._load_model(encoder).network
     return lambda: encoder.embed(SOUND), alone(network, values)
 
 

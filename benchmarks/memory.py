@@ -23,7 +23,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pipeline.media.audio import iterate_audio
+from pipeline.media.audio import iterate_sounds
 from pipeline.media.clips import Clip
 from pipeline.media.decoding import Span
 from pipeline.params import FacesParams, VisualParams
@@ -123,7 +123,7 @@ def read_visual(path: Path, utterances: int) -> None:
 
 
 def read_audio(path: Path, utterances: int) -> None:
-    for _ in iterate_audio(clips(path, utterances), path.parent, 16000):
+    for _ in iterate_sounds(clips(path, utterances), path.parent, 16000):
         pass
 
 

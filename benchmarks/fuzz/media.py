@@ -21,7 +21,7 @@ from typing import Any
 import av
 import numpy as np
 
-from pipeline.media.audio import read_audio
+from pipeline.media.audio import read_sounds
 from pipeline.media.decoding import WHOLE, MediaError, Span
 from pipeline.media.frames import read_frames
 from pipeline.media.probe import probe
@@ -91,7 +91,7 @@ def attempt(folder: Path) -> str:
     """``read`` or ``refused``; whatever is raised is a defect."""
     [path] = folder.iterdir()
     found, refused = probe(path), 0
-    for look in (lambda: read_frames(path, 20, SPANS), lambda: read_audio(path, RATE_HZ, SPANS)):
+    for look in (lambda: read_frames(path, 20, SPANS), lambda: read_sounds(path, RATE_HZ, SPANS)):
         try:
             for _ in look():
                 pass

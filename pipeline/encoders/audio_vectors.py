@@ -11,7 +11,7 @@ import numpy as np
 from pipeline import runtime
 from pipeline.encoders.audio import SAMPLE_RATE_HZ, AudioEncoder, BatchEncoder
 from pipeline.encoders.encoder import runs_network
-from pipeline.media.audio import Channels, iterate_audio
+from pipeline.media.audio import Channels, iterate_sounds
 from pipeline.media.clips import Clip
 from pipeline.media.decoding import MediaError
 from pipeline.store.h5 import Arrays
@@ -41,11 +41,11 @@ def describe_audio_of_dialogue(
                 features[place] = found
         held.clear()
 
-    for place, samples in iterate_audio(clips, root, SAMPLE_RATE_HZ, channels):
-        if isinstance(samples, MediaError):
-            reasons[place] = str(samples)
+    for place, sound in iterate_sounds(clips, root, SAMPLE_RATE_HZ, channels):
+        if isinstance(sound, MediaError):
+            reasons[place] = str(sound)
             continue
-        held[place] = samples
+        held[place] = sound.samples
         if sum(map(len, held.values())) >= held_s * SAMPLE_RATE_HZ:
             describe_held()
     describe_held()

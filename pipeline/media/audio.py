@@ -39,14 +39,6 @@ class Sound(NamedTuple):
     """float32 [n], mono."""
 
 
-def read_audio(
-    path: Path, sample_rate_hz: int, spans: Sequence[Span] = (WHOLE,), channels: Channels = "mix"
-) -> Iterator[tuple[int, np.ndarray]]:
-    """(place in ``spans``, the samples of its sound), as of ``read_sounds``."""
-    for place, sound in read_sounds(path, sample_rate_hz, spans, channels):
-        yield place, sound.samples
-
-
 def read_sounds(
     path: Path, sample_rate_hz: int, spans: Sequence[Span] = (WHOLE,), channels: Channels = "mix"
 ) -> Iterator[tuple[int, Sound]]:
@@ -73,14 +65,6 @@ def read_sounds(
         most_samples = round(LONGEST_UTTERANCE_S * sample_rate_hz)
         for place, begin, samples in _cut(blocks, ranges, most_samples=most_samples):
             yield place, Sound(first_s + begin / sample_rate_hz, samples)
-
-
-def iterate_audio(
-    clips: Sequence[Clip], root: Path, sample_rate_hz: int, channels: Channels = "mix"
-) -> Iterator[Outcome[np.ndarray]]:
-    """(place in ``clips``, its mono samples float32 [n] or why there are none), file by file."""
-    for place, sound in iterate_sounds(clips, root, sample_rate_hz, channels):
-        yield place, sound if isinstance(sound, MediaError) else sound.samples
 
 
 def iterate_sounds(

@@ -14,7 +14,7 @@ from pipeline.corpora import iemocap
 from pipeline.corpora.iemocap import DEV_DIALOGUES, LABELS, UTTERANCES_OF_LABEL, Params, read_iemocap
 from pipeline.errors import UserError
 from pipeline.media import audio, frames
-from pipeline.media.audio import iterate_audio
+from pipeline.media.audio import iterate_sounds
 from pipeline.media.clips import audio_clip, image_clip
 from pipeline.media.decoding import Span, decode
 from pipeline.media.frames import crop_box_px, iterate_frames, read_frames
@@ -148,8 +148,8 @@ def test_a_video_is_decoded_once_for_all_its_utterances(
         monkeypatch.setattr(module, "decode", counted)
     sampled = dict(iterate_frames([image_clip(row) for row in media], iemocap_root, 3))
     assert [len(sampled[place].images) for place in range(3)] == [3, 3, 3]
-    sounds = dict(iterate_audio([audio_clip(row) for row in media], iemocap_root, 16000))
-    assert [len(sounds[place]) for place in range(3)] == [12800, 12800, 16000]
+    sounds = dict(iterate_sounds([audio_clip(row) for row in media], iemocap_root, 16000))
+    assert [len(sounds[place].samples) for place in range(3)] == [12800, 12800, 16000]
     assert sorted(decoded) == [(".avi", "audio"), (".avi", "video"), (".wav", "audio")]
 
 

@@ -28,11 +28,11 @@ from pipeline.encoders.layers import hidden_states
 from pipeline.encoders.weights import find_local
 from pipeline.errors import UserError
 from pipeline.manifest import Medium
-from pipeline.media.audio import read_audio
 from pipeline.media.clips import Clip, audio_clip
 from pipeline.media.decoding import MediaError
 from tests.encoders.speech import hum
 from tests.encoders.speech_models import BASE, CONFIGS, SIZE, save_model
+from tests.media.sounds import read_audio
 
 KEY = "corpora.demo.audio.encoder"
 

@@ -10,11 +10,11 @@ import soundfile
 from pipeline.encoders.audio.opensmile import Encoder, Params, find_encoder
 from pipeline.encoders.audio_vectors import describe_audio_of_dialogue, describe_sounds
 from pipeline.manifest import Medium
-from pipeline.media.audio import read_audio
 from pipeline.media.clips import audio_clip
 from pipeline.media.decoding import MediaError
 from tests.encoders.speech import hum, noise
 from tests.media.broken import write_liars
+from tests.media.sounds import read_audio
 
 ENCODER = find_encoder("corpora.demo.audio.encoder", Params())
 SILENCE_DBFS = -70.0

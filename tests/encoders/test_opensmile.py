@@ -9,9 +9,9 @@ import soundfile
 
 from pipeline.encoders.audio.opensmile import Encoder, Params, find_encoder
 from pipeline.manifest import Medium
-from pipeline.media.audio import read_audio
 from pipeline.media.decoding import MediaError
 from tests.encoders.speech import hum, noise
+from tests.media.sounds import read_audio
 
 
 def encoder(**params: str) -> Encoder:

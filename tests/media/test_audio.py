@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.media.audio import read_audio
 from pipeline.media.decoding import MediaError, Span, audio_stream, decode
 from pipeline.media.opening import open_media
 from tests.media.seconds import second_heard, write_seconds
+from tests.media.sounds import read_audio
 
 RATE_HZ = 16000
 

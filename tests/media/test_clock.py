@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.media.audio import read_audio
 from pipeline.media.decoding import MediaError, Span
 from pipeline.media.frames import read_frames
 from pipeline.media.probe import probe
 from tests.media.seconds import RATE_HZ, second_heard, second_shown, write_seconds
+from tests.media.sounds import read_audio
 
 
 def perceived(path: Path, seconds: int) -> tuple[list[int | None], list[int | None]]:

@@ -9,10 +9,10 @@ import av
 import pytest
 from av.stream import Disposition
 
-from pipeline.media.audio import read_audio
 from pipeline.media.frames import read_frames
 from pipeline.media.probe import probe
 from tests.media.seconds import RATE_HZ, grey, second_heard, second_shown, tone
+from tests.media.sounds import read_audio
 
 
 def write_tracks(path: Path, default: int | None, pictures: bool = True) -> Path:

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.media import audio, decoding, opening
-from pipeline.media.audio import iterate_audio, read_audio
+from pipeline.media.audio import iterate_sounds
 from pipeline.media.clips import Clip
 from pipeline.media.decoding import Span, decode, video_stream
 from pipeline.media.frames import read_frames
@@ -25,6 +25,7 @@ from pipeline.media.probes import examine_file
 from pipeline.work.engine import run_all
 from tests.media.broken import refer, write_large_gif, write_liars, write_wav
 from tests.media.seconds import RATE_HZ, write_seconds
+from tests.media.sounds import read_audio
 
 
 def write_picture(path: Path, width: int, height: int) -> Path:
@@ -202,9 +203,9 @@ def test_an_utterance_of_more_than_an_hour_is_refused_and_shorter_ones_beside_it
     with pytest.raises(MediaError, match="more than an hour"):
         list(read_audio(path, 8000))
     spans = [Span(0, 0.4), Span(0.1, 0.9), Span(0.7, 0.8), Span(0.8, 0.9)]
-    found = dict(iterate_audio([Clip("a.wav", "", "", span) for span in spans], tmp_path, 8000))
+    found = dict(iterate_sounds([Clip("a.wav", "", "", span) for span in spans], tmp_path, 8000))
     assert str(found.pop(1)) == "an utterance of more than an hour"
-    assert [len(found[place]) for place in (0, 2, 3)] == [3200, 800, 800]
+    assert [len(found[place].samples) for place in (0, 2, 3)] == [3200, 800, 800]
 
 
 def test_pictures_of_8k_are_read(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.manifest import Medium
-from pipeline.media.audio import read_audio
 from pipeline.media.decoding import MediaError, Span
 from pipeline.media.frames import frames_at, read_frames, sample_indices
 from pipeline.media.probe import probe
+from tests.media.sounds import read_audio
 
 GREY_STEP = 4
 

@@ -231,9 +231,8 @@ def _read_model(key: str, path: Path) -> _Model:
     network = load_pretrained(AutoModel, path, key, mask_time_prob=0.0, mask_feature_prob=0.0)
     if family == WHISPER:
         network = network.get_encoder()
-    if getattr(
-        network.config, "add_adapter", False
-    ):  # it counts frames behind the layers that are listened to
+    # An adapter counts frames behind the layers that are listened to.
+    if getattr(network.config, "add_adapter", False):
         raise UserError(f"{key}: {path} has an adapter (add_adapter): choose a model without one")
     return _Model(family, processor, network.eval())
 
