@@ -36,8 +36,8 @@ class MultiEmo(nn.Module):
     Fused features f^m become one vector (Eq. 13), a fully-connected layer makes z of it (Eq. 14), and an
     MLP makes l of z (Eq. 15) and logits of l (Eq. 16, whose softmax the losses and ``predict`` take).
 
-    Dropout [4.3, which does not say where] is applied to the context vectors, to the output of each
-    stage of MultiAttn before its residual connection, and to l of Eq. 15.
+    Dropout [4.3, which does not say where] is applied to the features, to the context vectors, to the output
+    of each stage of MultiAttn before its residual connection, and to l of Eq. 15.
     """
 
     def __init__(self, params: Params, dims: Mapping[str, int], class_counts: Sequence[int]) -> None:
@@ -106,5 +106,6 @@ class MultiEmo(nn.Module):
 
     def context_vectors(self, batch: Batch) -> dict[str, Tensor]:
         """C^m, [n, hidden_size] per modality, as fusion gets them."""
-        contexts = self.contexts(batch.features, batch.observed, batch.speaker, batch.speakers, batch.packing)
+        features = {name: self.dropout(table) for name, table in batch.features.items()}
+        contexts = self.contexts(features, batch.observed, batch.speaker, batch.speakers, batch.packing)
         return {name: self.dropout(context) for name, context in contexts.items()}

@@ -144,7 +144,7 @@ RECIPES: dict[str, Any] = {
     "default": merge(
         _AUTHORS,
         {
-            "epochs": 10,
+            "epochs": 20,
             "learning_rate": 3e-4,
             "schedule": "step",
             "learning_rate_decay": 1.0,
