@@ -2,7 +2,7 @@
 
     python -m benchmarks.recipes MELD VIEWS [--seeds 5 | --folds 5] [--row "z as it is"] [--runs runs.jsonl]
 
-MELD holds MELD's *_sent_emo.csv, VIEWS is an .npz of ``id`` [N] and of features [N, D] of each modality.
+MELD holds MELD's *_sent_emo.csv, VIEWS is an .npz of ``id`` [N] and features [N, D] of any modalities.
 Each row is a recipe with one thing changed; the epoch is chosen on validation, and the test split is only
 looked at.  Runs are kept in the file of --runs, by whose lines a benchmark that was stopped goes on.
 
@@ -27,7 +27,7 @@ from benchmarks.measure import machine
 from benchmarks.precision import metrics_of_run
 from benchmarks.views import features_of_views
 from pipeline.features.file import Features
-from pipeline.params import MODALITIES, ModelParams
+from pipeline.params import ModelParams
 from pipeline.store.keys import listing_digest
 from stages.train import run_key, with_defaults
 from train.baseline import logistic_regression
@@ -140,7 +140,7 @@ def run_seed(features: Features, row: str, entry: dict[str, Any], seed: int) -> 
     if row == SIMPLEST:
         return {"row": row, "seed": seed} | simplest(features)
     params = params_of(entry)
-    names = params.modalities or MODALITIES
+    names = list(features.modalities)
     dialogues = Dialogues.from_features(features, fit_standardisation(features, names, params.unscaled))
     run = train_seed(dialogues, params, seed)
     test = metrics_of_run(dialogues, params, run)
@@ -158,8 +158,9 @@ def run_seed(features: Features, row: str, entry: dict[str, Any], seed: int) -> 
 
 def simplest(features: Features) -> dict[str, float]:
     """Weighted F1 in percent of a logistic regression on all modalities; its penalty is chosen on dev."""
-    dialogues = Dialogues.from_features(features, fit_standardisation(features, MODALITIES, MODALITIES))
-    found = logistic_regression(dialogues, MODALITIES, refit=False)
+    names = list(features.modalities)
+    dialogues = Dialogues.from_features(features, fit_standardisation(features, names, names))
+    found = logistic_regression(dialogues, names, refit=False)
     return {split: 100 * found[split] for split in SPLITS}
 
 
