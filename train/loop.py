@@ -20,7 +20,7 @@ from train.data import IGNORED_LABEL, Dialogues
 from train.determinism import deterministic
 from train.metrics import compute_metrics
 from train.networks import run_network
-from train.trainer import Epoch, LossNotFiniteError, Trainer
+from train.trainer import Epoch, NotFiniteError, Trainer
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def train_seed(
     earlier run has done, if it has done any; they are not trained again.
 
     UserError if the training or the validation split has no labelled utterance; TrainingStoppedError if
-    a loss is not finite.
+    a loss or a weight is not finite.
     """
     train, dev, test = (dialogues.labelled(split) for split in ("train", "dev", "test"))
     if not train:
@@ -120,7 +120,7 @@ def train_seed(
                 break
             try:
                 epoch = trainer.run_epoch(number, train, dev)
-            except LossNotFiniteError as error:
+            except NotFiniteError as error:
                 raise TrainingStoppedError(str(error), run) from None
             run = _with_epoch(run, epoch, trainer, test)
             state = {"run": _state_of_run(run), "trainer": trainer.state(), "refitted": 0}
@@ -141,7 +141,7 @@ def train_seed(
             trainer.dev_losses = [epoch.dev_loss for epoch in run.epochs[: number - 1]]
             try:
                 trainer.fit_epoch([*train, *dev], f"seed {seed}, epoch {number} on train and dev")
-            except LossNotFiniteError as error:
+            except NotFiniteError as error:
                 raise TrainingStoppedError(str(error), run) from None
             state = {"run": _state_of_run(run), "trainer": trainer.state(), "refitted": number}
             checkpoints.save(state, last=number == run.selected.epoch)

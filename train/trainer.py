@@ -36,8 +36,8 @@ class Epoch:
     dev_weighted_f1: float
 
 
-class LossNotFiniteError(UserError):
-    """Training cannot go on."""
+class NotFiniteError(UserError):
+    """Training cannot go on: a loss or a weight is not finite."""
 
 
 class Trainer:
@@ -66,7 +66,10 @@ class Trainer:
         return Epoch(self.seed, number, means.pop("total"), means, dev_loss, dev_weighted_f1)
 
     def fit_epoch(self, train: Sequence[range], where: str) -> dict[str, float]:
-        """One pass over some dialogues in a new random order; mean over samples of each loss."""
+        """One pass over some dialogues in a new random order; mean over samples of each loss.
+
+        NotFiniteError if one is not finite, or a weight after it.
+        """
         self.optimiser.learning_rate = learning_rate(self.params, self.dev_losses)
         order = torch.randperm(len(train), generator=self.shuffle).tolist()
         self.network.train()
@@ -79,6 +82,7 @@ class Trainer:
             for name, value in values.items():
                 sums[name] += value * count
             samples += count
+        self._check_weights(where)
         return {name: value / samples for name, value in sums.items()}
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
@@ -139,6 +143,14 @@ class Trainer:
         if state["random_cuda"] is not None:
             torch.cuda.set_rng_state(state["random_cuda"], self.dialogues.label.device)
 
+    def _check_weights(self, where: str) -> None:
+        """What the last step made of them has been in no loss yet, and may be in none to come."""
+        for name, tensor in self.network.state_dict().items():
+            if not tensor.isfinite().all():
+                raise NotFiniteError(
+                    f"training stopped at {where}: {name} is no longer finite; try a lower learning_rate"
+                )
+
     def _run(self, batch: Batch) -> tuple[Any, dict[str, Tensor]]:
         output = run_network(self.network, batch, self.params.precision)
         return output, self.network.losses(output, batch.label)
@@ -165,12 +177,12 @@ def learning_rate(params: ModelParams, dev_losses: Sequence[float]) -> float:
 
 
 def _finite_values(losses: Mapping[str, Tensor], where: str) -> dict[str, float]:
-    """The losses as numbers; LossNotFiniteError naming the one that is not finite."""
+    """The losses as numbers; NotFiniteError naming the one that is not finite."""
     values = torch.stack(list(losses.values())).detach().cpu().double().tolist()
     by_name = dict(zip(losses, values, strict=True))
     for name, value in sorted(by_name.items(), key=lambda pair: pair[0] == "total"):
         if not math.isfinite(value):
-            raise LossNotFiniteError(
+            raise NotFiniteError(
                 f"training stopped at {where}: the {name} loss is {value}; "
                 "try a lower learning_rate, or a higher network.loss.temperature if it is swfc"
             )

@@ -126,3 +126,22 @@ def test_a_run_that_stops_at_once_has_nothing_to_keep(make_features, small_param
     with pytest.raises(TrainingStoppedError, match=r"epoch 1, batch \d: the \w+ loss is") as error:
         train_seed(dialogues_of(make_features(), params), params, seed=5)
     assert error.value.run is None
+
+
+def test_a_last_step_that_overflows_is_no_finished_training(
+    make_features, small_params, tmp_path, monkeypatch
+):
+    """No loss comes after the last step on train and dev, where nothing is scored any more."""
+    params = changed(small_params, epochs=1, batch_dialogues=100, refit=True)
+    dialogues = dialogues_of(make_features(), params)
+
+    def overflow(selected):
+        monkeypatch.setattr("train.trainer.learning_rate", lambda *_: 1e39)
+
+    path = tmp_path / "state.pt"
+    with pytest.raises(
+        TrainingStoppedError, match=r"seed 0, epoch 1 on train and dev: \S+ is no longer"
+    ) as error:
+        train_seed(dialogues, params, 0, checkpoint=path, on_refit=overflow)
+    assert all(tensor.isfinite().all() for tensor in error.value.run.weights.values())
+    assert Checkpoints(path).load()["refitted"] == 0
