@@ -22,6 +22,7 @@ from joblib import Parallel, delayed
 from benchmarks.measure import machine
 from benchmarks.precision import metrics_of_run
 from benchmarks.views import features_of_views
+from pipeline.features.dialogues import training_digest
 from pipeline.features.file import Features
 from pipeline.params import MODALITIES, ModelParams
 from stages.train import run_key, with_defaults
@@ -78,7 +79,12 @@ def run_all(
     features: Features, entries: Mapping[str, dict[str, Any]], seeds: int, kept: Path
 ) -> list[dict[str, Any]]:
     """The runs of every row's entry with as many seeds, those that are kept among them."""
-    keys = {(row, seed): key_of(features, entries[row], seed) for row in entries for seed in range(seeds)}
+    learnt_from = training_digest(features)
+    keys = {
+        (row, seed): key_of(features, learnt_from, entries[row], seed)
+        for row in entries
+        for seed in range(seeds)
+    }
     lines = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
     runs = [line for line in lines if line.get("key") == keys.get((line["row"], line["seed"]))]
     done = {(run["row"], run["seed"]) for run in runs}
@@ -94,11 +100,11 @@ def run_all(
     return runs
 
 
-def key_of(features: Features, entry: dict[str, Any], seed: int) -> str:
+def key_of(features: Features, learnt_from: str, entry: dict[str, Any], seed: int) -> str:
     """That of the item store: a kept run of other features, params or code is none of these."""
     params = params_of(entry)
     network = find_network(params.network, "row.network")
-    return run_key(features, with_defaults(params, network, features), network, seed, "cpu")
+    return run_key(learnt_from, with_defaults(params, network, features), network, seed, "cpu")
 
 
 def params_of(entry: dict[str, Any]) -> ModelParams:

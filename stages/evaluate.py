@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.features.dialogues import training_digest
 from pipeline.features.file import UNLABELLED, Features, read_features
 from pipeline.params import RESULTS, read_params
 from pipeline.report.bootstrap import bootstrap_scores, interval_of
@@ -132,7 +133,7 @@ def score_baselines(
         "baseline",
         code=result_digest("train.baseline"),
         versions=library_versions("numpy", "scipy", "scikit-learn"),
-        features=features.digest,
+        features=training_digest(features),
         modalities=list(model.card.dims),
         unscaled=model.card.params.unscaled,
         refit=model.card.params.refit,

@@ -19,6 +19,7 @@ import numpy as np
 
 from pipeline import runtime
 from pipeline.errors import UserError
+from pipeline.features.dialogues import training_digest
 from pipeline.features.file import Features, read_features
 from pipeline.params import MODALITIES, Kind, KindOf, ModelParams, read_params
 from pipeline.report.speed import write_speed
@@ -53,7 +54,8 @@ def main(model: str) -> None:
     standardisation = fit_standardisation(features, params.modalities or (), params.unscaled)
     card = describe_training(features, params)
     where = device_of_workers()
-    keys = {seed: run_key(features, params, network, seed, where) for seed in params.seeds}
+    learnt_from = training_digest(features)
+    keys = {seed: run_key(learnt_from, params, network, seed, where) for seed in params.seeds}
     store = ItemStore(store_root(), "train")
     stored = {seed: item for seed, key in keys.items() if (item := store.get(key)) is not None}
     absent = [seed for seed in params.seeds if seed not in stored]
@@ -239,13 +241,16 @@ def with_defaults(params: ModelParams, network: KindOf, features: Features) -> M
     return params.model_copy(update={"network": filled, "modalities": seen})
 
 
-def run_key(features: Features, params: ModelParams, network: KindOf, seed: int, where: str) -> str:
-    """Changes with whatever the weights depend on; so also with the device, in words."""
+def run_key(learnt_from: str, params: ModelParams, network: KindOf, seed: int, where: str) -> str:
+    """Changes with whatever the weights depend on; so also with the device, in words.
+
+    ``learnt_from`` is the ``training_digest`` of the features: an item holds no rows of them.
+    """
     return work_key(
         "train",
         code=result_digest("train.loop", network.module.__name__),
         versions=library_versions("torch", "numpy"),
-        features=features.digest,
+        features=learnt_from,
         modalities=params.modalities,
         network=params.network.model_dump(mode="json"),
         params=params.training(),

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ import stages.evaluate
 import stages.train
 from pipeline.errors import UserError
 from pipeline.features.file import read_features, write_features
+from pipeline.features.pseudonymisation import pseudonymise
 from pipeline.params import Kind, ModelParams
 from pipeline.report.results import read_results
 from pipeline.report.speed import read_speed
@@ -372,6 +374,29 @@ def test_the_same_model_under_another_name_is_not_trained_again(project, capsys)
     capsys.readouterr()
     stages.train.main("other")
     assert "train: 0 of 2 seeds to do, 2 stored\n" in capsys.readouterr().out
+
+
+def revised(features):
+    """The features with another encoder of faces, and more said of how they were made."""
+    visual = features.modalities["visual"]
+    other = replace(visual, features=visual.features[:, :5] * np.float32(2), digest=None)
+    provenance = features.provenance | {"encoders": {"visual": "another"}}
+    return replace(features, modalities=features.modalities | {"visual": other}, provenance=provenance)
+
+
+@pytest.mark.parametrize("change", [revised, lambda features: pseudonymise(features, Random(0))[0]])
+def test_what_a_model_does_not_see_of_a_file_trains_nothing_again(project, capsys, change):
+    text = SMALL | {"modalities": ["text"]}
+    project.describe(small=text)
+    stages.train.main("small")
+    stages.evaluate.main("small")
+    weights = {name: content for name, content in project.files().items() if name != "model.json"}
+    write_features(project.features, change(read_features(project.features)))
+    capsys.readouterr()
+    stages.train.main("small")
+    assert "train: 0 of 2 seeds to do, 2 stored\n" in capsys.readouterr().out
+    assert {name: project.files()[name] for name in weights} == weights
+    stages.evaluate.main("small")  # of the features that there are now
 
 
 def test_of_two_runs_of_one_training_the_second_waits_and_finds_it_done(project, monkeypatch, capsys):
