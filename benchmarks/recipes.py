@@ -25,7 +25,7 @@ from benchmarks.views import features_of_views
 from pipeline.features.dialogues import training_digest
 from pipeline.features.file import Features
 from pipeline.params import MODALITIES, ModelParams
-from stages.train import run_key, with_defaults
+from stages.train import describe_training, run_key, with_defaults
 from train.data import Dialogues, fit_standardisation
 from train.loop import train_seed
 from train.networks import find_network, merge, with_recipe
@@ -104,7 +104,8 @@ def key_of(features: Features, learnt_from: str, entry: dict[str, Any], seed: in
     """That of the item store: a kept run of other features, params or code is none of these."""
     params = params_of(entry)
     network = find_network(params.network, "row.network")
-    return run_key(learnt_from, with_defaults(params, network, features), network, seed, "cpu")
+    card = describe_training(features, with_defaults(params, network, features))
+    return run_key(card, learnt_from, seed, "cpu")
 
 
 def params_of(entry: dict[str, Any]) -> ModelParams:

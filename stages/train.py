@@ -37,7 +37,7 @@ from pipeline.work.progress import Progress
 from train.data import Dialogues, Standardisation, count_classes, fit_standardisation
 from train.loop import TrainingRun, TrainingStoppedError, pack_run, train_seed, unpack_run
 from train.model import ModelCard, Selected, TrainedModel, save_model
-from train.networks import find_network, with_recipe
+from train.networks import find_network, module_of_network, with_recipe
 from train.trainer import Epoch
 
 SECONDS = "seconds_per_epoch"
@@ -55,7 +55,7 @@ def main(model: str) -> None:
     card = describe_training(features, params)
     where = device_of_workers()
     learnt_from = training_digest(features)
-    keys = {seed: run_key(learnt_from, params, network, seed, where) for seed in params.seeds}
+    keys = {seed: run_key(card, learnt_from, seed, where) for seed in params.seeds}
     store = ItemStore(store_root(), "train")
     stored = {seed: item for seed, key in keys.items() if (item := store.get(key)) is not None}
     absent = [seed for seed in params.seeds if seed not in stored]
@@ -241,14 +241,15 @@ def with_defaults(params: ModelParams, network: KindOf, features: Features) -> M
     return params.model_copy(update={"network": filled, "modalities": seen})
 
 
-def run_key(learnt_from: str, params: ModelParams, network: KindOf, seed: int, where: str) -> str:
+def run_key(card: ModelCard, learnt_from: str, seed: int, where: str) -> str:
     """Changes with whatever the weights depend on; so also with the device, in words.
 
     ``learnt_from`` is the ``training_digest`` of the features: an item holds no rows of them.
     """
+    params = card.params
     return work_key(
         "train",
-        code=result_digest("train.loop", network.module.__name__),
+        code=result_digest("train.loop", module_of_network(params.network, card.dims, card.class_counts)),
         versions=library_versions("torch", "numpy"),
         features=learnt_from,
         modalities=params.modalities,

@@ -41,13 +41,10 @@ class Contexts(nn.Module):
         self.reduce = nn.ModuleDict({name: nn.Linear(dims[name], width) for name, width in reduced.items()})
         self.fc = nn.ModuleDict({name: nn.Linear(sizes[name], size) for name in alone})
         directions = 1 if rnn.directions == "forward" else 2
-        self.rnn = (
-            DialogueRNN(recurrent, params.states_size // directions, directions, rnn.attention)
-            if recurrent
-            else None
-        )
+        state_size = rnn.state_size or size // directions
+        self.rnn = DialogueRNN(recurrent, state_size, directions, rnn.attention) if recurrent else None
         projected = recurrent if rnn.output == "linear_relu" else ()
-        self.project = nn.ModuleDict({name: nn.Linear(params.states_size, size) for name in projected})
+        self.project = nn.ModuleDict({name: nn.Linear(directions * state_size, size) for name in projected})
         self.rectify = rnn.output != "states"
 
     def forward(

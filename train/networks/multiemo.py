@@ -110,18 +110,13 @@ class Params(Section):
     @model_validator(mode="after")
     def _states_fill_the_context(self) -> Self:
         rnn = self.dialogue_rnn
-        if rnn.output != "linear_relu" and self.states_size != self.hidden_size:
+        states_size = (rnn.state_size or 0) * (1 if rnn.directions == "forward" else 2)
+        if rnn.output != "linear_relu" and states_size not in (0, self.hidden_size):
             raise ValueError(
-                f"dialogue_rnn.state_size: {self.states_size} in all directions is not hidden_size:"
+                f"dialogue_rnn.state_size: {states_size} in all directions is not hidden_size:"
                 f" {self.hidden_size}; leave it out, or set dialogue_rnn.output: linear_relu"
             )
         return self
-
-    @property
-    def states_size(self) -> int:
-        """Width of DialogueRNN's states of all directions."""
-        directions = 1 if self.dialogue_rnn.directions == "forward" else 2
-        return directions * (self.dialogue_rnn.state_size or self.hidden_size // directions)
 
 
 # The values of the scripts with which the authors trained the figures that they published; Adam's weight
