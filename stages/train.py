@@ -34,6 +34,7 @@ from pipeline.work.engine import run_all
 from pipeline.work.extraction import wait_for_item
 from pipeline.work.processes import WorkerDied
 from pipeline.work.progress import Progress
+from train.compatibility import extraction_settings
 from train.data import Dialogues, Standardisation, count_classes, fit_standardisation
 from train.loop import TrainingRun, TrainingStoppedError, pack_run, train_seed, unpack_run
 from train.model import ModelCard, Selected, TrainedModel, save_model
@@ -276,11 +277,7 @@ def describe_training(features: Features, params: ModelParams) -> ModelCard:
             for name, description in features.provenance.get("encoders", {}).items()
             if name in seen  # what the model does not see says nothing about it
         },
-        settings={
-            name: source["settings"]
-            for name, source in features.provenance.get("sources", {}).items()
-            if name in seen and "settings" in source
-        },
+        settings={name: settings for name in seen if (settings := extraction_settings(features, name))},
     )
 
 

@@ -67,7 +67,7 @@ class ModelCard(Section):
     """What made those features, in words, as the feature file's provenance has it."""
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """What defines those features, by modality, as the feature file's provenance has it: the params of
-    extraction and digests of the encoders' weights."""
+    extraction, those of the detection of faces, and digests of the encoders' weights."""
     digests: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of each other file of the folder, by name, as they were saved."""
 

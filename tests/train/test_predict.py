@@ -152,7 +152,7 @@ def test_features_of_which_nothing_tells_the_encoder_are_taken_with_a_note(
     encoders = {name: encoder for name, encoder in ENCODERS.items() if name != "audio"}
     settings = {**SETTINGS, "audio": {}}
     card = load_model(model).card
-    unknown = card.model_copy(update={"encoders": encoders, "settings": settings})
+    unknown = card.model_copy(update={"encoders": encoders, "settings": {**card.settings, "audio": {}}})
     notes = check_same_encoders(
         described(recordings, encoders=encoders, settings=settings), Path("other.h5"), unknown
     )
@@ -190,6 +190,29 @@ def test_the_same_weights_in_other_words_and_other_settings_are_taken_with_a_not
     assert status == 0
     assert capsys.readouterr().err == (
         "note: text: window.past_utterances is 2, and was 12 for the model's training\n"
+    )
+
+
+def test_a_setting_that_only_one_side_has_is_noted(
+    model: Path, recordings: Features, tmp_path: Path, capsys
+) -> None:
+    """As one that was added later, or is left out at its default."""
+    visual = {**SETTINGS["visual"], "params": {"who_is_who": True}}
+    settings = {**SETTINGS, "visual": visual, "audio": {"channels": "mix"}}
+    status, _ = run(model, described(recordings, settings=settings), tmp_path)
+    assert status == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "note: audio: channels is mix, and was not set for the model's training",
+        "note: audio: silence_dbfs is not set, and was -70.0 for the model's training",
+        "note: visual: params.who_is_who is True, and was not set for the model's training",
+    ]
+
+
+def test_how_faces_were_found_is_compared(model: Path, recordings: Features, tmp_path: Path, capsys) -> None:
+    status, _ = run(model, described(recordings, frames_per_utterance=5), tmp_path)
+    assert status == 0
+    assert capsys.readouterr().err == (
+        "note: visual: faces.frames_per_utterance is 5, and was 20 for the model's training\n"
     )
 
 

@@ -32,6 +32,7 @@ from pipeline.report.speed import read_speed
 from pipeline.runtime import checkpoint_root, store_root
 from pipeline.store.code import PROJECT
 from tests.dvc_cache import move_into_cache
+from tests.train.saved_model import SETTINGS, described
 from tests.train.small import NETWORK
 from train.loop import TrainingStoppedError, train_seed
 from train.metrics import compute_metrics
@@ -480,6 +481,16 @@ def test_a_feature_file_may_tell_of_its_encoders_in_words_alone(project):
     stages.train.main("small")
     stages.evaluate.main("small")
     assert read_results(project.root / "data/models/results/small.json").encoder_kinds == {"text": ""}
+
+
+def test_the_card_says_how_faces_were_found(project):
+    write_features(project.features, described(read_features(project.features)))
+    project.describe(small=SMALL | {"seeds": [0], "epochs": 1})
+    stages.train.main("small")
+    settings = load_model(project.model / "model").card.settings
+    assert settings == SETTINGS | {
+        "visual": SETTINGS["visual"] | {"faces": {"frames_per_utterance": 20}},
+    }
 
 
 def test_a_seed_that_diverges_stops_no_other(project, monkeypatch, capsys):
