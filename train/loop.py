@@ -43,7 +43,8 @@ class TrainingRun:
     """State dict, on the CPU."""
     epochs: list[Epoch]
     test_best: BestTestEpoch | None
-    """None if the test split has no labelled utterance, or after training on train and dev."""
+    """None if the test split has no labelled utterance or none that can be predicted, or after training on
+    train and dev."""
 
 
 class TrainingStoppedError(UserError):
@@ -171,6 +172,18 @@ def predict(network: Any, dialogues: Dialogues, spans: Sequence[range], params: 
 
     UserError if one is no number.
     """
+    found = _predict(network, dialogues, spans, params)
+    if not (finite := np.isfinite(found.probability).all(axis=1)).all():
+        raise UserError(
+            f"{(~finite).sum()} of {len(finite)} utterances, the first in row {int(found.row[~finite][0])} of"
+            " the features, get probabilities that are no numbers: features or weights are too large for the"
+            " network; standardise them (unscaled: []), or train the model again"
+        )
+    return found
+
+
+def _predict(network: Any, dialogues: Dialogues, spans: Sequence[range], params: ModelParams) -> Predictions:
+    """The same, whether they are numbers or not."""
     network.eval()
     rows: list[Tensor] = []
     probabilities: list[Tensor] = []
@@ -181,14 +194,7 @@ def predict(network: Any, dialogues: Dialogues, spans: Sequence[range], params: 
     if not rows:
         return Predictions(np.empty(0, np.int64), np.empty((0, len(dialogues.label_names)), np.float32))
     row, order = torch.cat(rows).sort()
-    probability = torch.cat(probabilities)[order].numpy()
-    if not (finite := np.isfinite(probability).all(axis=1)).all():
-        raise UserError(
-            f"{(~finite).sum()} of {len(finite)} utterances, the first in row {int(row[~finite][0])} of the"
-            " features, get probabilities that are no numbers: features or weights are too large for the"
-            " network; standardise them (unscaled: []), or train the model again"
-        )
-    return Predictions(row.numpy(), probability)
+    return Predictions(row.numpy(), torch.cat(probabilities)[order].numpy())
 
 
 def _with_epoch(
@@ -198,17 +204,19 @@ def _with_epoch(
     test_best = run.test_best if run else None
     if test:
         weighted_f1 = _weighted_f1(trainer, test)
-        if test_best is None or weighted_f1 > test_best.weighted_f1:
+        if weighted_f1 is not None and (test_best is None or weighted_f1 > test_best.weighted_f1):
             test_best = BestTestEpoch(epoch.epoch, weighted_f1)
     if run and not _is_better(epoch, run.selected):
         return TrainingRun(run.selected, run.weights, [*run.epochs, epoch], test_best)
     return TrainingRun(epoch, trainer.weights(), [*(run.epochs if run else []), epoch], test_best)
 
 
-def _weighted_f1(trainer: Trainer, spans: Sequence[range]) -> float:
-    """On the labelled utterances of the spans."""
+def _weighted_f1(trainer: Trainer, spans: Sequence[range]) -> float | None:
+    """On the labelled utterances of the spans; None if a prediction is no number, as evaluation will tell."""
     dialogues = trainer.dialogues
-    predictions = predict(trainer.network, dialogues, spans, trainer.params)
+    predictions = _predict(trainer.network, dialogues, spans, trainer.params)
+    if not np.isfinite(predictions.probability).all():
+        return None
     label = dialogues.label.cpu().numpy()[predictions.row]
     labelled = label != IGNORED_LABEL
     return compute_metrics(label[labelled], predictions.label[labelled], dialogues.label_names).weighted_f1
