@@ -31,6 +31,7 @@ from pipeline.report.results import read_results
 from pipeline.report.speed import read_speed
 from pipeline.runtime import checkpoint_root, store_root
 from pipeline.store.code import PROJECT
+from stages.train import train_alone
 from tests.dvc_cache import move_into_cache
 from tests.train.saved_model import SETTINGS, described
 from tests.train.small import NETWORK
@@ -244,6 +245,23 @@ def test_a_worker_says_what_stops_it(project, monkeypatch):
     monkeypatch.setenv("MULTIEMO_WORKERS", "2")
     project.describe(small=SMALL | {"learning_rate": 1e30})
     with pytest.raises(UserError, match=r"stopped at seed \d, epoch 1, .* try a lower learning_rate"):
+        stages.train.main("small")
+
+
+def dies_at_seed_0(task):
+    if task[1] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return train_alone(task)
+
+
+def test_why_a_seed_stopped_is_said_beside_the_death_of_anothers_worker(project, monkeypatch):
+    monkeypatch.setenv("MULTIEMO_WORKERS", "2")
+    monkeypatch.setattr(stages.train, "train_alone", dies_at_seed_0)
+    project.describe(small=SMALL | {"learning_rate": 1e30})
+    with pytest.raises(
+        UserError,
+        match=r"stopped at seed 1, epoch 1, .*; workers died twice at seed 0 \(killed by SIGKILL\), where",
+    ):
         stages.train.main("small")
 
 
