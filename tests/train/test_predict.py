@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pipeline.transcripts.writers
 from pipeline.console.__main__ import main
 from pipeline.features.file import Features, write_features
 from pipeline.manifest import Medium, write_table
@@ -267,6 +268,20 @@ def test_annotation_tools_get_a_file_of_each_film(
     write_table(tmp_path / "media.csv", clips, Medium)
     assert main([*arguments, "-o", str(tmp_path / f"out{suffix}")]) == 0
     assert (tmp_path / f"out{suffix}").is_file()
+
+
+def test_a_writer_that_is_added_is_offered(
+    model: Path, recordings: Features, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "words.py").write_text(
+        'SUFFIX = ".words"\n\n\ndef write(recording):\n    return recording.utterances[0].text.encode()\n'
+    )
+    monkeypatch.setattr(pipeline.transcripts.writers, "__path__", [str(tmp_path)])
+    spoken = replace(recordings, start_s=recordings.position * 2.0, end_s=recordings.position * 2.0 + 1.5)
+    write_features(tmp_path / "mine.h5", spoken)
+    output = tmp_path / "said.words"
+    assert main(["predict", str(tmp_path / "mine.h5"), "--model", str(model), "-o", str(output)]) == 0
+    assert {path.read_text() for path in (tmp_path / "said").iterdir()} == {"words"}
 
 
 def test_an_annotation_that_is_there_is_not_replaced(
