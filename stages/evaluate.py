@@ -87,7 +87,7 @@ def main(model: str) -> None:
     print()
     for seed, found in predictions["dev"].items():
         only, *others = np.unique(found.label)
-        if not others and len(np.unique(features.label[found.row])) > 1:
+        if not others and len({*features.label[found.row].tolist()} - {UNLABELLED}) > 1:
             print(
                 f"seed {seed} predicts nothing but {features.label_names[only]}: it has learned nothing;"
                 " docs/troubleshooting.md says what to try"

@@ -215,6 +215,21 @@ def test_a_network_that_predicts_one_class_only_is_said_to_have_learned_nothing(
     assert printed.count("learned nothing") == 1
 
 
+def test_one_class_is_all_there_is_to_learn_where_dev_has_no_other(project, capsys):
+    features = read_features(project.features)
+    dev = np.flatnonzero(features.split == "dev")
+    label = features.label.copy()
+    label[dev], label[dev[0]] = 2, -1  # one of them unlabelled
+    write_features(project.features, replace(features, label=label))
+    project.describe(small=SMALL | {"seeds": [1], "epochs": 1})
+    stages.train.main("small")
+    trained = load_model(project.model / "model")
+    trained.weights[1]["fc_p.bias"][2] = 1e6
+    save_model(project.model / "model", trained)
+    stages.evaluate.main("small")
+    assert "learned nothing" not in capsys.readouterr().out
+
+
 def test_training_again_writes_the_same_bytes(project, monkeypatch):
     written = []
     for store in "ab":  # a store of its own, in which there is nothing yet
