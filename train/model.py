@@ -40,7 +40,7 @@ class Selected(Section):
     """From 0 to 1."""
     best_test_epoch: int | None = None
     """The epoch that the authors' rule would have picked, by looking at the test split; from 1.
-    None if the test split had no labels."""
+    None if the test split had no labels or could not be predicted, or after training on train and dev."""
     best_test_weighted_f1: float | None = None
     """On the test split at that epoch, from 0 to 1."""
 

@@ -22,7 +22,12 @@ from train.optimiser import Adam
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of the curves.  Losses are means over samples; F1 is a fraction from 0 to 1."""
+    """One line of the curves.  F1 is a fraction from 0 to 1.
+
+    Losses are means over batches, each with the weight of its labelled utterances.  So they are means over
+    these, but where a network's loss is no such mean: class weights and contrasts make it depend on which
+    utterances share a batch.
+    """
 
     seed: int
     epoch: int

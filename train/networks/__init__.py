@@ -42,6 +42,9 @@ class Network(Protocol):
     def losses(self, output: Any, label: Tensor) -> dict[str, Tensor]:
         """Loss by name, each a mean over the labelled utterances; ``total`` is what is minimised.
 
+        The mean may be a weighted one, whose weights add up over the batch: then losses over a split depend
+        on the size of batches.
+
         label: int64 [n], IGNORED_LABEL where there is none; one at least has one.
         """
         ...

@@ -71,7 +71,8 @@ class Inputs(nn.Module):
 class WeightedCrossEntropy(nn.Module):
     """Mean of cross-entropy over the labelled utterances, weighted by (1 / frequency of the class)^exponent.
 
-    A class that training lacks, which validation may have, weighs 1: less than any other.
+    The sum is divided by that of the weights, which differs from batch to batch.  A class that training
+    lacks, which validation may have, weighs 1: less than any other.
     """
 
     def __init__(self, class_counts: Sequence[int], exponent: float) -> None:
