@@ -24,9 +24,10 @@ from benchmarks.precision import metrics_of_run
 from benchmarks.views import features_of_views
 from pipeline.features.dialogues import training_digest
 from pipeline.features.file import Features
+from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import MODALITIES, ModelParams
 from stages.train import describe_training, run_key, with_defaults
-from train.data import Dialogues, fit_standardisation
+from train.data import Dialogues
 from train.loop import train_seed
 from train.networks import find_network, merge, with_recipe
 

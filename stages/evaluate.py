@@ -55,9 +55,7 @@ def main(model: str) -> None:
     trained = load_model(folder / "model")
     features_path = Path(read_params().model(model).features)
     features = read_features(features_path, list(trained.card.dims))
-    trained.check_fits(features, features_path)
     if features.digest != trained.card.features_sha256:
-        # Its widths fit, its meaning may not: another encoder gives other features of the same width.
         raise UserError(
             f"{features_path}: {folder / 'model'} was trained on other features; run dvc repro train@{model}"
         )

@@ -21,6 +21,7 @@ from pipeline import runtime
 from pipeline.errors import UserError
 from pipeline.features.dialogues import training_digest
 from pipeline.features.file import Features, read_features
+from pipeline.features.standardisation import Standardisation, fit_standardisation
 from pipeline.params import MODALITIES, Kind, KindOf, ModelParams, read_params
 from pipeline.report.speed import write_speed
 from pipeline.runtime import checkpoint_root, device, store_root
@@ -35,7 +36,7 @@ from pipeline.work.extraction import wait_for_item
 from pipeline.work.processes import WorkerDied
 from pipeline.work.progress import Progress
 from train.compatibility import extraction_settings
-from train.data import Dialogues, Standardisation, count_classes, fit_standardisation
+from train.data import Dialogues, count_classes
 from train.loop import TrainingRun, TrainingStoppedError, pack_run, train_seed, unpack_run
 from train.model import ModelCard, Selected, TrainedModel, save_model
 from train.networks import find_network, module_of_network, with_recipe

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import UserError
+from pipeline.features.file import UNLABELLED
 from pipeline.params import ModelParams
 from pipeline.store.h5 import Arrays
 from train.checkpoint import Checkpoints
-from train.data import IGNORED_LABEL, Dialogues
+from train.data import Dialogues
 from train.determinism import deterministic
 from train.metrics import compute_metrics
 from train.networks import run_network
@@ -123,7 +124,7 @@ def train_seed(
                 epoch = trainer.run_epoch(number, train, dev)
             except NotFiniteError as error:
                 raise TrainingStoppedError(str(error), run) from None
-            run = _with_epoch(run, epoch, trainer, test)
+            run = _with_epoch(run, epoch, trainer, [] if params.refit else test)
             state = {"run": _state_of_run(run), "trainer": trainer.state(), "refitted": 0}
             last = number == params.epochs or _has_waited(run, params.patience_epochs)
             checkpoints.save(state, last=last)
@@ -146,7 +147,7 @@ def train_seed(
                 raise TrainingStoppedError(str(error), run) from None
             state = {"run": _state_of_run(run), "trainer": trainer.state(), "refitted": number}
             checkpoints.save(state, last=number == run.selected.epoch)
-    return replace(run, weights=trainer.weights(), test_best=None)
+    return replace(run, weights=trainer.weights())
 
 
 def pack_run(run: TrainingRun) -> Arrays:
@@ -218,7 +219,7 @@ def _weighted_f1(trainer: Trainer, spans: Sequence[range]) -> float | None:
     if not np.isfinite(predictions.probability).all():
         return None
     label = dialogues.label.cpu().numpy()[predictions.row]
-    labelled = label != IGNORED_LABEL
+    labelled = label != UNLABELLED
     return compute_metrics(label[labelled], predictions.label[labelled], dialogues.label_names).weighted_f1
 
 

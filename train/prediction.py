@@ -115,9 +115,7 @@ def predict_utterances(model: TrainedModel, features: Features) -> Predictions:
     runs = [
         predict(model.network(seed).to(where), dialogues, spans, model.card.params) for seed in model.weights
     ]
-    order = np.argsort(runs[0].row)
-    probability = np.mean([run.probability for run in runs], axis=0)
-    return Predictions(runs[0].row[order], probability[order])
+    return Predictions(runs[0].row, np.mean([run.probability for run in runs], axis=0))
 
 
 def write_predictions(path: Path, features: Features, names: Sequence[str], predictions: Predictions) -> None:

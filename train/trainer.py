@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from pipeline.errors import UserError
+from pipeline.features.file import UNLABELLED
 from pipeline.params import ModelParams
-from train.data import IGNORED_LABEL, Batch, Dialogues, drop_modalities
+from train.data import Batch, Dialogues, drop_modalities
 from train.metrics import compute_metrics
 from train.networks import build_network, run_network
 from train.optimiser import Adam
@@ -83,7 +84,7 @@ class Trainer:
         batches = self.dialogues.batches([train[place] for place in order], self.params.batch_dialogues)
         for place, batch in enumerate(batches, start=1):
             values = _finite_values(self.step(batch), f"{where}, batch {place}")
-            count = int((batch.label != IGNORED_LABEL).sum())
+            count = int((batch.label != UNLABELLED).sum())
             for name, value in values.items():
                 sums[name] += value * count
             samples += count
@@ -111,7 +112,7 @@ class Trainer:
             for place, batch in enumerate(batches, start=1):
                 output, losses = self._run(batch)
                 values = _finite_values(losses, f"{where} batch {place}")
-                sample = batch.label != IGNORED_LABEL
+                sample = batch.label != UNLABELLED
                 loss += values["total"] * int(sample.sum())
                 labels.append(batch.label[sample].cpu())
                 predictions.append(output.logits[sample].argmax(dim=-1).cpu())

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from pipeline.features.file import Features
+from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import ModelParams
 from train.compatibility import extraction_settings
-from train.data import count_classes, fit_standardisation
+from train.data import count_classes
 from train.model import ModelCard, Selected, TrainedModel, save_model
 from train.networks import build_network
 

@@ -27,7 +27,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline.params import Section
-from train.data import IGNORED_LABEL
+from pipeline.features.file import UNLABELLED
 
 
 class Params(Section):
@@ -57,8 +57,8 @@ class Bag(nn.Module):
         return Output(self.classify(hidden.relu()), hidden)
 
     def losses(self, output, label):
-        cross_entropy = F.cross_entropy(output.logits, label, ignore_index=IGNORED_LABEL)
-        compactness = output.hidden[label != IGNORED_LABEL].square().mean()
+        cross_entropy = F.cross_entropy(output.logits, label, ignore_index=UNLABELLED)
+        compactness = output.hidden[label != UNLABELLED].square().mean()
         return {"total": cross_entropy + 0.01 * compactness, "compactness": compactness}
 
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from pipeline.errors import UserError
+from pipeline.features.standardisation import fit_standardisation
 from tests.train import small
 from train.attention import attention_maps
-from train.data import Dialogues, fit_standardisation
+from train.data import Dialogues
 from train.fusion import Keys
 from train.networks import build_network
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from pipeline.errors import UserError
+from pipeline.features.standardisation import fit_standardisation
 from tests.train.small import changed, dialogues_of, network_of
-from train.data import Dialogues, fit_standardisation
+from train.data import Dialogues
 from train.determinism import deterministic
 from train.loop import BestTestEpoch, predict, train_seed
 from train.metrics import compute_metrics

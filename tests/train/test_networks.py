@@ -14,10 +14,11 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
+from pipeline.features.file import UNLABELLED
 from pipeline.params import MODALITIES, Kind, ModelParams, kinds_in
 from tests.train.conftest import DIMS, LABELS
 from tests.train.plain import PlainDialogue
-from train.data import IGNORED_LABEL, Batch, Dialogues
+from train.data import Batch, Dialogues
 from train.determinism import deterministic
 from train.networks import (
     KINDS,
@@ -190,7 +191,7 @@ def test_later_utterances_are_seen_unless_the_kind_says_that_they_are_not(kind):
         for each in (before, after)
     )
     assert not torch.equal(one[6:], other[6:])
-    past_only = getattr(find_network(small(kind), "network").module, "PAST_ONLY", False)
+    past_only = getattr(plain_of(kind), "PAST_ONLY", False)
     assert torch.allclose(one[:6], other[:6], rtol=0, atol=1e-6) == past_only
 
 
@@ -200,7 +201,7 @@ def test_losses_are_finite_and_every_weight_has_a_part_in_their_total(kind):
         network = network_of(small(kind, form)).train()
         batch = dialogues.batch(dialogues.spans["train"])
         label = batch.label.clone()
-        label[2] = IGNORED_LABEL
+        label[2] = UNLABELLED
         losses = network.losses(network(batch), label)
         assert all(value.shape == () and value.isfinite() for value in losses.values())
         losses["total"].backward()

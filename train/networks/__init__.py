@@ -1,9 +1,9 @@
 """Networks: one module per kind, with its ``Params`` and ``build(params, dims, class_counts)``.
 
 It may have ``RECIPES``: sets of values for an entry of ``models`` by name, the first for an entry which names
-none; and ``PAST_ONLY = True`` if no utterance sees later ones.  What ``build`` returns is a torch module with
-the two methods of ``Network``: loop, checkpoints, curves and metrics know no more of it.  Where its class
-stands in another module, ``build`` and ``Params`` compute nothing: only that module counts in keys.
+none.  What ``build`` returns is a torch module with the two methods of ``Network``: loop, checkpoints, curves
+and metrics know no more of it.  Where its class stands in another module, ``build`` and ``Params`` compute
+nothing: only that module counts in keys.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Network(Protocol):
         The mean may be a weighted one, whose weights add up over the batch: then losses over a split depend
         on the size of batches.
 
-        label: int64 [n], IGNORED_LABEL where there is none; one at least has one.
+        label: int64 [n], UNLABELLED where there is none; one at least has one.
         """
         ...
 
