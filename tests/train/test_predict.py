@@ -13,7 +13,7 @@ import pytest
 
 import pipeline.transcripts.writers
 from pipeline.console.__main__ import main
-from pipeline.features.file import Features, write_features
+from pipeline.features.file import Features, read_features, write_features
 from pipeline.manifest import Medium, write_table
 from pipeline.params import ModelParams
 from tests.train.saved_model import ENCODERS, SETTINGS, described, save_small_model
@@ -98,8 +98,21 @@ def test_labelled_utterances_are_scored_by_split_and_by_the_names_of_classes(
     run(model, replace(recordings, label_names=names, label=label), tmp_path)
     test = int((recordings.split == "test").sum())
     printed = capsys.readouterr().out.splitlines()
-    assert f"train: weighted F1 0.0 over {len(train) - 2} labelled utterances" in printed
-    assert f"test: weighted F1 100.0 over {test} labelled utterances" in printed
+    assert f"train: weighted F1 0.00 over {len(train) - 2} labelled utterances" in printed
+    assert f"test: weighted F1 100.00 over {test} labelled utterances" in printed
+
+
+def test_scores_on_what_the_model_was_trained_on_are_said_to_be_such(
+    make_features: Callable[..., Features], small_params: ModelParams, tmp_path: Path, capsys
+) -> None:
+    features = described(make_features())
+    write_features(tmp_path / "mine.h5", features)
+    save_small_model(tmp_path / "model", read_features(tmp_path / "mine.h5"), small_params)
+    run(tmp_path / "model", features, tmp_path)
+    note = "note: train and dev are what the model was trained and chosen on; test alone is new to it"
+    assert note in capsys.readouterr().err.splitlines()
+    run(tmp_path / "model", described(make_features(seed=7)), tmp_path)
+    assert note not in capsys.readouterr().err
 
 
 def test_what_was_not_observed_of_an_utterance_is_no_obstacle(
