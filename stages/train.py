@@ -11,7 +11,7 @@ import shutil
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -37,7 +37,7 @@ from pipeline.work.processes import WorkerDied
 from pipeline.work.progress import Progress
 from train.compatibility import extraction_settings
 from train.data import Dialogues, count_classes
-from train.loop import TrainingRun, TrainingStoppedError, pack_run, train_seed, unpack_run
+from train.loop import TrainingRun, TrainingStoppedError, Watcher, pack_run, train_seed, unpack_run
 from train.model import ModelCard, Selected, TrainedModel, save_model
 from train.networks import find_network, module_of_network, with_recipe
 from train.trainer import Epoch
@@ -170,13 +170,15 @@ def name_device(_: None) -> str:
 
 
 @dataclass(frozen=True)
-class Seed:
+class Seed(Watcher):
     """One seed's training, on the device where the dialogues are."""
 
     seed: int
     training: Training
     dialogues: Dialogues
     progress: Progress
+    ends_s: list[float] = field(default_factory=list, init=False)
+    """When training began, and when each epoch ended."""
 
     def train(self) -> str | None:
         """Train, or go on with a training that was stopped, and keep the result in the item store.
@@ -196,22 +198,9 @@ class Seed:
 
     def _train(self, folder: Path) -> Arrays:
         params, seed = self.training.params, self.seed
-        ends_s = [time.monotonic()]
-
-        def show(epoch: Epoch) -> None:
-            ends_s.append(time.monotonic())
-            f1 = 100 * epoch.dev_weighted_f1
-            self.progress.advance(f"seed {seed}: loss {epoch.train_loss:.3f}, dev F1 {f1:.2f}", epochs=1)
-
-        def go_on(done: Sequence[Epoch]) -> None:
-            self.progress.say(f"seed {seed}: goes on after epoch {len(done)} of {params.epochs}")
-            self.progress.resume(epochs=len(done))
-
-        def start_anew(selected: Epoch) -> None:
-            self.progress.say(f"seed {seed}: epoch {selected.epoch} it is; now on train and dev together")
-
+        self.ends_s.append(time.monotonic())
         try:
-            run = train_seed(self.dialogues, params, seed, show, folder / "state.pt", go_on, start_anew)
+            run = train_seed(self.dialogues, params, seed, self, folder / "state.pt")
         except TrainingStoppedError as error:
             if error.run is None:
                 raise
@@ -227,9 +216,26 @@ class Seed:
             self.progress.say(f"seed {seed}: ended after {len(run.epochs)} epochs, {patience}")
             self.progress.resume(epochs=spared)
         item = pack_run(run)
-        if len(ends_s) > 1:  # otherwise all was done before
-            item[SECONDS] = np.array(median(np.diff(ends_s).tolist()))
+        if len(self.ends_s) > 1:  # otherwise all was done before
+            item[SECONDS] = np.array(median(np.diff(self.ends_s).tolist()))
         return item
+
+    def on_resume(self, epochs: Sequence[Epoch]) -> None:
+        """Say so."""
+        self.progress.say(
+            f"seed {self.seed}: goes on after epoch {len(epochs)} of {self.training.params.epochs}"
+        )
+        self.progress.resume(epochs=len(epochs))
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """Show how well it does, and note the time."""
+        self.ends_s.append(time.monotonic())
+        f1 = 100 * epoch.dev_weighted_f1
+        self.progress.advance(f"seed {self.seed}: loss {epoch.train_loss:.3f}, dev F1 {f1:.2f}", epochs=1)
+
+    def on_refit(self, selected: Epoch) -> None:
+        """Say so."""
+        self.progress.say(f"seed {self.seed}: epoch {selected.epoch} it is; now on train and dev together")
 
 
 def with_defaults(params: ModelParams, network: KindOf, features: Features) -> ModelParams:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pipeline.errors import UserError
-from pipeline.features.file import UNLABELLED
+from pipeline.features.file import SPLITS, UNLABELLED
 from pipeline.params import ModelParams
 from pipeline.store.h5 import Arrays
 from train.checkpoint import Checkpoints
@@ -72,82 +73,129 @@ class Predictions:
         return self.probability.argmax(axis=1)
 
 
+class Watcher:
+    """Is told how a training goes, and does nothing about it."""
+
+    def on_resume(self, epochs: Sequence[Epoch]) -> None:
+        """These epochs an earlier run has done; they are not trained again."""
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """An epoch has ended; not called for those on train and dev, in which nothing is scored."""
+
+    def on_refit(self, selected: Epoch) -> None:
+        """Training starts anew on train and dev, for as many epochs as it took to the best one."""
+
+
+NOBODY = Watcher()
+
+
 def train_seed(
     dialogues: Dialogues,
     params: ModelParams,
     seed: int,
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    watcher: Watcher = NOBODY,
     checkpoint: Path | None = None,
-    on_resume: Callable[[Sequence[Epoch]], None] = lambda epochs: None,
-    on_refit: Callable[[Epoch], None] = lambda selected: None,
 ) -> TrainingRun:
     """Train on the device where the dialogues are, and keep the weights of the best epoch.
 
     Best is the highest weighted F1 on the validation split; among equals the lowest validation
     loss, then the earliest.  The test split has no say in it: only which epoch it would have chosen
-    is noted.  ``on_epoch`` gets every epoch as it ends, ``on_refit`` the best one before training starts
-    anew on train and dev, if ``params.refit`` says so.
+    is noted.  If ``params.refit`` says so, the weights are those after as many epochs on train and dev.
 
     ``checkpoint`` names a file in which a run that is stopped leaves where it was; it must be that of
-    these dialogues and params, this seed, code and device.  ``on_resume`` gets the epochs that an
-    earlier run has done, if it has done any; they are not trained again.
+    these dialogues and params, this seed, code and device.
 
     UserError if the training or the validation split has no labelled utterance; TrainingStoppedError if
     a loss or a weight is not finite.
     """
-    train, dev, test = (dialogues.labelled(split) for split in ("train", "dev", "test"))
-    if not train:
+    splits = _labelled_splits(dialogues, params.refit)
+    checkpoints = Checkpoints(checkpoint)
+    state = checkpoints.load()
+    with deterministic(seed, dialogues.label.device):
+        run = _choose_epoch(Trainer(dialogues, params, seed), splits, state, checkpoints, watcher)
+    if not params.refit:
+        return run
+    watcher.on_refit(run.selected)
+    with deterministic(seed, dialogues.label.device):
+        return replace(run, weights=_refit(Trainer(dialogues, params, seed), splits, run, state, checkpoints))
+
+
+class _Splits(NamedTuple):
+    """Dialogues with labelled utterances."""
+
+    train: list[range]
+    dev: list[range]
+    test: list[range]
+
+
+def _labelled_splits(dialogues: Dialogues, refit: bool) -> _Splits:
+    splits = _Splits(*(dialogues.labelled(split) for split in SPLITS))
+    if not splits.train:
         raise UserError("the train split has no labelled utterance: there is nothing to train on")
-    if not dev:
+    if not splits.dev:
         raise UserError(
             "the dev split has no labelled utterance, and the epoch is chosen on it: "
             "give the corpus a labelled dev split"
         )
-    if params.refit and not test:
+    if refit and not splits.test:
         raise UserError(
             "refit: the test split has no labelled utterance, and dev would be trained on: nothing would be"
             " left to score the model on; leave refit out"
         )
-    checkpoints = Checkpoints(checkpoint)
-    state = checkpoints.load()
-    run = _run_from_state(state["run"]) if state else None
-    if run:
-        on_resume(run.epochs)
-    with deterministic(seed, dialogues.label.device):
-        trainer = Trainer(dialogues, params, seed)
-        if state and not state["refitted"]:
+    return splits
+
+
+def _choose_epoch(
+    trainer: Trainer,
+    splits: _Splits,
+    state: dict[str, Any] | None,
+    checkpoints: Checkpoints,
+    watcher: Watcher,
+) -> TrainingRun:
+    """Train on train until all epochs are done, or patience is over.  ``state`` is that of an earlier run."""
+    params, run = trainer.params, None
+    if state:
+        run = _run_from_state(state["run"])
+        watcher.on_resume(run.epochs)
+        if not state["refitted"]:
             trainer.restore(state["trainer"])
-        for number in range(len(run.epochs) + 1 if run else 1, params.epochs + 1):
-            if run and _has_waited(run, params.patience_epochs):
-                break
-            try:
-                epoch = trainer.run_epoch(number, train, dev)
-            except NotFiniteError as error:
-                raise TrainingStoppedError(str(error), run) from None
-            run = _with_epoch(run, epoch, trainer, [] if params.refit else test)
-            state = {"run": _state_of_run(run), "trainer": trainer.state(), "refitted": 0}
-            last = number == params.epochs or _has_waited(run, params.patience_epochs)
-            checkpoints.save(state, last=last)
-            on_epoch(epoch)
-    assert run is not None  # params.epochs is at least 1
-    if not params.refit:
-        return run
-    on_refit(run.selected)
-    with deterministic(seed, dialogues.label.device):
-        trainer = Trainer(dialogues, params, seed)
-        refitted = state["refitted"] if state else 0
-        if state and refitted:
-            trainer.restore(state["trainer"])
-        for number in range(refitted + 1, run.selected.epoch + 1):
-            # The rates that the first training had, which may have followed its validation loss.
-            trainer.dev_losses = [epoch.dev_loss for epoch in run.epochs[: number - 1]]
-            try:
-                trainer.fit_epoch([*train, *dev], f"seed {seed}, epoch {number} on train and dev")
-            except NotFiniteError as error:
-                raise TrainingStoppedError(str(error), run) from None
-            state = {"run": _state_of_run(run), "trainer": trainer.state(), "refitted": number}
-            checkpoints.save(state, last=number == run.selected.epoch)
-    return replace(run, weights=trainer.weights())
+    while run is None or not _is_over(run, params):
+        with _stopped_after(run):
+            epoch = trainer.run_epoch(len(run.epochs) + 1 if run else 1, splits.train, splits.dev)
+        run = _with_epoch(run, epoch, trainer, [] if params.refit else splits.test)
+        checkpoints.save(_state(run, trainer, refitted=0), last=_is_over(run, params))
+        watcher.on_epoch(epoch)
+    return run
+
+
+def _refit(
+    trainer: Trainer,
+    splits: _Splits,
+    run: TrainingRun,
+    state: dict[str, Any] | None,
+    checkpoints: Checkpoints,
+) -> dict[str, Tensor]:
+    """Weights after training on train and dev for as many epochs as the best one of the run took."""
+    refitted = state["refitted"] if state else 0
+    if state and refitted:
+        trainer.restore(state["trainer"])
+    for number in range(refitted + 1, run.selected.epoch + 1):
+        # The rates that the first training had, which may have followed its validation loss.
+        trainer.dev_losses = [epoch.dev_loss for epoch in run.epochs[: number - 1]]
+        with _stopped_after(run):
+            where = f"seed {trainer.seed}, epoch {number} on train and dev"
+            trainer.fit_epoch([*splits.train, *splits.dev], where)
+        checkpoints.save(_state(run, trainer, refitted=number), last=number == run.selected.epoch)
+    return trainer.weights()
+
+
+@contextmanager
+def _stopped_after(run: TrainingRun | None) -> Iterator[None]:
+    """What is not finite ends training after this run."""
+    try:
+        yield
+    except NotFiniteError as error:
+        raise TrainingStoppedError(str(error), run) from None
 
 
 def pack_run(run: TrainingRun) -> Arrays:
@@ -227,9 +275,15 @@ def _is_better(epoch: Epoch, other: Epoch) -> bool:
     return (epoch.dev_weighted_f1, -epoch.dev_loss) > (other.dev_weighted_f1, -other.dev_loss)
 
 
-def _has_waited(run: TrainingRun, patience_epochs: int | None) -> bool:
-    """Whether so many epochs have gone by since the best one."""
-    return patience_epochs is not None and len(run.epochs) - run.selected.epoch >= patience_epochs
+def _is_over(run: TrainingRun, params: ModelParams) -> bool:
+    """Whether all epochs are done, or too many have gone by since the best one."""
+    done, patience = len(run.epochs), params.patience_epochs
+    return done >= params.epochs or (patience is not None and done - run.selected.epoch >= patience)
+
+
+def _state(run: TrainingRun, trainer: Trainer, refitted: int) -> dict[str, Any]:
+    """What a checkpoint holds; ``refitted`` counts the epochs on train and dev."""
+    return {"run": _state_of_run(run), "trainer": trainer.state(), "refitted": refitted}
 
 
 def _state_of_run(run: TrainingRun) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from stages.train import train_alone
 from tests.dvc_cache import move_into_cache
 from tests.train.saved_model import SETTINGS, described
 from tests.train.small import NETWORK
-from train.loop import TrainingStoppedError, train_seed
+from train.loop import TrainingStoppedError, Watcher, train_seed
 from train.metrics import compute_metrics
 from train.model import load_model, save_model
 from train.networks import find_network, with_recipe
@@ -473,12 +473,15 @@ def test_a_modality_that_the_file_lacks_is_named(project):
 
 
 def test_the_last_good_model_is_kept_when_a_loss_is_not_finite(project, monkeypatch):
-    def poisoned(dialogues, params, seed, on_epoch, checkpoint, on_resume, on_refit):
-        def then_poison(epoch):
-            on_epoch(epoch)
-            dialogues.features["text"].fill_(np.inf)
+    class Poison(Watcher):
+        def __init__(self, dialogues):
+            self.dialogues = dialogues
 
-        return train_seed(dialogues, params, seed, then_poison, checkpoint, on_resume)
+        def on_epoch(self, epoch):
+            self.dialogues.features["text"].fill_(np.inf)
+
+    def poisoned(dialogues, params, seed, watcher, checkpoint):
+        return train_seed(dialogues, params, seed, Poison(dialogues), checkpoint)
 
     monkeypatch.setattr(stages.train, "train_seed", poisoned)
     with pytest.raises(
