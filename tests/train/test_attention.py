@@ -76,7 +76,7 @@ def test_a_network_without_cross_attention_is_refused(small_params, dialogues, c
 def test_keys_of_a_dialogue_without_any_are_zero_and_all_allowed(dialogues):
     batch = dialogues.batch(dialogues.spans["test"])
     nothing = torch.zeros_like(batch.label, dtype=torch.bool)
-    lanes = batch.packing.to_lanes(torch.ones(len(nothing), 4))
+    lanes = batch.packing.to_lanes(torch.ones(len(nothing), 4)).flatten(0, 1)
     keys = Keys.of(lanes, nothing, batch.packing)
     assert torch.equal(keys.mask.squeeze(1) == 0, batch.packing.together)
     assert not keys.any.any()
