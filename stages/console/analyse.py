@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import runtime
+from pipeline.console.shared.example import MODELS, Example, find_example
 from pipeline.console.shared.transcripts import add_transcript_arguments, read_wanted
 from pipeline.errors import UserError
 from pipeline.params import PARAMS_FILE, RESULTS
 from pipeline.transcripts.files import check_name
 from pipeline.work.lifetime import stopped_by_signals
-from train.example import MODELS, Example, find_example
 
 if TYPE_CHECKING:
     from pipeline.transcripts.importing import Imported, Wanted

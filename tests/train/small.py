@@ -8,7 +8,7 @@ from pipeline.features.file import Features
 from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import MODALITIES, Kind, ModelParams
 from train.data import Dialogues
-from train.multiemo import MultiEmo
+from train.multiemo.network import MultiEmo
 from train.networks import build_network
 from train.networks.multiemo import Params
 

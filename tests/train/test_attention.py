@@ -12,7 +12,7 @@ from pipeline.features.standardisation import fit_standardisation
 from tests.train import small
 from train.attention import attention_maps
 from train.data import Dialogues
-from train.fusion import Keys
+from train.multiemo.fusion import Keys
 from train.networks import build_network
 
 DIMS = {"text": 12, "audio": 20, "visual": 16}

@@ -12,7 +12,7 @@ from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import MODALITIES
 from tests.train.plain.multiemo import give_weights
 from train.data import Dialogues
-from train.multiemo import MultiEmo
+from train.multiemo.network import MultiEmo
 from train.networks import merge
 from train.networks.multiemo import RECIPES, Params
 

@@ -14,7 +14,7 @@ from pipeline.params import Fraction, Modality, Section
 from train.networks import merge
 
 if TYPE_CHECKING:
-    from train.multiemo import MultiEmo
+    from train.multiemo.network import MultiEmo
 
 
 class ContextParams(Section):
@@ -64,7 +64,7 @@ class LossParams(Section):
     """How many utterances of the steps before stand beside a batch in Eq. 18, so that a small batch has
     positives of every class; their z is that of their own step, without a gradient, and the oldest leave."""
     soft_hgr: Literal["paper", "authors"] = "paper"
-    """Eq. 20, or the form in the authors' code (train.losses)."""
+    """Eq. 20, or the form in the authors' code (train.multiemo.losses)."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Of cross-entropy (Szegedy et al. 2016)."""
 
@@ -203,6 +203,6 @@ RECIPES: dict[str, Any] = {
 
 def build(params: Params, dims: Mapping[str, int], class_counts: Sequence[int]) -> MultiEmo:
     """A new network for features of these widths, initialised by torch's random numbers."""
-    from train.multiemo import MultiEmo
+    from train.multiemo.network import MultiEmo
 
     return MultiEmo(params, dims, class_counts)

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from pipeline.features.file import UNLABELLED
 from pipeline.params import MODALITIES
-from train.context import Contexts
 from train.data import Batch
 from train.dropout import Dropout
-from train.fusion import Concat, MultiAttn
-from train.losses import Memory, training_losses, training_set_weight
+from train.multiemo.contexts import Contexts
+from train.multiemo.fusion import Concat, MultiAttn
+from train.multiemo.losses import Memory, training_losses, training_set_weight
 
 if TYPE_CHECKING:
     from train.networks.multiemo import Params

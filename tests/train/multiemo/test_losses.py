@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipeline.features.file import UNLABELLED
-from train.losses import (
+from train.multiemo.losses import (
     Memory,
     authors_soft_hgr_loss,
     batch_weight,
