@@ -23,9 +23,10 @@ from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import Kind, ModelParams
 from pipeline.runtime import device
 from train.data import Dialogues
-from train.loop import TrainingRun, predict, train_seed
+from train.loop import predict, train_seed
 from train.metrics import Metrics, compute_metrics
 from train.networks import build_network
+from train.run import TrainingRun
 
 BAGS = {
     "text": TfidfVectorizer(max_features=DIMS["text"]),

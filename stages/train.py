@@ -37,9 +37,10 @@ from pipeline.work.processes import WorkerDied
 from pipeline.work.progress import Progress
 from train.compatibility import extraction_settings
 from train.data import Dialogues, count_classes
-from train.loop import TrainingRun, TrainingStoppedError, Watcher, pack_run, train_seed, unpack_run
+from train.loop import TrainingStoppedError, Watcher, train_seed
 from train.model import ModelCard, Selected, TrainedModel, save_model
 from train.networks import find_network, module_of_network, with_recipe
+from train.run import TrainingRun, pack_run, unpack_run
 from train.trainer import Epoch
 
 SECONDS = "seconds_per_epoch"

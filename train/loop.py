@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,37 +15,13 @@ from torch import Tensor
 from pipeline.errors import UserError
 from pipeline.features.file import SPLITS, UNLABELLED
 from pipeline.params import ModelParams
-from pipeline.store.h5 import Arrays
 from train.checkpoint import Checkpoints
 from train.data import Dialogues
 from train.determinism import deterministic
 from train.metrics import compute_metrics
 from train.networks import run_network
+from train.run import BestTestEpoch, TrainingRun, run_from_state, state_of_run
 from train.trainer import Epoch, NotFiniteError, Trainer
-
-
-@dataclass(frozen=True)
-class BestTestEpoch:
-    """The epoch that the authors' rule picks by looking at the test split: to be reported, never used."""
-
-    epoch: int
-    """From 1."""
-    weighted_f1: float
-    """On the test split, from 0 to 1."""
-
-
-@dataclass(frozen=True)
-class TrainingRun:
-    """What training with one seed has given so far; all of it when ``train_seed`` returns it."""
-
-    selected: Epoch
-    """The best epoch.  The weights are those after it, or after as many epochs on train and dev."""
-    weights: dict[str, Tensor]
-    """State dict, on the CPU."""
-    epochs: list[Epoch]
-    test_best: BestTestEpoch | None
-    """None if the test split has no labelled utterance or none that can be predicted, or after training on
-    train and dev."""
 
 
 class TrainingStoppedError(UserError):
@@ -155,7 +130,7 @@ def _choose_epoch(
     """Train on train until all epochs are done, or patience is over.  ``state`` is that of an earlier run."""
     params, run = trainer.params, None
     if state:
-        run = _run_from_state(state["run"])
+        run = run_from_state(state["run"])
         watcher.on_resume(run.epochs)
         if not state["refitted"]:
             trainer.restore(state["trainer"])
@@ -196,24 +171,6 @@ def _stopped_after(run: TrainingRun | None) -> Iterator[None]:
         yield
     except NotFiniteError as error:
         raise TrainingStoppedError(str(error), run) from None
-
-
-def pack_run(run: TrainingRun) -> Arrays:
-    """A finished run as an item of the store: its weights, and all else as JSON."""
-    state = _state_of_run(run)
-    weights = {f"weights/{name}": tensor.numpy() for name, tensor in state.pop("weights").items()}
-    return {**weights, "run": np.array([json.dumps(state)])}
-
-
-def unpack_run(item: Arrays) -> TrainingRun:
-    """The run that ``pack_run`` made an item of."""
-    state = json.loads(str(item["run"][0]))
-    weights = {
-        name.removeprefix("weights/"): torch.from_numpy(array)
-        for name, array in item.items()
-        if name.startswith("weights/")
-    }
-    return _run_from_state(state | {"weights": weights})
 
 
 def predict(network: Any, dialogues: Dialogues, spans: Sequence[range], params: ModelParams) -> Predictions:
@@ -283,20 +240,4 @@ def _is_over(run: TrainingRun, params: ModelParams) -> bool:
 
 def _state(run: TrainingRun, trainer: Trainer, refitted: int) -> dict[str, Any]:
     """What a checkpoint holds; ``refitted`` counts the epochs on train and dev."""
-    return {"run": _state_of_run(run), "trainer": trainer.state(), "refitted": refitted}
-
-
-def _state_of_run(run: TrainingRun) -> dict[str, Any]:
-    """Plain values and tensors."""
-    return {
-        "selected": run.selected.epoch,
-        "weights": run.weights,
-        "epochs": [asdict(epoch) for epoch in run.epochs],
-        "test_best": asdict(run.test_best) if run.test_best else None,
-    }
-
-
-def _run_from_state(state: dict[str, Any]) -> TrainingRun:
-    epochs = [Epoch(**values) for values in state["epochs"]]
-    test_best = BestTestEpoch(**state["test_best"]) if state["test_best"] else None
-    return TrainingRun(epochs[state["selected"] - 1], state["weights"], epochs, test_best)
+    return {"run": state_of_run(run), "trainer": trainer.state(), "refitted": refitted}

@@ -13,8 +13,9 @@ from pipeline.features.standardisation import fit_standardisation
 from tests.train.small import changed, dialogues_of, network_of
 from train.data import Dialogues
 from train.determinism import deterministic
-from train.loop import BestTestEpoch, predict, train_seed
+from train.loop import predict, train_seed
 from train.metrics import compute_metrics
+from train.run import BestTestEpoch
 from train.trainer import Trainer
 
 
