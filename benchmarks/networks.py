@@ -23,10 +23,11 @@ from torch import Tensor
 
 from benchmarks.measure import machine
 from benchmarks.training import DIMS, LABELS, as_features, stepper, timed, utterances_of_meld
+from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import Kind, ModelParams, kinds_in
 from pipeline.runtime import device
 from tests.train.plain import PlainDialogue
-from train.data import Dialogues, fit_standardisation
+from train.data import Dialogues
 from train.determinism import deterministic
 from train.networks import KINDS, with_recipe
 from train.trainer import Trainer

@@ -13,7 +13,8 @@ import math
 import torch
 from torch import nn
 
-from train.data import IGNORED_LABEL, Dialogues
+from pipeline.features.file import UNLABELLED
+from train.data import Dialogues
 from train.networks.multiemo import LossParams, Params
 
 PARTIES = 9  # MELD's most
@@ -28,7 +29,7 @@ class PaddedBatch:
             return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)
 
         self.features = {name: pad(table, 0) for name, table in dialogues.features.items()}
-        self.label = pad(dialogues.label, IGNORED_LABEL)
+        self.label = pad(dialogues.label, UNLABELLED)
         self.mask = pad(torch.ones_like(dialogues.label, dtype=torch.bool), False)
         self.parties = nn.functional.one_hot(pad(dialogues.speaker, 0), PARTIES).float()
 
@@ -194,7 +195,7 @@ class PlainMultiEmo(nn.Module):
 
 def plain_loss(logits, z, fused, label, params: LossParams, class_counts):
     """Eq. 18-22; what the authors' code does otherwise, in its words."""
-    sample = label != IGNORED_LABEL
+    sample = label != UNLABELLED
     label, logits, z = label[sample], logits[sample], z[sample]
     fused, count = [features[sample] for features in fused], len(label)
     if params.normalise_z:

@@ -19,12 +19,14 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from benchmarks.measure import machine
 from benchmarks.training import DIMS, LABELS, PRECISIONS, as_features, utterances_of_meld
 from pipeline.features.file import Features
+from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import Kind, ModelParams
 from pipeline.runtime import device
-from train.data import Dialogues, fit_standardisation
-from train.loop import TrainingRun, predict, train_seed
+from train.data import Dialogues
+from train.loop import predict, train_seed
 from train.metrics import Metrics, compute_metrics
 from train.networks import build_network
+from train.run import TrainingRun
 
 BAGS = {
     "text": TfidfVectorizer(max_features=DIMS["text"]),

@@ -26,12 +26,13 @@ from joblib import Parallel, delayed
 from benchmarks.measure import machine
 from benchmarks.precision import metrics_of_run
 from benchmarks.views import features_of_views
+from pipeline.features.dialogues import training_digest
 from pipeline.features.file import Features
+from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import ModelParams
-from pipeline.store.keys import listing_digest
-from stages.train import run_key, with_defaults
+from stages.train import describe_training, run_key, with_defaults
 from train.baseline import logistic_regression
-from train.data import Dialogues, fit_standardisation
+from train.data import Dialogues
 from train.loop import train_seed
 from train.networks import find_network, merge, with_recipe
 
@@ -95,7 +96,6 @@ def folds_of(features: Features, count: int) -> list[Features]:
         replace(
             features,
             split=np.where(trained, np.where(place == number, "dev", "train"), features.split),
-            digest=listing_digest({f"fold {number} of {count}": features.digest or ""}),
         )
         for number in range(count)
     ]
@@ -103,8 +103,9 @@ def folds_of(features: Features, count: int) -> list[Features]:
 
 def run_all(sets: list[Features], entries: Mapping[str, dict[str, Any]], kept: Path) -> list[dict[str, Any]]:
     """The runs of every row's entry with a seed on each of ``sets``, those that are kept among them."""
+    learnt_from = [training_digest(features) for features in sets]
     keys = {
-        (row, seed): key_of(features, entries[row], seed)
+        (row, seed): key_of(features, learnt_from[seed], entries[row], seed)
         for row in entries
         for seed, features in enumerate(sets)
     }
@@ -123,11 +124,12 @@ def run_all(sets: list[Features], entries: Mapping[str, dict[str, Any]], kept: P
     return runs
 
 
-def key_of(features: Features, entry: dict[str, Any], seed: int) -> str:
+def key_of(features: Features, learnt_from: str, entry: dict[str, Any], seed: int) -> str:
     """That of the item store: a kept run of other features, params or code is none of these."""
     params = params_of(entry)
     network = find_network(params.network, "row.network")
-    return run_key(features, with_defaults(params, network, features), network, seed, "cpu")
+    card = describe_training(features, with_defaults(params, network, features))
+    return run_key(card, learnt_from, seed, "cpu")
 
 
 def params_of(entry: dict[str, Any]) -> ModelParams:

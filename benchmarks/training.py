@@ -24,10 +24,11 @@ from benchmarks.measure import machine
 from benchmarks.plain_multiemo import PaddedBatch, PlainMultiEmo, plain_loss
 from pipeline.corpora import meld
 from pipeline.features.file import Features, ModalityFeatures
+from pipeline.features.standardisation import fit_standardisation
 from pipeline.manifest import Utterance
 from pipeline.params import Kind, ModelParams
 from pipeline.runtime import device
-from train.data import Dialogues, fit_standardisation
+from train.data import Dialogues
 from train.determinism import deterministic
 from train.networks.multiemo import Params
 from train.trainer import Trainer

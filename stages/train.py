@@ -11,7 +11,7 @@ import shutil
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -19,7 +19,9 @@ import numpy as np
 
 from pipeline import runtime
 from pipeline.errors import UserError
+from pipeline.features.dialogues import training_digest
 from pipeline.features.file import Features, read_features
+from pipeline.features.standardisation import Standardisation, fit_standardisation
 from pipeline.params import MODALITIES, Kind, KindOf, ModelParams, read_params
 from pipeline.report.speed import write_speed
 from pipeline.runtime import checkpoint_root, device, store_root
@@ -33,10 +35,12 @@ from pipeline.work.engine import run_all
 from pipeline.work.extraction import wait_for_item
 from pipeline.work.processes import WorkerDied
 from pipeline.work.progress import Progress
-from train.data import Dialogues, Standardisation, count_classes, fit_standardisation
-from train.loop import TrainingRun, TrainingStoppedError, pack_run, train_seed, unpack_run
+from train.compatibility import extraction_settings
+from train.data import Dialogues, count_classes
+from train.loop import TrainingStoppedError, Watcher, train_seed
 from train.model import ModelCard, Selected, TrainedModel, save_model
-from train.networks import find_network, with_recipe
+from train.networks import find_network, module_of_network, with_recipe
+from train.run import TrainingRun, pack_run, unpack_run
 from train.trainer import Epoch
 
 SECONDS = "seconds_per_epoch"
@@ -53,7 +57,8 @@ def main(model: str) -> None:
     standardisation = fit_standardisation(features, params.modalities or (), params.unscaled)
     card = describe_training(features, params)
     where = device_of_workers()
-    keys = {seed: run_key(features, params, network, seed, where) for seed in params.seeds}
+    learnt_from = training_digest(features)
+    keys = {seed: run_key(card, learnt_from, seed, where) for seed in params.seeds}
     store = ItemStore(store_root(), "train")
     stored = {seed: item for seed, key in keys.items() if (item := store.get(key)) is not None}
     absent = [seed for seed in params.seeds if seed not in stored]
@@ -116,21 +121,17 @@ def train_side_by_side(training: Training, seeds: Sequence[int]) -> list[str]:
     def say(task: tuple[Training, int], death: WorkerDied) -> None:
         print(f"train: a worker died at seed {task[1]} ({death}); it will be tried again alone", flush=True)
 
-    failed, deaths = [], {}
+    failed, died = [], []
     tasks = [(training, seed) for seed in seeds]
     workers = runtime.model_workers()
     for ended in run_all(train_alone, tasks, workers=workers, modules=["stages.train"], on_death=say):
         if ended.death is not None:
-            deaths[ended.task[1]] = ended.death
+            died.append(f"workers died twice at seed {ended.task[1]} ({ended.death})")
         elif ended.result:
             failed.append(str(ended.result))
-    if deaths:
-        named = ", ".join(f"{seed} ({death})" for seed, death in deaths.items())
-        raise UserError(
-            f"workers died twice at seeds {named}; what is finished is kept, and dvc repro goes on from it"
-            " (fewer MULTIEMO_WORKERS need less memory)"
-        )
-    return failed
+    if died:
+        died[-1] += ", where dvc repro goes on (fewer MULTIEMO_WORKERS need less memory)"
+    return failed + died
 
 
 def train_alone(task: tuple[Training, int]) -> str | None:
@@ -170,13 +171,15 @@ def name_device(_: None) -> str:
 
 
 @dataclass(frozen=True)
-class Seed:
+class Seed(Watcher):
     """One seed's training, on the device where the dialogues are."""
 
     seed: int
     training: Training
     dialogues: Dialogues
     progress: Progress
+    ends_s: list[float] = field(default_factory=list, init=False)
+    """When training began, and when each epoch ended."""
 
     def train(self) -> str | None:
         """Train, or go on with a training that was stopped, and keep the result in the item store.
@@ -196,22 +199,9 @@ class Seed:
 
     def _train(self, folder: Path) -> Arrays:
         params, seed = self.training.params, self.seed
-        ends_s = [time.monotonic()]
-
-        def show(epoch: Epoch) -> None:
-            ends_s.append(time.monotonic())
-            f1 = 100 * epoch.dev_weighted_f1
-            self.progress.advance(f"seed {seed}: loss {epoch.train_loss:.3f}, dev F1 {f1:.2f}", epochs=1)
-
-        def go_on(done: Sequence[Epoch]) -> None:
-            self.progress.say(f"seed {seed}: goes on after epoch {len(done)} of {params.epochs}")
-            self.progress.resume(epochs=len(done))
-
-        def start_anew(selected: Epoch) -> None:
-            self.progress.say(f"seed {seed}: epoch {selected.epoch} it is; now on train and dev together")
-
+        self.ends_s.append(time.monotonic())
         try:
-            run = train_seed(self.dialogues, params, seed, show, folder / "state.pt", go_on, start_anew)
+            run = train_seed(self.dialogues, params, seed, self, folder / "state.pt")
         except TrainingStoppedError as error:
             if error.run is None:
                 raise
@@ -227,9 +217,26 @@ class Seed:
             self.progress.say(f"seed {seed}: ended after {len(run.epochs)} epochs, {patience}")
             self.progress.resume(epochs=spared)
         item = pack_run(run)
-        if len(ends_s) > 1:  # otherwise all was done before
-            item[SECONDS] = np.array(median(np.diff(ends_s).tolist()))
+        if len(self.ends_s) > 1:  # otherwise all was done before
+            item[SECONDS] = np.array(median(np.diff(self.ends_s).tolist()))
         return item
+
+    def on_resume(self, epochs: Sequence[Epoch]) -> None:
+        """Say so."""
+        self.progress.say(
+            f"seed {self.seed}: goes on after epoch {len(epochs)} of {self.training.params.epochs}"
+        )
+        self.progress.resume(epochs=len(epochs))
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """Show how well it does, and note the time."""
+        self.ends_s.append(time.monotonic())
+        f1 = 100 * epoch.dev_weighted_f1
+        self.progress.advance(f"seed {self.seed}: loss {epoch.train_loss:.3f}, dev F1 {f1:.2f}", epochs=1)
+
+    def on_refit(self, selected: Epoch) -> None:
+        """Say so."""
+        self.progress.say(f"seed {self.seed}: epoch {selected.epoch} it is; now on train and dev together")
 
 
 def with_defaults(params: ModelParams, network: KindOf, features: Features) -> ModelParams:
@@ -239,13 +246,17 @@ def with_defaults(params: ModelParams, network: KindOf, features: Features) -> M
     return params.model_copy(update={"network": filled, "modalities": seen})
 
 
-def run_key(features: Features, params: ModelParams, network: KindOf, seed: int, where: str) -> str:
-    """Changes with whatever the weights depend on; so also with the device, in words."""
+def run_key(card: ModelCard, learnt_from: str, seed: int, where: str) -> str:
+    """Changes with whatever the weights depend on; so also with the device, in words.
+
+    ``learnt_from`` is the ``training_digest`` of the features: an item holds no rows of them.
+    """
+    params = card.params
     return work_key(
         "train",
-        code=result_digest("train.loop", network.module.__name__),
+        code=result_digest("train.loop", module_of_network(params.network, card.dims, card.class_counts)),
         versions=library_versions("torch", "numpy"),
-        features=features.digest,
+        features=learnt_from,
         modalities=params.modalities,
         network=params.network.model_dump(mode="json"),
         params=params.training(),
@@ -270,11 +281,7 @@ def describe_training(features: Features, params: ModelParams) -> ModelCard:
             for name, description in features.provenance.get("encoders", {}).items()
             if name in seen  # what the model does not see says nothing about it
         },
-        settings={
-            name: source["settings"]
-            for name, source in features.provenance.get("sources", {}).items()
-            if name in seen and "settings" in source
-        },
+        settings={name: settings for name in seen if (settings := extraction_settings(features, name))},
     )
 
 

@@ -52,9 +52,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "train": {
         *("pipeline.features", "pipeline.report.f1", "pipeline.report.fonts", "pipeline.store"),
+        *("pipeline.report.bootstrap", "pipeline.report.predicted", "pipeline.report.results"),
         "pipeline.transcripts",
     },
-    "train.console": {"pipeline.console.shared", "pipeline.features", "pipeline.store", "train"},
+    "train.console": {
+        *("pipeline.console.shared", "pipeline.features", "pipeline.store", "pipeline.transcripts", "train"),
+    },
     "stages": {"pipeline", "train"},
 }
 """Room to the rooms that it may import, beside itself and what everybody reads."""

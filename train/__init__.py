@@ -1,1 +1,1 @@
-"""The fusion model of MultiEMO and its trainer: reads feature files, knows nothing of videos."""
+"""Networks of every kind on feature files: training, prediction, explanation.  No video is ever opened."""

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from pipeline.errors import UserError
 from train.data import Dialogues
-from train.fusion import Keys, MultiAttn
-from train.multiemo import MultiEmo
+from train.multiemo.fusion import Keys, MultiAttn
+from train.multiemo.network import MultiEmo
 
 
 def attention_maps(network: object, dialogues: Dialogues, span: range) -> dict[tuple[str, str], Tensor]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from train.data import IGNORED_LABEL, Dialogues
+from pipeline.features.file import UNLABELLED
+from train.data import Dialogues
 from train.metrics import compute_metrics
 
 # Inverse strength of its L2 penalty; which serves best is seen on validation.
@@ -71,4 +72,4 @@ def _predict(
 
 def _labelled_rows(dialogues: Dialogues, split: str, label: np.ndarray) -> np.ndarray:
     rows = np.array([row for span in dialogues.spans[split] for row in span], np.int64)
-    return rows[label[rows] != IGNORED_LABEL]
+    return rows[label[rows] != UNLABELLED]

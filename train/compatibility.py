@@ -15,6 +15,14 @@ from pipeline.features.file import Features
 from train.model import ModelCard
 
 UNKNOWN = "an unknown encoder"
+NOT_SET = "not set"
+
+
+def extraction_settings(features: Features, modality: str) -> dict[str, Any]:
+    """What defines a modality's features, by their provenance; below ``faces``, how faces were found."""
+    source = features.provenance.get("sources", {}).get(modality, {})
+    faces = source.get("faces", {}).get("settings")
+    return {**source.get("settings", {}), **({"faces": faces} if faces else {})}
 
 
 def check_same_encoders(features: Features, origin: Path, card: ModelCard) -> list[str]:
@@ -28,7 +36,7 @@ def check_same_encoders(features: Features, origin: Path, card: ModelCard) -> li
         found = features.modalities[name].features.shape[1]
         theirs = features.provenance.get("encoders", {}).get(name, UNKNOWN)
         ours = card.encoders.get(name, UNKNOWN)
-        made = features.provenance.get("sources", {}).get(name, {}).get("settings", {})
+        made = extraction_settings(features, name)
         trained = card.settings.get(name, {})
         if found != dimension:
             refused.append(
@@ -40,7 +48,8 @@ def check_same_encoders(features: Features, origin: Path, card: ModelCard) -> li
         else:
             if UNKNOWN in (theirs, ours) and not (_weights(made) and _weights(trained)):
                 noted.append(f"{name}: nothing says which encoder made it; only the widths are the same")
-            noted += [f"{name}: {difference}" for difference in _differences(made, trained)]
+            if made and trained:  # where one is empty, nothing is known of it
+                noted += [f"{name}: {difference}" for difference in _differences(made, trained)]
     if refused:
         raise UserError(
             f"{origin}: the model of corpus {card.corpus} was trained on features of other encoders:"
@@ -69,11 +78,12 @@ def _weights(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _differences(made: Mapping[str, Any], trained: Mapping[str, Any]) -> Iterator[str]:
-    """Settings other than weights that are not the same."""
-    ours = dict(_flat(trained))
-    for key, value in _flat(made):
-        if key in ours and ours[key] != value and not key.startswith("weights."):
-            yield f"{key} is {value}, and was {ours[key]} for the model's training"
+    """Settings other than weights that are not the same; one at its default may not be there."""
+    theirs, ours = dict(_flat(made)), dict(_flat(trained))
+    for key in dict.fromkeys([*theirs, *ours]):
+        value, known = theirs.get(key, NOT_SET), ours.get(key, NOT_SET)
+        if value != known and not key.startswith("weights."):
+            yield f"{key} is {value}, and was {known} for the model's training"
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

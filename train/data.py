@@ -11,12 +11,8 @@ from torch import Tensor
 
 from pipeline.features.dialogues import arrange_dialogues, number_speakers
 from pipeline.features.file import UNLABELLED, Features
-from pipeline.features.standardisation import Standardisation as Standardisation
-from pipeline.features.standardisation import fit_standardisation as fit_standardisation
+from pipeline.features.standardisation import Standardisation
 from train.packing import Packing
-
-IGNORED_LABEL = -1
-"""Label of unlabelled utterances: no loss and no metric counts them."""
 
 
 def count_classes(features: Features) -> tuple[int, ...]:
@@ -38,7 +34,7 @@ class Batch:
     speakers: int
     """Most speakers of a dialogue of the corpus."""
     label: Tensor
-    """int64 [n]: index into the label names, or IGNORED_LABEL."""
+    """int64 [n]: index into the label names, or UNLABELLED."""
     row: Tensor
     """int64 [n]: row of the utterance in the feature file."""
     packing: Packing
@@ -108,7 +104,7 @@ class Dialogues:
     def labelled(self, split: str) -> list[range]:
         """The dialogues of a split that have at least one labelled utterance."""
         label = self.label.cpu()
-        return [span for span in self.spans[split] if (label[span.start : span.stop] != IGNORED_LABEL).any()]
+        return [span for span in self.spans[split] if (label[span.start : span.stop] != UNLABELLED).any()]
 
     def batch(self, dialogues: Sequence[range]) -> Batch:
         """The dialogues (at least one) as one batch."""

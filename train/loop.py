@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pipeline.errors import UserError
+from pipeline.features.file import SPLITS, UNLABELLED
 from pipeline.params import ModelParams
-from pipeline.store.h5 import Arrays
 from train.checkpoint import Checkpoints
-from train.data import IGNORED_LABEL, Dialogues
+from train.data import Dialogues
 from train.determinism import deterministic
 from train.metrics import compute_metrics
 from train.networks import run_network
-from train.trainer import Epoch, LossNotFiniteError, Trainer
-
-
-@dataclass(frozen=True)
-class BestTestEpoch:
-    """The epoch that the authors' rule picks by looking at the test split: to be reported, never used."""
-
-    epoch: int
-    """From 1."""
-    weighted_f1: float
-    """On the test split, from 0 to 1."""
-
-
-@dataclass(frozen=True)
-class TrainingRun:
-    """What training with one seed has given so far; all of it when ``train_seed`` returns it."""
-
-    selected: Epoch
-    """The best epoch.  The weights are those after it, or after as many epochs on train and dev."""
-    weights: dict[str, Tensor]
-    """State dict, on the CPU."""
-    epochs: list[Epoch]
-    test_best: BestTestEpoch | None
-    """None if the test split has no labelled utterance, or after training on train and dev."""
+from train.run import BestTestEpoch, TrainingRun, run_from_state, state_of_run
+from train.trainer import Epoch, NotFiniteError, Trainer
 
 
 class TrainingStoppedError(UserError):
@@ -70,100 +48,129 @@ class Predictions:
         return self.probability.argmax(axis=1)
 
 
+class Watcher:
+    """Is told how a training goes, and does nothing about it."""
+
+    def on_resume(self, epochs: Sequence[Epoch]) -> None:
+        """These epochs an earlier run has done; they are not trained again."""
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """An epoch has ended; not called for those on train and dev, in which nothing is scored."""
+
+    def on_refit(self, selected: Epoch) -> None:
+        """Training starts anew on train and dev, for as many epochs as it took to the best one."""
+
+
+NOBODY = Watcher()
+
+
 def train_seed(
     dialogues: Dialogues,
     params: ModelParams,
     seed: int,
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    watcher: Watcher = NOBODY,
     checkpoint: Path | None = None,
-    on_resume: Callable[[Sequence[Epoch]], None] = lambda epochs: None,
-    on_refit: Callable[[Epoch], None] = lambda selected: None,
 ) -> TrainingRun:
     """Train on the device where the dialogues are, and keep the weights of the best epoch.
 
     Best is the highest weighted F1 on the validation split; among equals the lowest validation
     loss, then the earliest.  The test split has no say in it: only which epoch it would have chosen
-    is noted.  ``on_epoch`` gets every epoch as it ends, ``on_refit`` the best one before training starts
-    anew on train and dev, if ``params.refit`` says so.
+    is noted.  If ``params.refit`` says so, the weights are those after as many epochs on train and dev.
 
     ``checkpoint`` names a file in which a run that is stopped leaves where it was; it must be that of
-    these dialogues and params, this seed, code and device.  ``on_resume`` gets the epochs that an
-    earlier run has done, if it has done any; they are not trained again.
+    these dialogues and params, this seed, code and device.
 
     UserError if the training or the validation split has no labelled utterance; TrainingStoppedError if
-    a loss is not finite.
+    a loss or a weight is not finite.
     """
-    train, dev, test = (dialogues.labelled(split) for split in ("train", "dev", "test"))
-    if not train:
+    splits = _labelled_splits(dialogues, params.refit)
+    checkpoints = Checkpoints(checkpoint)
+    state = checkpoints.load()
+    with deterministic(seed, dialogues.label.device):
+        run = _choose_epoch(Trainer(dialogues, params, seed), splits, state, checkpoints, watcher)
+    if not params.refit:
+        return run
+    watcher.on_refit(run.selected)
+    with deterministic(seed, dialogues.label.device):
+        return replace(run, weights=_refit(Trainer(dialogues, params, seed), splits, run, state, checkpoints))
+
+
+class _Splits(NamedTuple):
+    """Dialogues with labelled utterances."""
+
+    train: list[range]
+    dev: list[range]
+    test: list[range]
+
+
+def _labelled_splits(dialogues: Dialogues, refit: bool) -> _Splits:
+    splits = _Splits(*(dialogues.labelled(split) for split in SPLITS))
+    if not splits.train:
         raise UserError("the train split has no labelled utterance: there is nothing to train on")
-    if not dev:
+    if not splits.dev:
         raise UserError(
             "the dev split has no labelled utterance, and the epoch is chosen on it: "
             "give the corpus a labelled dev split"
         )
-    if params.refit and not test:
+    if refit and not splits.test:
         raise UserError(
             "refit: the test split has no labelled utterance, and dev would be trained on: nothing would be"
             " left to score the model on; leave refit out"
         )
-    checkpoints = Checkpoints(checkpoint)
-    state = checkpoints.load()
-    run = _run_from_state(state["run"]) if state else None
-    if run:
-        on_resume(run.epochs)
-    with deterministic(seed, dialogues.label.device):
-        trainer = Trainer(dialogues, params, seed)
-        if state and not state["refitted"]:
+    return splits
+
+
+def _choose_epoch(
+    trainer: Trainer,
+    splits: _Splits,
+    state: dict[str, Any] | None,
+    checkpoints: Checkpoints,
+    watcher: Watcher,
+) -> TrainingRun:
+    """Train on train until all epochs are done, or patience is over.  ``state`` is that of an earlier run."""
+    params, run = trainer.params, None
+    if state:
+        run = run_from_state(state["run"])
+        watcher.on_resume(run.epochs)
+        if not state["refitted"]:
             trainer.restore(state["trainer"])
-        for number in range(len(run.epochs) + 1 if run else 1, params.epochs + 1):
-            if run and _has_waited(run, params.patience_epochs):
-                break
-            try:
-                epoch = trainer.run_epoch(number, train, dev)
-            except LossNotFiniteError as error:
-                raise TrainingStoppedError(str(error), run) from None
-            run = _with_epoch(run, epoch, trainer, test)
-            state = {"run": _state_of_run(run), "trainer": trainer.state(), "refitted": 0}
-            last = number == params.epochs or _has_waited(run, params.patience_epochs)
-            checkpoints.save(state, last=last)
-            on_epoch(epoch)
-    assert run is not None  # params.epochs is at least 1
-    if not params.refit:
-        return run
-    on_refit(run.selected)
-    with deterministic(seed, dialogues.label.device):
-        trainer = Trainer(dialogues, params, seed)
-        refitted = state["refitted"] if state else 0
-        if state and refitted:
-            trainer.restore(state["trainer"])
-        for number in range(refitted + 1, run.selected.epoch + 1):
-            # The rates that the first training had, which may have followed its validation loss.
-            trainer.dev_losses = [epoch.dev_loss for epoch in run.epochs[: number - 1]]
-            try:
-                trainer.fit_epoch([*train, *dev], f"seed {seed}, epoch {number} on train and dev")
-            except LossNotFiniteError as error:
-                raise TrainingStoppedError(str(error), run) from None
-            state = {"run": _state_of_run(run), "trainer": trainer.state(), "refitted": number}
-            checkpoints.save(state, last=number == run.selected.epoch)
-    return replace(run, weights=trainer.weights(), test_best=None)
+    while run is None or not _is_over(run, params):
+        with _stopped_after(run):
+            epoch = trainer.run_epoch(len(run.epochs) + 1 if run else 1, splits.train, splits.dev)
+        run = _with_epoch(run, epoch, trainer, [] if params.refit else splits.test)
+        checkpoints.save(_state(run, trainer, refitted=0), last=_is_over(run, params))
+        watcher.on_epoch(epoch)
+    return run
 
 
-def pack_run(run: TrainingRun) -> Arrays:
-    """A finished run as an item of the store: its weights, and all else as JSON."""
-    state = _state_of_run(run)
-    weights = {f"weights/{name}": tensor.numpy() for name, tensor in state.pop("weights").items()}
-    return {**weights, "run": np.array([json.dumps(state)])}
+def _refit(
+    trainer: Trainer,
+    splits: _Splits,
+    run: TrainingRun,
+    state: dict[str, Any] | None,
+    checkpoints: Checkpoints,
+) -> dict[str, Tensor]:
+    """Weights after training on train and dev for as many epochs as the best one of the run took."""
+    refitted = state["refitted"] if state else 0
+    if state and refitted:
+        trainer.restore(state["trainer"])
+    for number in range(refitted + 1, run.selected.epoch + 1):
+        # The rates that the first training had, which may have followed its validation loss.
+        trainer.dev_losses = [epoch.dev_loss for epoch in run.epochs[: number - 1]]
+        with _stopped_after(run):
+            where = f"seed {trainer.seed}, epoch {number} on train and dev"
+            trainer.fit_epoch([*splits.train, *splits.dev], where)
+        checkpoints.save(_state(run, trainer, refitted=number), last=number == run.selected.epoch)
+    return trainer.weights()
 
 
-def unpack_run(item: Arrays) -> TrainingRun:
-    """The run that ``pack_run`` made an item of."""
-    state = json.loads(str(item["run"][0]))
-    weights = {
-        name.removeprefix("weights/"): torch.from_numpy(array)
-        for name, array in item.items()
-        if name.startswith("weights/")
-    }
-    return _run_from_state(state | {"weights": weights})
+@contextmanager
+def _stopped_after(run: TrainingRun | None) -> Iterator[None]:
+    """What is not finite ends training after this run."""
+    try:
+        yield
+    except NotFiniteError as error:
+        raise TrainingStoppedError(str(error), run) from None
 
 
 def predict(network: Any, dialogues: Dialogues, spans: Sequence[range], params: ModelParams) -> Predictions:
@@ -171,6 +178,18 @@ def predict(network: Any, dialogues: Dialogues, spans: Sequence[range], params: 
 
     UserError if one is no number.
     """
+    found = _predict(network, dialogues, spans, params)
+    if not (finite := np.isfinite(found.probability).all(axis=1)).all():
+        raise UserError(
+            f"{(~finite).sum()} of {len(finite)} utterances, the first in row {int(found.row[~finite][0])} of"
+            " the features, get probabilities that are no numbers: features or weights are too large for the"
+            " network; standardise them (unscaled: []), or train the model again"
+        )
+    return found
+
+
+def _predict(network: Any, dialogues: Dialogues, spans: Sequence[range], params: ModelParams) -> Predictions:
+    """The same, whether they are numbers or not."""
     network.eval()
     rows: list[Tensor] = []
     probabilities: list[Tensor] = []
@@ -181,14 +200,7 @@ def predict(network: Any, dialogues: Dialogues, spans: Sequence[range], params: 
     if not rows:
         return Predictions(np.empty(0, np.int64), np.empty((0, len(dialogues.label_names)), np.float32))
     row, order = torch.cat(rows).sort()
-    probability = torch.cat(probabilities)[order].numpy()
-    if not (finite := np.isfinite(probability).all(axis=1)).all():
-        raise UserError(
-            f"{(~finite).sum()} of {len(finite)} utterances, the first in row {int(row[~finite][0])} of the"
-            " features, get probabilities that are no numbers: features or weights are too large for the"
-            " network; standardise them (unscaled: []), or train the model again"
-        )
-    return Predictions(row.numpy(), probability)
+    return Predictions(row.numpy(), torch.cat(probabilities)[order].numpy())
 
 
 def _with_epoch(
@@ -198,19 +210,21 @@ def _with_epoch(
     test_best = run.test_best if run else None
     if test:
         weighted_f1 = _weighted_f1(trainer, test)
-        if test_best is None or weighted_f1 > test_best.weighted_f1:
+        if weighted_f1 is not None and (test_best is None or weighted_f1 > test_best.weighted_f1):
             test_best = BestTestEpoch(epoch.epoch, weighted_f1)
     if run and not _is_better(epoch, run.selected):
         return TrainingRun(run.selected, run.weights, [*run.epochs, epoch], test_best)
     return TrainingRun(epoch, trainer.weights(), [*(run.epochs if run else []), epoch], test_best)
 
 
-def _weighted_f1(trainer: Trainer, spans: Sequence[range]) -> float:
-    """On the labelled utterances of the spans."""
+def _weighted_f1(trainer: Trainer, spans: Sequence[range]) -> float | None:
+    """On the labelled utterances of the spans; None if a prediction is no number, as evaluation will tell."""
     dialogues = trainer.dialogues
-    predictions = predict(trainer.network, dialogues, spans, trainer.params)
+    predictions = _predict(trainer.network, dialogues, spans, trainer.params)
+    if not np.isfinite(predictions.probability).all():
+        return None
     label = dialogues.label.cpu().numpy()[predictions.row]
-    labelled = label != IGNORED_LABEL
+    labelled = label != UNLABELLED
     return compute_metrics(label[labelled], predictions.label[labelled], dialogues.label_names).weighted_f1
 
 
@@ -218,22 +232,12 @@ def _is_better(epoch: Epoch, other: Epoch) -> bool:
     return (epoch.dev_weighted_f1, -epoch.dev_loss) > (other.dev_weighted_f1, -other.dev_loss)
 
 
-def _has_waited(run: TrainingRun, patience_epochs: int | None) -> bool:
-    """Whether so many epochs have gone by since the best one."""
-    return patience_epochs is not None and len(run.epochs) - run.selected.epoch >= patience_epochs
+def _is_over(run: TrainingRun, params: ModelParams) -> bool:
+    """Whether all epochs are done, or too many have gone by since the best one."""
+    done, patience = len(run.epochs), params.patience_epochs
+    return done >= params.epochs or (patience is not None and done - run.selected.epoch >= patience)
 
 
-def _state_of_run(run: TrainingRun) -> dict[str, Any]:
-    """Plain values and tensors."""
-    return {
-        "selected": run.selected.epoch,
-        "weights": run.weights,
-        "epochs": [asdict(epoch) for epoch in run.epochs],
-        "test_best": asdict(run.test_best) if run.test_best else None,
-    }
-
-
-def _run_from_state(state: dict[str, Any]) -> TrainingRun:
-    epochs = [Epoch(**values) for values in state["epochs"]]
-    test_best = BestTestEpoch(**state["test_best"]) if state["test_best"] else None
-    return TrainingRun(epochs[state["selected"] - 1], state["weights"], epochs, test_best)
+def _state(run: TrainingRun, trainer: Trainer, refitted: int) -> dict[str, Any]:
+    """What a checkpoint holds; ``refitted`` counts the epochs on train and dev."""
+    return {"run": state_of_run(run), "trainer": trainer.state(), "refitted": refitted}

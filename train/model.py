@@ -18,11 +18,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.errors import UserError
-from pipeline.features.file import Features
+from pipeline.features.standardisation import Standardisation
 from pipeline.params import ModelParams, Section
 from pipeline.store.atomic import replace_folder
 from pipeline.store.keys import file_digest
-from train.data import Standardisation
 from train.networks import build_network
 from train.tensors import read_tensors
 
@@ -40,7 +39,7 @@ class Selected(Section):
     """From 0 to 1."""
     best_test_epoch: int | None = None
     """The epoch that the authors' rule would have picked, by looking at the test split; from 1.
-    None if the test split had no labels."""
+    None if the test split had no labels or could not be predicted, or after training on train and dev."""
     best_test_weighted_f1: float | None = None
     """On the test split at that epoch, from 0 to 1."""
 
@@ -67,7 +66,7 @@ class ModelCard(Section):
     """What made those features, in words, as the feature file's provenance has it."""
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """What defines those features, by modality, as the feature file's provenance has it: the params of
-    extraction and digests of the encoders' weights."""
+    extraction, those of the detection of faces, and digests of the encoders' weights."""
     digests: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of each other file of the folder, by name, as they were saved."""
 
@@ -110,23 +109,6 @@ class TrainedModel:
         network = build_network(self.card.params.network, self.card.dims, self.card.class_counts)
         network.load_state_dict(self.weights[seed])
         return network.eval()
-
-    def check_fits(self, features: Features, origin: Path) -> None:
-        """UserError, naming what differs, if this model cannot read these features (of file ``origin``)."""
-        differences = []
-        for name, dim in self.card.dims.items():
-            if name not in features.modalities:
-                differences.append(f"the file has no {name}")
-            elif (found := features.modalities[name].features.shape[1]) != dim:
-                differences.append(f"{name} has {found} dimensions instead of {dim}")
-        if features.label_names != self.card.label_names:
-            theirs, ours = ", ".join(features.label_names), ", ".join(self.card.label_names)
-            differences.append(f"the labels are {theirs} instead of {ours}")
-        if differences:
-            raise UserError(
-                f"{origin}: the model of corpus {self.card.corpus} cannot read it: {'; '.join(differences)}; "
-                "train a model on this file"
-            )
 
 
 def save_model(folder: Path, model: TrainedModel) -> None:

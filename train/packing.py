@@ -77,12 +77,23 @@ class Packing:
         return by_step.index_select(0, self._steps_by_row)
 
     def to_lanes(self, packed: Tensor) -> Tensor:
-        """[n, ...] to [L * T, ...], zero where a lane is empty."""
-        return _Spread.apply(packed, self._places_in_lanes, self.lanes.numel())
+        """[n, ...] to [L, T, ...], zero where a lane is empty."""
+        return _Spread.apply(packed, self._places_in_lanes, self.lanes.numel()).unflatten(0, self.lanes)
 
     def from_lanes(self, lanes: Tensor) -> Tensor:
-        """[L * T, ...] to [n, ...]."""
-        return lanes.index_select(0, self._places_in_lanes)
+        """[L, T, ...] to [n, ...]."""
+        return lanes.flatten(0, 1).index_select(0, self._places_in_lanes)
+
+    def attended(self, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Whom each utterance attends to where some are keys, bool [n]: the keys of its dialogue.
+
+        bool [L, T, T], and [L, T, 1] whether there is a key at all.  Softmax needs something to normalise: in
+        a dialogue without any key, all its utterances become keys, and what they give must be replaced by 0.
+        So do the empty places of a lane for each other.
+        """
+        keys = self.together & self.to_lanes(key).unsqueeze(1)
+        keyed = keys.any(dim=-1, keepdim=True)
+        return keys | (self.together & ~keyed), keyed
 
 
 class _Spread(torch.autograd.Function):

@@ -57,6 +57,8 @@ def predict_file(features_file: Path, model_folder: Path, output: Path) -> Predi
             f"labels that are no classes of the model ({', '.join(names)}) are not scored:"
             f" {', '.join(unknown)}"
         )
+    if scores and features.digest == model.card.features_sha256:
+        notes.append("train and dev are what the model was trained and chosen on; test alone is new to it")
     summary = f"{count} utterances, by {describe_model(model)}"
     if output.suffix.lower() == CSV:
         write_predictions(output, features, names, predictions)
@@ -91,7 +93,7 @@ def score_labelled(
         if count := int(scored.sum()):
             metrics = compute_metrics(label[scored], predictions.label[scored], names)
             scores.append(
-                f"{split}: weighted F1 {100 * metrics.weighted_f1:.1f} over {count} labelled utterances"
+                f"{split}: weighted F1 {100 * metrics.weighted_f1:.2f} over {count} labelled utterances"
             )
     found = {features.label_names[each] for each in features.label if each != UNLABELLED}
     return scores, sorted(found - set(names))
@@ -115,9 +117,7 @@ def predict_utterances(model: TrainedModel, features: Features) -> Predictions:
     runs = [
         predict(model.network(seed).to(where), dialogues, spans, model.card.params) for seed in model.weights
     ]
-    order = np.argsort(runs[0].row)
-    probability = np.mean([run.probability for run in runs], axis=0)
-    return Predictions(runs[0].row[order], probability[order])
+    return Predictions(runs[0].row, np.mean([run.probability for run in runs], axis=0))
 
 
 def write_predictions(path: Path, features: Features, names: Sequence[str], predictions: Predictions) -> None:

@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from pipeline.errors import UserError
+from pipeline.features.file import UNLABELLED
 from pipeline.params import ModelParams
-from train.data import IGNORED_LABEL, Batch, Dialogues, drop_modalities
+from train.data import Batch, Dialogues, drop_modalities
 from train.metrics import compute_metrics
 from train.networks import build_network, run_network
 from train.optimiser import Adam
@@ -22,7 +23,12 @@ from train.optimiser import Adam
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of the curves.  Losses are means over samples; F1 is a fraction from 0 to 1."""
+    """One line of the curves.  F1 is a fraction from 0 to 1.
+
+    Losses are means over batches, each with the weight of its labelled utterances.  So they are means over
+    these, but where a network's loss is no such mean: class weights and contrasts make it depend on which
+    utterances share a batch.
+    """
 
     seed: int
     epoch: int
@@ -36,8 +42,8 @@ class Epoch:
     dev_weighted_f1: float
 
 
-class LossNotFiniteError(UserError):
-    """Training cannot go on."""
+class NotFiniteError(UserError):
+    """Training cannot go on: a loss or a weight is not finite."""
 
 
 class Trainer:
@@ -66,7 +72,10 @@ class Trainer:
         return Epoch(self.seed, number, means.pop("total"), means, dev_loss, dev_weighted_f1)
 
     def fit_epoch(self, train: Sequence[range], where: str) -> dict[str, float]:
-        """One pass over some dialogues in a new random order; mean over samples of each loss."""
+        """One pass over some dialogues in a new random order; mean over samples of each loss.
+
+        NotFiniteError if one is not finite, or a weight after it.
+        """
         self.optimiser.learning_rate = learning_rate(self.params, self.dev_losses)
         order = torch.randperm(len(train), generator=self.shuffle).tolist()
         self.network.train()
@@ -75,10 +84,11 @@ class Trainer:
         batches = self.dialogues.batches([train[place] for place in order], self.params.batch_dialogues)
         for place, batch in enumerate(batches, start=1):
             values = _finite_values(self.step(batch), f"{where}, batch {place}")
-            count = int((batch.label != IGNORED_LABEL).sum())
+            count = int((batch.label != UNLABELLED).sum())
             for name, value in values.items():
                 sums[name] += value * count
             samples += count
+        self._check_weights(where)
         return {name: value / samples for name, value in sums.items()}
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
@@ -102,7 +112,7 @@ class Trainer:
             for place, batch in enumerate(batches, start=1):
                 output, losses = self._run(batch)
                 values = _finite_values(losses, f"{where} batch {place}")
-                sample = batch.label != IGNORED_LABEL
+                sample = batch.label != UNLABELLED
                 loss += values["total"] * int(sample.sum())
                 labels.append(batch.label[sample].cpu())
                 predictions.append(output.logits[sample].argmax(dim=-1).cpu())
@@ -139,6 +149,14 @@ class Trainer:
         if state["random_cuda"] is not None:
             torch.cuda.set_rng_state(state["random_cuda"], self.dialogues.label.device)
 
+    def _check_weights(self, where: str) -> None:
+        """What the last step made of them has been in no loss yet, and may be in none to come."""
+        for name, tensor in self.network.state_dict().items():
+            if not tensor.isfinite().all():
+                raise NotFiniteError(
+                    f"training stopped at {where}: {name} is no longer finite; try a lower learning_rate"
+                )
+
     def _run(self, batch: Batch) -> tuple[Any, dict[str, Tensor]]:
         output = run_network(self.network, batch, self.params.precision)
         return output, self.network.losses(output, batch.label)
@@ -165,12 +183,12 @@ def learning_rate(params: ModelParams, dev_losses: Sequence[float]) -> float:
 
 
 def _finite_values(losses: Mapping[str, Tensor], where: str) -> dict[str, float]:
-    """The losses as numbers; LossNotFiniteError naming the one that is not finite."""
+    """The losses as numbers; NotFiniteError naming the one that is not finite."""
     values = torch.stack(list(losses.values())).detach().cpu().double().tolist()
     by_name = dict(zip(losses, values, strict=True))
     for name, value in sorted(by_name.items(), key=lambda pair: pair[0] == "total"):
         if not math.isfinite(value):
-            raise LossNotFiniteError(
+            raise NotFiniteError(
                 f"training stopped at {where}: the {name} loss is {value}; "
                 "try a lower learning_rate, or a higher network.loss.temperature if it is swfc"
             )

@@ -25,6 +25,7 @@ from benchmarks.fuzz.byte_damage import damage
 from pipeline.console.__main__ import main
 from pipeline.errors import UserError
 from pipeline.features.file import read_features, write_features
+from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import MODALITIES, Kind, ModelParams
 from pipeline.store.h5 import CONTENT_SHA256, DamagedFileError, content_digest, read_h5
 from pipeline.store.opening.file import open_h5
@@ -32,7 +33,7 @@ from pipeline.store.seal import append_seal, find_seal
 from tests import small_features
 from tests.train.saved_model import described, save_small_model
 from tests.train.small import NETWORK
-from train.data import Dialogues, fit_standardisation
+from train.data import Dialogues
 from train.loop import TrainingStoppedError, train_seed
 
 SECRET = b"QZX, which stands in another file of this machine"

@@ -19,8 +19,9 @@ from benchmarks.training import (
     stepper,
     timed,
 )
+from pipeline.features.standardisation import fit_standardisation
 from pipeline.runtime import device
-from train.data import Dialogues, fit_standardisation
+from train.data import Dialogues
 from train.determinism import deterministic
 from train.networks.multiemo import Params
 from train.trainer import Trainer

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
@@ -37,18 +40,31 @@ def arrange_dialogues(features: Features) -> list[Dialogue]:
     were read.  So the same dialogues give the same model to the last bit, whatever they are called, however
     they are sorted; of those that are equal it is no matter which is first.
     """
+    return [dialogue for _, dialogue in sorted(_with_digests(features), key=itemgetter(0))]
+
+
+def training_digest(features: Features) -> str:
+    """SHA-256 of all that a network learns from, and of nothing else that the file holds.
+
+    That is each dialogue's split, and what ``arrange_dialogues`` goes by; names of classes, and widths.
+    """
+    widths = {name: modality.features.shape[1] for name, modality in features.modalities.items()}
+    dialogues = sorted((digest.hex(), dialogue.split) for digest, dialogue in _with_digests(features))
+    content = json.dumps([features.label_names, widths, dialogues], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _with_digests(features: Features) -> Iterator[tuple[bytes, Dialogue]]:
+    """Each dialogue with the digest of what a network learns from in it."""
     speaker = number_speakers(features)
     modalities = [modality for _, modality in sorted(features.modalities.items())]
-
-    def digest(dialogue: Dialogue) -> bytes:
+    for dialogue in find_dialogues(features):
         rows = slice(dialogue.rows.start, dialogue.rows.stop)
         content = hashlib.sha256(features.label[rows].tobytes() + speaker[rows].tobytes())
         for modality in modalities:
             content.update(modality.observed[rows].tobytes())
             content.update(np.ascontiguousarray(modality.features[rows]).data)  # as it lies there, not a copy
-        return content.digest()
-
-    return sorted(find_dialogues(features), key=digest)
+        yield content.digest(), dialogue
 
 
 def number_speakers(features: Features) -> np.ndarray:

@@ -135,6 +135,8 @@ def _provenance_problems(provenance: Any) -> list[str]:
         if isinstance(source, dict):
             objects[f"{place}.versions"] = source.get("versions", {})
             settings = objects[f"{place}.settings"] = source.get("settings", {})
+            faces = objects[f"{place}.faces"] = source.get("faces", {})
+            objects[f"{place}.faces.settings"] = faces.get("settings", {}) if isinstance(faces, dict) else {}
             of_text.append(f"{place}.versions")
             if isinstance(settings, dict):
                 objects[f"{place}.settings.weights"] = settings.get("weights", {})

@@ -20,6 +20,9 @@ from pipeline.store.atomic import write_text
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 
+SPLITS = ("dev", "test")
+"""Of which there are scores."""
+
 # By the kind of the visual encoder; of others the paper has no figure.
 _VISEXTNET = {"resnet": True, "scene": False}
 
@@ -96,7 +99,8 @@ class Results(Section):
     selected_weighted_f1: float
     """Mean over seeds on validation at that epoch."""
     test_best_epoch: dict[int, BestTestEpoch]
-    """By seed; empty where the test split has no labels.  Nothing else is computed at that epoch."""
+    """By seed; empty where the test split has no labels, or dev was trained on in the end (``refit``).
+    Nothing else is computed at that epoch."""
     logistic_regression: dict[str, dict[str, float]]
     """Weighted F1 by split of the simplest method on the same features, by the modalities that it sees: each
     alone, and last all that the model sees."""

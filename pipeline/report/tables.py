@@ -12,7 +12,8 @@ from pipeline.store.atomic import csv_text
 COLUMNS = (
     *("corpus", "source", "model", "network", "modalities", "seeds", "parameters", "seconds_per_epoch"),
     *("weighted_f1", "weighted_f1_std", "weighted_f1_low", "weighted_f1_high", "macro_f1", "accuracy"),
-    *("test_best_epoch", "difference", "difference_low", "difference_high", "p", "p_holm"),
+    *("ensemble", "logistic_regression", "dev_weighted_f1", "test_best_epoch"),
+    *("difference", "difference_low", "difference_high", "p", "p_holm"),
     *("published", "published_in"),
 )
 """Of the CSV; after them ``f1_<class>`` and ``f1_std_<class>``."""
@@ -65,11 +66,13 @@ def _own_row(row: Row) -> dict[str, Any]:
         "seeds": len(results.selected_epochs),
         "parameters": results.parameters,
         "seconds_per_epoch": "" if row.seconds_per_epoch is None else f"{row.seconds_per_epoch:.3g}",
+        "dev_weighted_f1": results.selected_weighted_f1,
         "test_best_epoch": results.test_best_epoch_weighted_f1,
     }
     if test:
         cells |= {name: getattr(test, name) for name in ("weighted_f1", "weighted_f1_std")}
         cells |= {name: getattr(test, name) for name in ("macro_f1", "accuracy")}
+        cells |= {"ensemble": test.ensemble_weighted_f1, "logistic_regression": results.simplest["test"]}
         cells |= {f"f1_{name}": value for name, value in test.f1.items()}
         cells |= {f"f1_std_{name}": value for name, value in (test.f1_std or {}).items()}
     if test and test.weighted_f1_interval:

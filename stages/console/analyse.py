@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import runtime
+from pipeline.console.shared.example import MODELS, Example, find_example
 from pipeline.console.shared.transcripts import add_transcript_arguments, read_wanted
 from pipeline.errors import UserError
 from pipeline.params import PARAMS_FILE, RESULTS
 from pipeline.transcripts.files import check_name
 from pipeline.work.lifetime import stopped_by_signals
-from train.example import MODELS, Example, find_example
 
 if TYPE_CHECKING:
     from pipeline.transcripts.importing import Imported, Wanted
@@ -27,7 +27,6 @@ CORPUS = "film"
 """What the corpus of one film is called in its working folder."""
 STAGES = ("manifest", "weights", "faces", "visual", "audio", "finetune", "text", "features")
 WORK = "work"
-FORMS = (".eaf", ".vtt", ".TextGrid")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -180,6 +179,7 @@ def _write(
     from pipeline.report.results import read_results
     from pipeline.store.atomic import write_atomically
     from pipeline.transcripts.elan.copying import add_predictions
+    from pipeline.transcripts.predicted import writers
     from pipeline.transcripts.writing import write_recordings
     from train.compatibility import check_same_encoders
     from train.prediction import count_unseen, describe_model, predict_utterances, write_predictions
@@ -204,7 +204,7 @@ def _write(
     recording = recording._replace(name=film.stem, media=film.name)
     write_predictions(output / "predictions.csv", features, card.label_names, predictions)
     written = [output / "predictions.csv"]
-    for suffix in FORMS:
+    for suffix in writers():
         target = output / f"{film.stem}{suffix}"
         if suffix == ".eaf" and recording.utterances[0].source[1]:
             write_atomically(target, add_predictions(arguments.transcript.read_bytes(), recording))

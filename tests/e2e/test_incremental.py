@@ -172,7 +172,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.params import Section
-from train.data import IGNORED_LABEL
+from pipeline.features.file import UNLABELLED
 
 
 class Params(Section):
@@ -200,7 +200,7 @@ class Bag(nn.Module):
 
     def losses(self, output, label):
         """Cross-entropy."""
-        loss = F.cross_entropy(output.logits, label, ignore_index=IGNORED_LABEL)
+        loss = F.cross_entropy(output.logits, label, ignore_index=UNLABELLED)
         return {"total": loss, "surprisal": loss}
 
 

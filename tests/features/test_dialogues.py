@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 
 from pipeline.features.content import UTTERANCE_COLUMNS, Features
-from pipeline.features.dialogues import arrange_dialogues, find_dialogues, number_speakers
+from pipeline.features.dialogues import arrange_dialogues, find_dialogues, number_speakers, training_digest
 from pipeline.features.pseudonymisation import pseudonymise
 from tests import small_features
 
@@ -80,3 +80,28 @@ def test_dialogues_are_told_apart_by_all_that_a_network_learns_from() -> None:
     ):
         changed = replace(features, **change)
         assert words_in_order(turned(changed)) == words_in_order(changed)
+
+
+def test_what_a_training_is_known_by_is_all_that_it_learns_from_and_nothing_else() -> None:
+    features = twins()
+    text = features.modalities["text"]
+    last = np.arange(4) == 3
+    known = training_digest(features)
+    for change in (
+        {"text": np.full(4, "other words", object)},
+        {"start_s": np.arange(4.0), "end_s": np.arange(4.0) + 1},
+        {"provenance": {"encoders": {"text": "another"}}, "corpus": "other", "digest": "other"},
+    ):
+        assert training_digest(replace(features, **change)) == known
+    for same in (turned(features), pseudonymise(features, Random(3))[0]):
+        assert training_digest(same) == known
+    for change in (
+        {"label": np.where(last, 1, features.label)},
+        {"label_names": ("fear", "joy")},
+        {"speaker": np.where(last, "Bob", features.speaker)},
+        {"split": np.array(["train", "train", "dev", "dev"])},
+        {"modalities": features.modalities | {"text": replace(text, observed=~last)}},
+        {"modalities": features.modalities | {"text": replace(text, features=text.features + np.float32(1))}},
+        {"modalities": {"text": text}},
+    ):
+        assert training_digest(replace(features, **change)) != known, change.keys()

@@ -96,6 +96,8 @@ BROKEN: list[tuple[Spoil, str]] = [
     (provenance(encoders={"text": {}}), "provenance: encoders holds other than text"),
     (provenance(sources={"audio": 5}), "provenance: sources.audio is no JSON object"),
     (provenance(sources={"audio": {"settings": 5}}), "provenance: sources.audio.settings is no JSON object"),
+    (provenance(sources={"visual": {"faces": "MTCNN"}}), "sources.visual.faces is no JSON object"),
+    (provenance(sources={"visual": {"faces": {"settings": 5}}}), "visual.faces.settings is no JSON object"),
     (provenance(sources={"audio": {"versions": {"a": 1}}}), "provenance: sources.audio.versions holds other"),
     (provenance(sources={"audio": {"settings": {"weights": {"a": 1}}}}), "settings.weights holds other than"),
 ]  # fmt: skip

@@ -74,6 +74,8 @@ def test_the_csv_has_every_figure_of_every_model_and_those_of_the_paper():
     assert (rows[1]["weighted_f1"], rows[1]["f1_50 % up"], rows[1]["f1_std_a_b"]) == ("61.25", "45.0", "1.5")
     assert (rows[1]["difference"], rows[1]["difference_high"], rows[1]["p"]) == ("1.25", "2.5", "0.0213")
     assert (rows[1]["test_best_epoch"], rows[1]["parameters"]) == ("61.5", "1234567")
+    beside = (rows[1]["ensemble"], rows[1]["logistic_regression"], rows[1]["dev_weighted_f1"])
+    assert beside == ("62.0", "40.0", "50.0")
     assert [row["seconds_per_epoch"] for row in rows[:3]] == ["2.5", "", ""]
     assert (rows[0]["difference"], rows[0]["f1_joy"], rows[2]["f1_a_b"]) == ("", "", "")
     assert (rows[2]["published"], rows[2]["published_in"]) == ("55.9", "Table 2, BC-LSTM")

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 
 from pipeline.features.file import Features
+from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import ModelParams
-from train.data import count_classes, fit_standardisation
+from train.compatibility import extraction_settings
+from train.data import count_classes
 from train.model import ModelCard, Selected, TrainedModel, save_model
 from train.networks import build_network
 
@@ -24,10 +26,14 @@ ENCODERS = {"text": "RoBERTa, fine-tuned on the training split", "audio": "openS
 
 
 def described(
-    features: Features, encoders: dict[str, str] = ENCODERS, settings: dict[str, Any] = SETTINGS
+    features: Features,
+    encoders: dict[str, str] = ENCODERS,
+    settings: dict[str, Any] = SETTINGS,
+    frames_per_utterance: int = 20,
 ) -> Features:
     """The same features with a provenance."""
     sources = {name: {"settings": settings[name]} for name in MODALITIES}
+    sources["visual"]["faces"] = {"settings": {"frames_per_utterance": frames_per_utterance}}
     return replace(features, provenance={"encoders": encoders, "sources": sources})
 
 
@@ -45,7 +51,7 @@ def save_small_model(folder: Path, features: Features, params: ModelParams) -> N
         selected={seed: Selected(epoch=1, dev_weighted_f1=0.5) for seed in (0, 1)},
         features_sha256=features.digest,
         encoders={name: ENCODERS[name] for name in names},
-        settings={name: SETTINGS[name] for name in names},
+        settings={name: extraction_settings(features, name) for name in names},
     )
     standardisation = fit_standardisation(features, names, params.unscaled)
     weights = {}

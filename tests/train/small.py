@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.features.file import Features
+from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import MODALITIES, Kind, ModelParams
-from train.data import Dialogues, fit_standardisation
-from train.multiemo import MultiEmo
+from train.data import Dialogues
+from train.multiemo.network import MultiEmo
 from train.networks import build_network
 from train.networks.multiemo import Params
 

@@ -27,7 +27,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline.params import Section
-from train.data import IGNORED_LABEL
+from pipeline.features.file import UNLABELLED
 
 
 class Params(Section):
@@ -57,8 +57,8 @@ class Bag(nn.Module):
         return Output(self.classify(hidden.relu()), hidden)
 
     def losses(self, output, label):
-        cross_entropy = F.cross_entropy(output.logits, label, ignore_index=IGNORED_LABEL)
-        compactness = output.hidden[label != IGNORED_LABEL].square().mean()
+        cross_entropy = F.cross_entropy(output.logits, label, ignore_index=UNLABELLED)
+        compactness = output.hidden[label != UNLABELLED].square().mean()
         return {"total": cross_entropy + 0.01 * compactness, "compactness": compactness}
 
 
@@ -117,3 +117,11 @@ def test_a_network_added_in_one_file_trains_evaluates_and_is_compared(project: P
     page = (project / "data/models/compare.html").read_text(encoding="utf-8")
     assert '<td class="text">bag_of_features</td>' in page
     assert "<dt>network.hidden_size</dt><dd>8</dd>" in page
+
+
+def test_a_recipe_that_is_added_trains_no_model_of_the_kind_again(project: Path) -> None:
+    trained = f"{CODE}; stages.train.main('paper')"
+    assert "1 of 1 seeds to do, 0 stored" in run(project, trained)
+    with (project / "train/networks/multiemo.py").open("a", encoding="utf-8") as file:
+        file.write('RECIPES["mine"] = {"epochs": 3}\n')
+    assert "0 of 1 seeds to do, 1 stored" in run(project, trained)

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from pipeline.errors import UserError
+from pipeline.features.standardisation import fit_standardisation
 from tests.train import small
 from train.attention import attention_maps
-from train.data import Dialogues, fit_standardisation
-from train.fusion import Keys
+from train.data import Dialogues
+from train.multiemo.fusion import Keys
 from train.networks import build_network
 
 DIMS = {"text": 12, "audio": 20, "visual": 16}
@@ -75,7 +76,7 @@ def test_a_network_without_cross_attention_is_refused(small_params, dialogues, c
 def test_keys_of_a_dialogue_without_any_are_zero_and_all_allowed(dialogues):
     batch = dialogues.batch(dialogues.spans["test"])
     nothing = torch.zeros_like(batch.label, dtype=torch.bool)
-    lanes = batch.packing.to_lanes(torch.ones(len(nothing), 4))
+    lanes = batch.packing.to_lanes(torch.ones(len(nothing), 4)).flatten(0, 1)
     keys = Keys.of(lanes, nothing, batch.packing)
     assert torch.equal(keys.mask.squeeze(1) == 0, batch.packing.together)
     assert not keys.any.any()

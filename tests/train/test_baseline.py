@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.features.standardisation import fit_standardisation
 from train.baseline import baselines
-from train.data import Dialogues, fit_standardisation
+from train.data import Dialogues
 
 
 def scores_of(features, refit=False):

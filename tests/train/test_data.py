@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from train.data import Dialogues, fit_standardisation
+from pipeline.features.standardisation import fit_standardisation
+from train.data import Dialogues
 
 
 def test_a_batch_holds_its_dialogues_the_longest_first(make_features):

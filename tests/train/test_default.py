@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.views import features_of_views
+from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import MODALITIES, ModelParams
 from pipeline.store.code import PROJECT
-from train.data import Dialogues, fit_standardisation
+from train.data import Dialogues
 from train.loop import train_seed
 from train.networks import with_recipe
 

@@ -9,10 +9,13 @@ import pytest
 import torch
 
 from pipeline.errors import UserError
+from pipeline.features.standardisation import fit_standardisation
 from tests.train.small import changed, dialogues_of, network_of
+from train.data import Dialogues
 from train.determinism import deterministic
-from train.loop import BestTestEpoch, predict, train_seed
+from train.loop import predict, train_seed
 from train.metrics import compute_metrics
+from train.run import BestTestEpoch
 from train.trainer import Trainer
 
 
@@ -114,6 +117,27 @@ def test_the_test_split_has_no_say_in_training(make_features, small_params):
     runs = [train_seed(dialogues_of(f, small_params), small_params, seed=0) for f in (features, other)]
     assert runs[0].epochs == runs[1].epochs
     assert all(torch.equal(runs[0].weights[name], runs[1].weights[name]) for name in runs[0].weights)
+
+
+def test_an_utterance_of_test_that_cannot_be_predicted_stops_no_training(make_features, small_params):
+    params = changed(small_params, unscaled=("text",))
+    features = make_features()
+    text = features.modalities["text"]
+    values = text.features.copy()
+    values[np.flatnonzero((features.split == "test") & text.observed)[0]] = 3e38
+    modalities = features.modalities | {"text": replace(text, features=values)}
+    huge = replace(features, modalities=modalities)
+    runs = []
+    for each in (features, huge):
+        standardisation = fit_standardisation(each, params.modalities, params.unscaled)
+        dialogues = Dialogues.from_features(each, standardisation)
+        runs.append(train_seed(dialogues, params, seed=0))
+    assert runs[0].epochs == runs[1].epochs
+    assert runs[1].test_best is None
+    network = network_of(params, dialogues)
+    network.load_state_dict(runs[1].weights)
+    with pytest.raises(UserError, match="get probabilities that are no numbers"):
+        predict(network, dialogues, dialogues.spans["test"], params)
 
 
 def test_l2_is_the_gradient_of_lambda_times_the_squared_norm(make_features, small_params):

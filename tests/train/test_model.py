@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import UserError
+from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import MODALITIES
 from pipeline.store.keys import file_digest
 from tests.train.small import changed, dialogues_of, network_of
-from train.data import fit_standardisation
 from train.loop import predict
 from train.model import ModelCard, Selected, TrainedModel, load_model, save_model
 from train.networks import build_network
@@ -299,21 +299,3 @@ def test_a_card_of_another_version_or_with_foreign_keys_is_refused(trained, tmp_
     (folder / "model.json").write_text(json.dumps(card | {"schema_version": 1, "colour": "red"}))
     with pytest.raises(UserError, match=r"(?s)schema_version.*colour"):
         load_model(folder)
-
-
-def test_features_that_do_not_fit_are_named(trained, make_features, tmp_path):
-    features = make_features()
-    path = tmp_path / "features.h5"
-    trained.check_fits(features, path)
-    text, audio = features.modalities["text"], features.modalities["audio"]
-    modalities = {"text": replace(text, features=text.features[:, :5]), "audio": audio}
-    other = replace(features, label_names=("joy", "neutral", "anger"), modalities=modalities)
-    with pytest.raises(UserError) as error:
-        trained.check_fits(other, path)
-    for words in (
-        str(path),
-        "text has 5 dimensions instead of 12",
-        "no visual",
-        "labels are joy, neutral, anger",
-    ):
-        assert words in str(error.value)

@@ -6,19 +6,28 @@ import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, combinations
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
+from pipeline.features.file import UNLABELLED
 from pipeline.params import MODALITIES, Kind, ModelParams, kinds_in
 from tests.train.conftest import DIMS, LABELS
 from tests.train.plain import PlainDialogue
-from train.data import IGNORED_LABEL, Batch, Dialogues
+from train.data import Batch, Dialogues
 from train.determinism import deterministic
-from train.networks import KINDS, build_network, find_network, run_network, with_recipe
+from train.networks import (
+    KINDS,
+    build_network,
+    find_network,
+    module_of_network,
+    run_network,
+    with_recipe,
+)
 from train.trainer import Trainer
 
 COUNTS = (50, 30, 20)
@@ -68,6 +77,17 @@ def dialogues_of(lengths: Sequence[int] = LENGTHS, speakers: int = 4, unobserved
         label_names=LABELS,
         class_counts=COUNTS,
     )
+
+
+class Values(SimpleNamespace):
+    """The fields of params, without what their class computes."""
+
+    @classmethod
+    def of(cls, params: BaseModel) -> Values:
+        values = {name: getattr(params, name) for name in type(params).model_fields}
+        return cls(**{
+            name: cls.of(value) if isinstance(value, BaseModel) else value for name, value in values.items()
+        })  # fmt: skip
 
 
 def in_double(dialogues: Dialogues) -> Dialogues:
@@ -171,7 +191,7 @@ def test_later_utterances_are_seen_unless_the_kind_says_that_they_are_not(kind):
         for each in (before, after)
     )
     assert not torch.equal(one[6:], other[6:])
-    past_only = getattr(find_network(small(kind), "network").module, "PAST_ONLY", False)
+    past_only = getattr(plain_of(kind), "PAST_ONLY", False)
     assert torch.allclose(one[:6], other[:6], rtol=0, atol=1e-6) == past_only
 
 
@@ -181,7 +201,7 @@ def test_losses_are_finite_and_every_weight_has_a_part_in_their_total(kind):
         network = network_of(small(kind, form)).train()
         batch = dialogues.batch(dialogues.spans["train"])
         label = batch.label.clone()
-        label[2] = IGNORED_LABEL
+        label[2] = UNLABELLED
         losses = network.losses(network(batch), label)
         assert all(value.shape == () and value.isfinite() for value in losses.values())
         losses["total"].backward()
@@ -243,3 +263,20 @@ def test_every_recipe_is_valid_and_builds(kind):
         with torch.device("meta"):
             network = build_network(model.network, {"text": 768, "audio": 6373, "visual": 1000}, (1,) * 7)
         assert sum(weight.numel() for weight in network.parameters())
+
+
+def test_a_kind_hands_its_params_on_and_adds_no_code_to_a_class_of_another_module(kind):
+    network = small(kind)
+    module = module_of_network(network, DIMS, COUNTS)
+    if module == f"{KINDS}.{kind}":
+        return
+    found = find_network(network, "network")
+    torch.manual_seed(0)
+    built = found.module.build(found.params, DIMS, COUNTS)
+    # All that the class computes with are values, which the keys of trained seeds have.
+    values = Values.of(found.params)
+    torch.manual_seed(0)
+    by_itself = type(built)(values, DIMS, COUNTS)
+    assert repr(built) == repr(by_itself)
+    state = by_itself.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in built.state_dict().items())

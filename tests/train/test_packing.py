@@ -44,7 +44,7 @@ def test_dialogues_out_of_order_are_refused():
 def test_dialogues_lie_end_to_end_in_lanes_as_long_as_the_longest():
     packing = Packing([9, 6, 5, 4, 2, 1], CPU)
     dialogue = torch.tensor([1] * 9 + [2] * 6 + [3] * 5 + [4] * 4 + [5] * 2 + [6])
-    lanes = packing.to_lanes(dialogue).view(packing.lanes)
+    lanes = packing.to_lanes(dialogue)
     assert lanes.tolist() == [[1] * 9, [2] * 6 + [5] * 2 + [6], [3] * 5 + [4] * 4]
     rows = torch.randn(27, 2)
     assert torch.equal(packing.from_lanes(packing.to_lanes(rows)), rows)
@@ -68,3 +68,13 @@ def test_padding_passes_gradients_on_and_keeps_no_copy_of_the_rows_for_them():
     weight = torch.randn(2, 3, 5)
     (padded * weight).sum().backward()
     assert torch.equal(rows.grad, packing.pack(weight))
+
+
+def test_keys_are_attended_to_within_a_dialogue_and_all_of_one_that_has_none():
+    packing = Packing([4, 2, 1], CPU)
+    attended, any_key = packing.attended(torch.tensor([0, 1, 0, 1, 0, 0, 1], dtype=torch.bool))
+    assert attended[0].tolist() == [[False, True, False, True]] * 4
+    assert any_key[0].all()
+    without, alone, empty = [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]
+    assert attended[1].tolist() == [without, without, alone, empty]
+    assert any_key[1].flatten().tolist() == [False, False, True, False]

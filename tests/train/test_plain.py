@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from benchmarks.plain_multiemo import PaddedBatch, PlainMultiEmo, plain_loss
+from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import MODALITIES
 from tests.train.plain.multiemo import give_weights
-from train.data import Dialogues, fit_standardisation
-from train.multiemo import MultiEmo
+from train.data import Dialogues
+from train.multiemo.network import MultiEmo
 from train.networks import merge
 from train.networks.multiemo import RECIPES, Params
 

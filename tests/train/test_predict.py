@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pipeline.transcripts.writers
 from pipeline.console.__main__ import main
-from pipeline.features.file import Features, write_features
+from pipeline.features.file import Features, read_features, write_features
 from pipeline.manifest import Medium, write_table
 from pipeline.params import ModelParams
 from tests.train.saved_model import ENCODERS, SETTINGS, described, save_small_model
@@ -97,8 +98,21 @@ def test_labelled_utterances_are_scored_by_split_and_by_the_names_of_classes(
     run(model, replace(recordings, label_names=names, label=label), tmp_path)
     test = int((recordings.split == "test").sum())
     printed = capsys.readouterr().out.splitlines()
-    assert f"train: weighted F1 0.0 over {len(train) - 2} labelled utterances" in printed
-    assert f"test: weighted F1 100.0 over {test} labelled utterances" in printed
+    assert f"train: weighted F1 0.00 over {len(train) - 2} labelled utterances" in printed
+    assert f"test: weighted F1 100.00 over {test} labelled utterances" in printed
+
+
+def test_scores_on_what_the_model_was_trained_on_are_said_to_be_such(
+    make_features: Callable[..., Features], small_params: ModelParams, tmp_path: Path, capsys
+) -> None:
+    features = described(make_features())
+    write_features(tmp_path / "mine.h5", features)
+    save_small_model(tmp_path / "model", read_features(tmp_path / "mine.h5"), small_params)
+    run(tmp_path / "model", features, tmp_path)
+    note = "note: train and dev are what the model was trained and chosen on; test alone is new to it"
+    assert note in capsys.readouterr().err.splitlines()
+    run(tmp_path / "model", described(make_features(seed=7)), tmp_path)
+    assert note not in capsys.readouterr().err
 
 
 def test_what_was_not_observed_of_an_utterance_is_no_obstacle(
@@ -152,7 +166,7 @@ def test_features_of_which_nothing_tells_the_encoder_are_taken_with_a_note(
     encoders = {name: encoder for name, encoder in ENCODERS.items() if name != "audio"}
     settings = {**SETTINGS, "audio": {}}
     card = load_model(model).card
-    unknown = card.model_copy(update={"encoders": encoders, "settings": settings})
+    unknown = card.model_copy(update={"encoders": encoders, "settings": {**card.settings, "audio": {}}})
     notes = check_same_encoders(
         described(recordings, encoders=encoders, settings=settings), Path("other.h5"), unknown
     )
@@ -190,6 +204,29 @@ def test_the_same_weights_in_other_words_and_other_settings_are_taken_with_a_not
     assert status == 0
     assert capsys.readouterr().err == (
         "note: text: window.past_utterances is 2, and was 12 for the model's training\n"
+    )
+
+
+def test_a_setting_that_only_one_side_has_is_noted(
+    model: Path, recordings: Features, tmp_path: Path, capsys
+) -> None:
+    """As one that was added later, or is left out at its default."""
+    visual = {**SETTINGS["visual"], "params": {"who_is_who": True}}
+    settings = {**SETTINGS, "visual": visual, "audio": {"channels": "mix"}}
+    status, _ = run(model, described(recordings, settings=settings), tmp_path)
+    assert status == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "note: audio: channels is mix, and was not set for the model's training",
+        "note: audio: silence_dbfs is not set, and was -70.0 for the model's training",
+        "note: visual: params.who_is_who is True, and was not set for the model's training",
+    ]
+
+
+def test_how_faces_were_found_is_compared(model: Path, recordings: Features, tmp_path: Path, capsys) -> None:
+    status, _ = run(model, described(recordings, frames_per_utterance=5), tmp_path)
+    assert status == 0
+    assert capsys.readouterr().err == (
+        "note: visual: faces.frames_per_utterance is 5, and was 20 for the model's training\n"
     )
 
 
@@ -244,6 +281,20 @@ def test_annotation_tools_get_a_file_of_each_film(
     write_table(tmp_path / "media.csv", clips, Medium)
     assert main([*arguments, "-o", str(tmp_path / f"out{suffix}")]) == 0
     assert (tmp_path / f"out{suffix}").is_file()
+
+
+def test_a_writer_that_is_added_is_offered(
+    model: Path, recordings: Features, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "words.py").write_text(
+        'SUFFIX = ".words"\n\n\ndef write(recording):\n    return recording.utterances[0].text.encode()\n'
+    )
+    monkeypatch.setattr(pipeline.transcripts.writers, "__path__", [str(tmp_path)])
+    spoken = replace(recordings, start_s=recordings.position * 2.0, end_s=recordings.position * 2.0 + 1.5)
+    write_features(tmp_path / "mine.h5", spoken)
+    output = tmp_path / "said.words"
+    assert main(["predict", str(tmp_path / "mine.h5"), "--model", str(model), "-o", str(output)]) == 0
+    assert {path.read_text() for path in (tmp_path / "said").iterdir()} == {"words"}
 
 
 def test_an_annotation_that_is_there_is_not_replaced(

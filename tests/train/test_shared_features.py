@@ -75,6 +75,7 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], T
         folder = tmp_path / f"trained on {features.parent.name}"
         folder.mkdir()
         monkeypatch.chdir(folder)
+        monkeypatch.setenv("MULTIEMO_STORE", str(folder / "store"))  # where nothing is trained yet
         entry = {
             "features": str(features), "recipe": "paper", "network": NETWORK | {"layers": 1, "dropout": 0.1},
             "epochs": 3, "batch_dialogues": 4, "seeds": [0, 1], "modality_dropout": 0.1, "refit": True,
@@ -95,7 +96,6 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], T
 
     monkeypatch.setenv("MULTIEMO_DEVICE", "cpu")
     monkeypatch.setenv("MULTIEMO_WORKERS", "1")
-    monkeypatch.setenv("MULTIEMO_STORE", str(tmp_path / "store"))
     return run
 
 

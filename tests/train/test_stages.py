@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -24,14 +25,17 @@ import stages.evaluate
 import stages.train
 from pipeline.errors import UserError
 from pipeline.features.file import read_features, write_features
+from pipeline.features.pseudonymisation import pseudonymise
 from pipeline.params import Kind, ModelParams
 from pipeline.report.results import read_results
 from pipeline.report.speed import read_speed
 from pipeline.runtime import checkpoint_root, store_root
 from pipeline.store.code import PROJECT
+from stages.train import train_alone
 from tests.dvc_cache import move_into_cache
+from tests.train.saved_model import SETTINGS, described
 from tests.train.small import NETWORK
-from train.loop import TrainingStoppedError, train_seed
+from train.loop import TrainingStoppedError, Watcher, train_seed
 from train.metrics import compute_metrics
 from train.model import load_model, save_model
 from train.networks import find_network, with_recipe
@@ -211,6 +215,21 @@ def test_a_network_that_predicts_one_class_only_is_said_to_have_learned_nothing(
     assert printed.count("learned nothing") == 1
 
 
+def test_one_class_is_all_there_is_to_learn_where_dev_has_no_other(project, capsys):
+    features = read_features(project.features)
+    dev = np.flatnonzero(features.split == "dev")
+    label = features.label.copy()
+    label[dev], label[dev[0]] = 2, -1  # one of them unlabelled
+    write_features(project.features, replace(features, label=label))
+    project.describe(small=SMALL | {"seeds": [1], "epochs": 1})
+    stages.train.main("small")
+    trained = load_model(project.model / "model")
+    trained.weights[1]["fc_p.bias"][2] = 1e6
+    save_model(project.model / "model", trained)
+    stages.evaluate.main("small")
+    assert "learned nothing" not in capsys.readouterr().out
+
+
 def test_training_again_writes_the_same_bytes(project, monkeypatch):
     written = []
     for store in "ab":  # a store of its own, in which there is nothing yet
@@ -241,6 +260,23 @@ def test_a_worker_says_what_stops_it(project, monkeypatch):
     monkeypatch.setenv("MULTIEMO_WORKERS", "2")
     project.describe(small=SMALL | {"learning_rate": 1e30})
     with pytest.raises(UserError, match=r"stopped at seed \d, epoch 1, .* try a lower learning_rate"):
+        stages.train.main("small")
+
+
+def dies_at_seed_0(task):
+    if task[1] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return train_alone(task)
+
+
+def test_why_a_seed_stopped_is_said_beside_the_death_of_anothers_worker(project, monkeypatch):
+    monkeypatch.setenv("MULTIEMO_WORKERS", "2")
+    monkeypatch.setattr(stages.train, "train_alone", dies_at_seed_0)
+    project.describe(small=SMALL | {"learning_rate": 1e30})
+    with pytest.raises(
+        UserError,
+        match=r"stopped at seed 1, epoch 1, .*; workers died twice at seed 0 \(killed by SIGKILL\), where",
+    ):
         stages.train.main("small")
 
 
@@ -374,6 +410,29 @@ def test_the_same_model_under_another_name_is_not_trained_again(project, capsys)
     assert "train: 0 of 2 seeds to do, 2 stored\n" in capsys.readouterr().out
 
 
+def revised(features):
+    """The features with another encoder of faces, and more said of how they were made."""
+    visual = features.modalities["visual"]
+    other = replace(visual, features=visual.features[:, :5] * np.float32(2), digest=None)
+    provenance = features.provenance | {"encoders": {"visual": "another"}}
+    return replace(features, modalities=features.modalities | {"visual": other}, provenance=provenance)
+
+
+@pytest.mark.parametrize("change", [revised, lambda features: pseudonymise(features, Random(0))[0]])
+def test_what_a_model_does_not_see_of_a_file_trains_nothing_again(project, capsys, change):
+    text = SMALL | {"modalities": ["text"]}
+    project.describe(small=text)
+    stages.train.main("small")
+    stages.evaluate.main("small")
+    weights = {name: content for name, content in project.files().items() if name != "model.json"}
+    write_features(project.features, change(read_features(project.features)))
+    capsys.readouterr()
+    stages.train.main("small")
+    assert "train: 0 of 2 seeds to do, 2 stored\n" in capsys.readouterr().out
+    assert {name: project.files()[name] for name in weights} == weights
+    stages.evaluate.main("small")  # of the features that there are now
+
+
 def test_of_two_runs_of_one_training_the_second_waits_and_finds_it_done(project, monkeypatch, capsys):
     long = SMALL | {"epochs": 60, "seeds": [0]}
     project.describe(small=long, same=long)
@@ -414,12 +473,15 @@ def test_a_modality_that_the_file_lacks_is_named(project):
 
 
 def test_the_last_good_model_is_kept_when_a_loss_is_not_finite(project, monkeypatch):
-    def poisoned(dialogues, params, seed, on_epoch, checkpoint, on_resume, on_refit):
-        def then_poison(epoch):
-            on_epoch(epoch)
-            dialogues.features["text"].fill_(np.inf)
+    class Poison(Watcher):
+        def __init__(self, dialogues):
+            self.dialogues = dialogues
 
-        return train_seed(dialogues, params, seed, then_poison, checkpoint, on_resume)
+        def on_epoch(self, epoch):
+            self.dialogues.features["text"].fill_(np.inf)
+
+    def poisoned(dialogues, params, seed, watcher, checkpoint):
+        return train_seed(dialogues, params, seed, Poison(dialogues), checkpoint)
 
     monkeypatch.setattr(stages.train, "train_seed", poisoned)
     with pytest.raises(
@@ -455,6 +517,16 @@ def test_a_feature_file_may_tell_of_its_encoders_in_words_alone(project):
     stages.train.main("small")
     stages.evaluate.main("small")
     assert read_results(project.root / "data/models/results/small.json").encoder_kinds == {"text": ""}
+
+
+def test_the_card_says_how_faces_were_found(project):
+    write_features(project.features, described(read_features(project.features)))
+    project.describe(small=SMALL | {"seeds": [0], "epochs": 1})
+    stages.train.main("small")
+    settings = load_model(project.model / "model").card.settings
+    assert settings == SETTINGS | {
+        "visual": SETTINGS["visual"] | {"faces": {"frames_per_utterance": 20}},
+    }
 
 
 def test_a_seed_that_diverges_stops_no_other(project, monkeypatch, capsys):

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 from pipeline.console.shared.arguments import file_to_write
-
-SUFFIXES = (".csv", ".eaf", ".vtt", ".TextGrid")
+from pipeline.transcripts.predicted import writers
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +21,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "example:\n  multiemo predict data/mine/features.h5 --model data/models/demo/model -o predictions.csv"
     )
+    suffixes = (".csv", *writers())
     parser.add_argument("features", type=Path, help="a features.h5; labels are not needed")
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained model")
     parser.add_argument(
-        *("-o", "--output"), type=file_to_write(*SUFFIXES), required=True, metavar="FILE",
-        help=f"what to write, by its ending: {', '.join(SUFFIXES)}",
+        *("-o", "--output"), type=file_to_write(*suffixes), required=True, metavar="FILE",
+        help=f"what to write, by its ending: {', '.join(suffixes)}",
     )  # fmt: skip
     parser.set_defaults(run=_run)
 

@@ -1,8 +1,9 @@
 """Networks: one module per kind, with its ``Params`` and ``build(params, dims, class_counts)``.
 
 It may have ``RECIPES``: sets of values for an entry of ``models`` by name, the first for an entry which names
-none; and ``PAST_ONLY = True`` if no utterance sees later ones.  What ``build`` returns is a torch module with
-the two methods of ``Network``: loop, checkpoints, curves and metrics know no more of it.
+none.  What ``build`` returns is a torch module with the two methods of ``Network``: loop, checkpoints, curves
+and metrics know no more of it.  Where its class stands in another module, ``build`` and ``Params`` compute
+nothing: only that module counts in keys.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ class Network(Protocol):
     def losses(self, output: Any, label: Tensor) -> dict[str, Tensor]:
         """Loss by name, each a mean over the labelled utterances; ``total`` is what is minimised.
 
-        label: int64 [n], IGNORED_LABEL where there is none; one at least has one.
+        The mean may be a weighted one, whose weights add up over the batch: then losses over a split depend
+        on the size of batches.
+
+        label: int64 [n], UNLABELLED where there is none; one at least has one.
         """
         ...
 
@@ -101,6 +105,18 @@ def build_network(network: Kind, dims: Mapping[str, int], class_counts: Sequence
     """
     kind = find_network(network, "network")
     return kind.module.build(kind.params, dims, class_counts)
+
+
+def module_of_network(network: Kind, dims: Mapping[str, int], class_counts: Sequence[int]) -> str:
+    """The module whose code ``build_network`` runs: that of the network's class, if it is one of ours.
+
+    Where that is not the kind's own, the kind has no part in results but by its params' values.
+    """
+    import torch
+
+    with torch.device("meta"):
+        module = type(build_network(network, dims, class_counts)).__module__
+    return module if module.startswith("train.") else f"{KINDS}.{network.kind}"
 
 
 def run_network(network: Network, batch: Batch, precision: str) -> Any:

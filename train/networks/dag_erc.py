@@ -13,8 +13,6 @@ from train.peers.params import PLAIN_ADAM, PeerParams, Rate, Size
 if TYPE_CHECKING:
     from train.peers.dag_erc import DagErc
 
-PAST_ONLY = True
-
 
 class Params(PeerParams):
     """Sizes; values are those of the authors' code for MELD."""

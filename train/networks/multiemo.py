@@ -14,7 +14,7 @@ from pipeline.params import Fraction, Modality, Section
 from train.networks import merge
 
 if TYPE_CHECKING:
-    from train.multiemo import MultiEmo
+    from train.multiemo.network import MultiEmo
 
 
 class ContextParams(Section):
@@ -64,7 +64,7 @@ class LossParams(Section):
     """How many utterances of the steps before stand beside a batch in Eq. 18, so that a small batch has
     positives of every class; their z is that of their own step, without a gradient, and the oldest leave."""
     soft_hgr: Literal["paper", "authors"] = "paper"
-    """Eq. 20, or the form in the authors' code (train.losses)."""
+    """Eq. 20, or the form in the authors' code (train.multiemo.losses)."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Of cross-entropy (Szegedy et al. 2016)."""
 
@@ -110,18 +110,13 @@ class Params(Section):
     @model_validator(mode="after")
     def _states_fill_the_context(self) -> Self:
         rnn = self.dialogue_rnn
-        if rnn.output != "linear_relu" and self.states_size != self.hidden_size:
+        states_size = (rnn.state_size or 0) * (1 if rnn.directions == "forward" else 2)
+        if rnn.output != "linear_relu" and states_size not in (0, self.hidden_size):
             raise ValueError(
-                f"dialogue_rnn.state_size: {self.states_size} in all directions is not hidden_size:"
+                f"dialogue_rnn.state_size: {states_size} in all directions is not hidden_size:"
                 f" {self.hidden_size}; leave it out, or set dialogue_rnn.output: linear_relu"
             )
         return self
-
-    @property
-    def states_size(self) -> int:
-        """Width of DialogueRNN's states of all directions."""
-        directions = 1 if self.dialogue_rnn.directions == "forward" else 2
-        return directions * (self.dialogue_rnn.state_size or self.hidden_size // directions)
 
 
 # The values of the scripts with which the authors trained the figures that they published; Adam's weight
@@ -208,6 +203,6 @@ RECIPES: dict[str, Any] = {
 
 def build(params: Params, dims: Mapping[str, int], class_counts: Sequence[int]) -> MultiEmo:
     """A new network for features of these widths, initialised by torch's random numbers."""
-    from train.multiemo import MultiEmo
+    from train.multiemo.network import MultiEmo
 
     return MultiEmo(params, dims, class_counts)

@@ -13,8 +13,6 @@ from train.peers.params import PLAIN_ADAM, PeerParams, Rate, Size
 if TYPE_CHECKING:
     from train.peers.qmnn import Qmnn
 
-PAST_ONLY = True
-
 
 class Params(PeerParams):
     """Sizes.  The values that gave the paper's figures are not published: these are from the code's grid."""

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from train.packing import Packing
-from train.peers.graph import in_lanes
 
 
 class DialogueAttention(nn.Module):
@@ -24,9 +23,9 @@ class DialogueAttention(nn.Module):
 
     def forward(self, states: Tensor, packing: Packing) -> Tensor:
         """[n, size] to [n, size]."""
-        query, key = (in_lanes(each, packing) for each in (self.query(states), states))
+        query, key = (packing.to_lanes(each) for each in (self.query(states), states))
         scores = query @ key.transpose(1, 2)  # [L, T, T]
         if self.squashed:
             scores = torch.tanh(scores)
         weights = scores.masked_fill(~packing.together, -torch.inf).softmax(dim=-1)
-        return packing.from_lanes((weights @ key.to(weights.dtype)).flatten(0, 1))
+        return packing.from_lanes(weights @ key.to(weights.dtype))

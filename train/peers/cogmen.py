@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from train.data import Batch
 from train.dropout import Dropout
 from train.packing import Packing
-from train.peers.graph import RelationalConvolution, TransformerConvolution, in_lanes, window_edges
+from train.peers.graph import RelationalConvolution, TransformerConvolution, window_edges
 from train.peers.network import Output, Peer, classifier
 from train.peers.transformer import Attention, FeedForward, Keys
 
@@ -52,11 +52,11 @@ class Cogmen(Peer):
         keys = Keys.of(torch.ones_like(batch.speaker, dtype=torch.bool), packing)
         for layer in self.transformer:
             z = layer(z, keys, packing)
-        x = in_lanes(self.node(z), packing)
+        x = packing.to_lanes(self.node(z))
         edges = window_edges(packing, *self.window)
-        speaker = in_lanes(batch.speaker.clamp_max(self.speakers - 1), packing)
+        speaker = packing.to_lanes(batch.speaker.clamp_max(self.speakers - 1))
         y = self.attend(self.relational(x, edges, speaker), edges)
-        rows = self._normalise(packing.from_lanes(y.flatten(0, 1)))
+        rows = self._normalise(packing.from_lanes(y))
         return self.output(self.classify(F.leaky_relu(rows)))
 
     def _normalise(self, rows: Tensor) -> Tensor:

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from train.context import gru_state
 from train.data import Batch
 from train.dropout import Dropout
 from train.packing import Packing
 from train.peers.network import Output, Peer
+from train.peers.recurrent import gru_state
 
 if TYPE_CHECKING:
     from train.networks.dag_erc import Params

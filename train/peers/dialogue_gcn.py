@@ -10,7 +10,7 @@ from torch import nn
 
 from train.data import Batch
 from train.peers.attention import DialogueAttention
-from train.peers.graph import GraphConvolution, RelationalConvolution, in_lanes, window_edges
+from train.peers.graph import GraphConvolution, RelationalConvolution, window_edges
 from train.peers.network import Output, Peer, classifier
 from train.peers.recurrent import Bidirectional
 
@@ -50,13 +50,13 @@ class DialogueGcn(Peer):
         """Logits [n, classes]."""
         packing = batch.packing
         context = self.context(self.inputs.concatenate(batch), packing)
-        g = in_lanes(context, packing)
+        g = packing.to_lanes(context)
         edges = window_edges(packing, *self.window)
         weights = (self.edge(g) @ g.transpose(1, 2)).masked_fill(~edges, -torch.inf).softmax(dim=-1)
-        speaker = in_lanes(batch.speaker.clamp_max(self.speakers - 1), packing)
+        speaker = packing.to_lanes(batch.speaker.clamp_max(self.speakers - 1))
         h = self.activation(self.relational(g, weights, speaker))
         y = self.activation(self.convolution(h, edges))
-        states = torch.cat([context, packing.from_lanes(y.flatten(0, 1))], dim=-1)
+        states = torch.cat([context, packing.from_lanes(y)], dim=-1)
         if self.attention is not None:
             states = self.attention(states, packing)
         return self.output(self.classify(states))

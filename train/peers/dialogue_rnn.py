@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from train.context import DialogueRNN
 from train.data import Batch
 from train.dropout import Dropout
 from train.peers.attention import DialogueAttention
 from train.peers.network import Output, Peer, classifier
+from train.peers.recurrent import DialogueRNN
 
 if TYPE_CHECKING:
     from train.networks.dialogue_rnn import Params
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class DialogueRnn(Peer):
     """The bidirectional model with attention over emotion states: BiDialogueRNN + Att.
 
-        e_t = emotion states, both directions, of ``train.context.DialogueRNN`` over the concatenated u_1..u_T
+        e_t = emotion states, both directions, of recurrent.DialogueRNN over the concatenated u_1..u_T
         m_t = sum_s softmax_s((W e_t + b) . e_s) e_s
         logits_t = W_2 dropout(ReLU(W_1 m_t + b_1)) + b_2
 

@@ -16,20 +16,15 @@ from torch import Tensor, nn
 from train.packing import Packing
 
 
-def in_lanes(rows: Tensor, packing: Packing) -> Tensor:
-    """[n, ...] to [L, T, ...], zero where a lane is empty."""
-    return packing.to_lanes(rows).unflatten(0, packing.lanes)
-
-
 def modality_nodes(rows: Tensor, packing: Packing) -> Tensor:
     """[n, M, ...] to [L, M * T, ...]: in each lane the utterances of one modality after the other."""
-    return in_lanes(rows, packing).transpose(1, 2).flatten(1, 2)
+    return packing.to_lanes(rows).transpose(1, 2).flatten(1, 2)
 
 
 def modality_rows(nodes: Tensor, packing: Packing) -> Tensor:
     """[L, M * T, ...] to [n, M, ...]."""
     lanes, places = packing.lanes
-    return packing.from_lanes(nodes.view(lanes, -1, places, *nodes.shape[2:]).transpose(1, 2).flatten(0, 1))
+    return packing.from_lanes(nodes.view(lanes, -1, places, *nodes.shape[2:]).transpose(1, 2))
 
 
 def window_edges(packing: Packing, past: int, future: int) -> Tensor:

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from train.data import IGNORED_LABEL, Batch
+from pipeline.features.file import UNLABELLED
+from train.data import Batch
 from train.dropout import Dropout
 from train.packing import Packing
 from train.peers.graph import InitialResidual, modality_graph, modality_nodes, modality_rows
@@ -80,7 +81,7 @@ class MmDfn(Peer):
         No gradient goes through (1 - p)^gamma, and the sum of weights divides nothing, as in the authors'
         code.
         """
-        sample = label != IGNORED_LABEL
+        sample = label != UNLABELLED
         weight = self.cross_entropy.weight
         surprise = F.cross_entropy(output.logits[sample], label[sample], reduction="none")
         missing = -torch.expm1(-surprise.detach())  # 1 - p, exact for p near 1

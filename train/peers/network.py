@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.features.file import UNLABELLED
 from pipeline.params import MODALITIES, Modality
-from train.data import IGNORED_LABEL, Batch
+from train.data import Batch
 from train.dropout import Dropout
 from train.peers.params import PeerParams
 
@@ -71,7 +72,8 @@ class Inputs(nn.Module):
 class WeightedCrossEntropy(nn.Module):
     """Mean of cross-entropy over the labelled utterances, weighted by (1 / frequency of the class)^exponent.
 
-    A class that training lacks, which validation may have, weighs 1: less than any other.
+    The sum is divided by that of the weights, which differs from batch to batch.  A class that training
+    lacks, which validation may have, weighs 1: less than any other.
     """
 
     def __init__(self, class_counts: Sequence[int], exponent: float) -> None:
@@ -82,8 +84,8 @@ class WeightedCrossEntropy(nn.Module):
         self.register_buffer("weight", rarity**exponent, persistent=False)
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
-        """A scalar of logits [n, classes] and label int64 [n], IGNORED_LABEL where there is none."""
-        return F.cross_entropy(logits, label, self.weight, ignore_index=IGNORED_LABEL)
+        """A scalar of logits [n, classes] and label int64 [n], UNLABELLED where there is none."""
+        return F.cross_entropy(logits, label, self.weight, ignore_index=UNLABELLED)
 
 
 def classifier(size: int, hidden_size: int, dropout: float, classes: int) -> nn.Sequential:

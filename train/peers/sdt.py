@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from train.data import IGNORED_LABEL, Batch
+from pipeline.features.file import UNLABELLED
+from train.data import Batch
 from train.dropout import Dropout
 from train.packing import Packing
 from train.peers.network import Inputs, WeightedCrossEntropy
@@ -99,7 +100,7 @@ class Sdt(nn.Module):
         The last is KL(teacher || student) at the temperature, of each student.  As in the authors' code it
         moves the teacher too, and is not scaled by the temperature's square.
         """
-        sample = label != IGNORED_LABEL
+        sample = label != UNLABELLED
         teacher, *students = (
             (logits[sample] / self.temperature).log_softmax(dim=-1)
             for logits in (output.logits, *output.students.values())

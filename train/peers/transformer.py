@@ -10,24 +10,21 @@ from torch import Tensor, nn
 
 from train.dropout import Dropout
 from train.packing import Packing
-from train.peers.graph import in_lanes
 
 
 class Keys(NamedTuple):
     """To whom each utterance attends: to those of its dialogue that are keys."""
 
     mask: Tensor
-    """bool [L, 1, T, T]; where a dialogue has no key, all of it, as softmax needs something to normalise."""
+    """bool [L, 1, T, T]: ``attended`` of the packing."""
     any: Tensor
     """bool [n, 1]: whether its dialogue has one."""
 
     @classmethod
     def of(cls, key: Tensor, packing: Packing) -> Self:
         """From bool [n]: whether each utterance is one."""
-        keys = packing.together & in_lanes(key, packing).unsqueeze(1)
-        keyed = keys.any(dim=-1, keepdim=True)
-        mask = keys | (packing.together & ~keyed)
-        return cls(mask.unsqueeze(1), packing.from_lanes(keyed.flatten(0, 1)))
+        mask, keyed = packing.attended(key)
+        return cls(mask.unsqueeze(1), packing.from_lanes(keyed))
 
 
 class Attention(nn.Module):
@@ -41,11 +38,11 @@ class Attention(nn.Module):
     def forward(self, query: Tensor, context: Tensor, keys: Keys, packing: Packing) -> Tensor:
         """[n, size] from queries and what they attend to, both [n, size]."""
         q, k, v = (
-            in_lanes(rows, packing).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            packing.to_lanes(rows).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for rows in (self.query(query), self.key(context), self.value(context))
         )
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=keys.mask)
-        rows = packing.from_lanes(attended.transpose(1, 2).flatten(2).flatten(0, 1))
+        rows = packing.from_lanes(attended.transpose(1, 2).flatten(2))
         return self.output(rows * keys.any)
 
 

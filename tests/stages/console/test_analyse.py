@@ -14,13 +14,13 @@ from ruamel.yaml import YAML
 
 import stages.manifest
 from pipeline.console.__main__ import main
+from pipeline.console.shared.example import find_example
 from pipeline.encoders.alike import entry_like
 from pipeline.errors import UserError
 from pipeline.manifest import Medium, write_table
 from pipeline.params import CorpusParams
 from pipeline.store.code import PROJECT
 from stages.console import analyse
-from train.example import find_example
 
 DEMO = YAML(typ="safe").load(PROJECT / "params.yaml")
 CORPUS = CorpusParams.model_validate(DEMO["corpora"]["demo"])

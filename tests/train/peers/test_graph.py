@@ -14,7 +14,6 @@ from train.peers.graph import (
     InitialResidual,
     RelationalConvolution,
     TransformerConvolution,
-    in_lanes,
     modality_graph,
     modality_nodes,
     modality_rows,
@@ -46,7 +45,7 @@ def packing():
 
 
 def rows_of(nodes, packing):
-    return packing.from_lanes(nodes.flatten(0, 1))
+    return packing.from_lanes(nodes)
 
 
 def window_graph():
@@ -78,7 +77,7 @@ def test_relational_convolution(geometric, packing, bases, mean):
     rows, speaker = torch.randn(sum(LENGTHS), SIZE), torch.randint(SPEAKERS, (sum(LENGTHS),))
     source, target = edges = window_graph()
     relation = ((source < target) * SPEAKERS + speaker[source]) * SPEAKERS + speaker[target]
-    found = layer(in_lanes(rows, packing), window_edges(packing, PAST, FUTURE), in_lanes(speaker, packing))
+    found = layer(packing.to_lanes(rows), window_edges(packing, PAST, FUTURE), packing.to_lanes(speaker))
     torch.testing.assert_close(rows_of(found, packing), theirs(rows, edges, relation))
 
 
@@ -87,7 +86,7 @@ def test_graph_convolution(geometric, packing):
     theirs.lin_root.load_state_dict(layer.itself.state_dict())
     theirs.lin_rel.load_state_dict(layer.neighbours.state_dict())
     rows = torch.randn(sum(LENGTHS), SIZE)
-    found = layer(in_lanes(rows, packing), window_edges(packing, PAST, FUTURE))
+    found = layer(packing.to_lanes(rows), window_edges(packing, PAST, FUTURE))
     torch.testing.assert_close(rows_of(found, packing), theirs(rows, window_graph()))
 
 
@@ -100,7 +99,7 @@ def test_transformer_convolution(geometric, packing):
     for mine, other in names.items():
         getattr(theirs, other).load_state_dict(getattr(layer, mine).state_dict())
     rows = torch.randn(sum(LENGTHS), SIZE)
-    found = layer(in_lanes(rows, packing), window_edges(packing, PAST, FUTURE))
+    found = layer(packing.to_lanes(rows), window_edges(packing, PAST, FUTURE))
     torch.testing.assert_close(rows_of(found, packing), theirs(rows, window_graph()))
 
 

@@ -6,19 +6,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from pipeline.features.file import UNLABELLED
 from tests.train.test_networks import COUNTS, dialogues_of, network_of, small
-from train.data import IGNORED_LABEL
 from train.peers.mm_dfn import by_party
 from train.peers.network import Output
 
 
 def test_its_loss_is_the_focal_loss_of_what_is_labelled():
     torch.manual_seed(0)
-    logits, label = torch.randn(5, 3), torch.tensor([0, 2, IGNORED_LABEL, 1, 1])
+    logits, label = torch.randn(5, 3), torch.tensor([0, 2, UNLABELLED, 1, 1])
     network = network_of(small("mm_dfn", focus=0.5, class_weight_exponent=1.0))
     summed = 0.0
     for row, y in zip(logits.tolist(), label.tolist(), strict=True):
-        if y != IGNORED_LABEL:
+        if y != UNLABELLED:
             p = torch.tensor(row).softmax(0)[y]
             summed = summed - sum(COUNTS) / COUNTS[y] * (1 - p) ** 0.5 * p.log()
     assert network.losses(Output(logits), label)["total"].item() == pytest.approx((summed / 4).item())

@@ -9,10 +9,10 @@ import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
-from train.data import IGNORED_LABEL
+from pipeline.features.file import UNLABELLED
 from train.peers.network import Inputs, WeightedCrossEntropy
 
-LABEL = torch.tensor([0, 1, 2, 1, IGNORED_LABEL])
+LABEL = torch.tensor([0, 1, 2, 1, UNLABELLED])
 LOGITS = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
 
 

@@ -6,18 +6,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from pipeline.features.file import UNLABELLED
 from tests.train.test_networks import dialogues_of, network_of, small
-from train.data import IGNORED_LABEL
 from train.peers.sdt import Output
 
 
 def test_its_loss_is_that_of_teacher_and_students_and_the_divergence_between_them():
     torch.manual_seed(0)
     teacher, *students = torch.randn(4, 5, 3)
-    label = torch.tensor([0, 2, IGNORED_LABEL, 1, 1])
+    label = torch.tensor([0, 2, UNLABELLED, 1, 1])
     network = network_of(small("sdt", temperature=2.0))
     losses = network.losses(Output(teacher, dict(zip("tav", students, strict=True))), label)
-    sample = label != IGNORED_LABEL
+    sample = label != UNLABELLED
     expected = F.cross_entropy(teacher[sample], label[sample])
     p = (teacher[sample] / 2).softmax(-1)
     for student in students:

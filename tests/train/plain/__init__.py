@@ -6,7 +6,8 @@ It has
 - ``SMALL``: params of the kind by name that tests have the time for, without dropout, one set for each form
   of the network; the first is that of all other tests;
 - ``logits(network, dialogue)``: [T, classes] of a dialogue;
-- ``ALL_OBSERVED = True`` if it knows nothing of unobserved modalities.
+- ``ALL_OBSERVED = True`` if it knows nothing of unobserved modalities;
+- ``PAST_ONLY = True`` if no utterance of the network sees later ones.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import torch
 from tests.train.plain import concatenated, gru_step, weights_of
 
 SMALL = {"code": {"reduced_sizes": {"audio": 8}, "hidden_size": 8, "dropout": 0.0}}
+PAST_ONLY = True
 
 
 def logits(network, dialogue):

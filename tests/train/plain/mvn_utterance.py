@@ -8,6 +8,7 @@ from tests.train.plain import concatenated, gru_step, recurrence, weights_of
 
 _SIZES = {"reduced_sizes": {"audio": 8}, "state_size": 8, "classifier_size": 8, "dropout": 0.0}
 SMALL = {"code": _SIZES, "a short window": _SIZES | {"window": 3}}
+PAST_ONLY = True
 
 
 def logits(network, dialogue):

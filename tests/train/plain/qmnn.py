@@ -10,6 +10,7 @@ from tests.train.plain import inputs
 
 _SIZES = {"reduced_sizes": {"audio": 8}, "state_size": 6, "classifier_size": 12, "dropout": 0.0}
 SMALL = {"code": _SIZES, "phases": _SIZES | {"phase_speakers": 2, "learn_phases": True}}
+PAST_ONLY = True
 
 
 def logits(network, dialogue):

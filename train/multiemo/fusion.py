@@ -49,14 +49,14 @@ class MultiAttn(nn.Module):
         self, contexts: Mapping[str, Tensor], observed: Mapping[str, Tensor], packing: Packing
     ) -> dict[str, Tensor]:
         """Fused features [n, size] per modality from C^m [n, size] and observed, bool [n], per modality."""
-        lanes = {name: packing.to_lanes(context) for name, context in contexts.items()}
+        lanes = {name: packing.to_lanes(context).flatten(0, 1) for name, context in contexts.items()}
         keys = {name: Keys.of(lanes[name], observed[name], packing) for name in contexts}
         fused = {}
         for name, layers in self.layers.items():
             query = lanes[name]
             for layer in layers:  # type: ignore[attr-defined]
                 query = layer(query, keys)
-            fused[name] = packing.from_lanes(query)
+            fused[name] = packing.from_lanes(query.unflatten(0, packing.lanes))
         return fused
 
 
@@ -72,15 +72,8 @@ class Keys(NamedTuple):
 
     @classmethod
     def of(cls, context: Tensor, observed: Tensor, packing: Packing) -> Keys:
-        """From C^m in lanes [L * T, size], and observed, bool [n].
-
-        A dialogue without any key attends to nothing.  Softmax needs something to normalise, so all its
-        utterances become keys, and what they give is replaced by 0.  So do the empty places of a lane for
-        each other.
-        """
-        key = packing.together & packing.to_lanes(observed).view(packing.lanes)[:, None, :]
-        keyed = key.any(dim=-1, keepdim=True)
-        allowed = key | (packing.together & ~keyed)
+        """From C^m in lanes [L * T, size], and observed, bool [n]."""
+        allowed, keyed = packing.attended(observed)
         mask = torch.zeros(allowed.shape, dtype=context.dtype, device=context.device)
         return cls(context, mask.masked_fill_(~allowed, -torch.inf).unsqueeze(1), keyed)
 

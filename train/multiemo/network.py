@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pipeline.features.file import UNLABELLED
 from pipeline.params import MODALITIES
-from train.context import Contexts
-from train.data import IGNORED_LABEL, Batch
+from train.data import Batch
 from train.dropout import Dropout
-from train.fusion import Concat, MultiAttn
-from train.losses import Memory, training_losses, training_set_weight
+from train.multiemo.contexts import Contexts
+from train.multiemo.fusion import Concat, MultiAttn
+from train.multiemo.losses import Memory, training_losses, training_set_weight
 
 if TYPE_CHECKING:
     from train.networks.multiemo import Params
@@ -76,7 +77,7 @@ class MultiEmo(nn.Module):
         self.memory_z: Tensor
         self.memory_label: Tensor
         self.register_buffer("memory_z", torch.zeros(remembered, size), persistent=False)
-        self.register_buffer("memory_label", torch.full((remembered,), IGNORED_LABEL), persistent=False)
+        self.register_buffer("memory_label", torch.full((remembered,), UNLABELLED), persistent=False)
 
     def forward(self, batch: Batch) -> Output:
         """Logits, z and fused features of every utterance, in the precision of the weights."""
@@ -92,13 +93,13 @@ class MultiEmo(nn.Module):
 
     def losses(self, output: Output, label: Tensor) -> dict[str, Tensor]:
         """The training objective [3.6]: ``total``, swfc, soft_hgr and cross_entropy."""
-        filled = self.memory_label != IGNORED_LABEL
+        filled = self.memory_label != UNLABELLED
         memory = Memory(self.memory_z[filled], self.memory_label[filled]) if len(filled) else None
         losses = training_losses(
             output.logits, output.z, output.fused, label, self.loss_params, self.class_weight, memory
         )
         if self.training and len(filled):
-            sample = label != IGNORED_LABEL
+            sample = label != UNLABELLED
             kept = slice(-len(filled), None)  # the newest
             self.memory_z = torch.cat([self.memory_z, output.z[sample].detach()])[kept]
             self.memory_label = torch.cat([self.memory_label, label[sample]])[kept]

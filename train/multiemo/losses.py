@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from train.data import IGNORED_LABEL
+from pipeline.features.file import UNLABELLED
 
 if TYPE_CHECKING:
     from train.networks.multiemo import LossParams
@@ -33,14 +33,14 @@ def training_losses(
     """Eq. 22 without its last term as ``total``, and its terms; each divided by the number of samples.
 
     logits [n, classes]; z [n, D] of Eq. 14; fused [n, D] per modality; label int64 [n],
-    IGNORED_LABEL where an utterance is no sample.  At least one must be.  ``class_weight`` [classes] is
+    UNLABELLED where an utterance is no sample.  At least one must be.  ``class_weight`` [classes] is
     that of Eq. 19, computed from the batch where it is None; ``memory`` has z of earlier samples.
     Cross-entropy, Eq. 21, is torch's.
 
     The last term, lambda ||theta||^2 over all parameters, has the gradient 2 lambda theta: Adam with
     ``weight_decay = 2 lambda`` (not AdamW) applies exactly that.
     """
-    sample = label != IGNORED_LABEL
+    sample = label != UNLABELLED
     label, z = label[sample], z[sample]
     if params.normalise_z:
         z = F.normalize(z, dim=-1)

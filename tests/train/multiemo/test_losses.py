@@ -8,8 +8,8 @@ import math
 import pytest
 import torch
 
-from train.data import IGNORED_LABEL
-from train.losses import (
+from pipeline.features.file import UNLABELLED
+from train.multiemo.losses import (
     Memory,
     authors_soft_hgr_loss,
     batch_weight,
@@ -134,12 +134,12 @@ def test_total_is_eq_22_and_ignores_what_is_no_sample():
     generator = torch.Generator().manual_seed(7)
     logits, z, *fused = (torch.randn(18, 4, generator=generator, dtype=torch.float64) for _ in range(5))
     label = torch.randint(4, (18,), generator=generator)
-    label[4:6] = IGNORED_LABEL
-    label[13] = IGNORED_LABEL
+    label[4:6] = UNLABELLED
+    label[13] = UNLABELLED
     logits[5] = z[5] = torch.nan  # what is no sample may hold anything
     losses = training_losses(logits, z, dict(zip("tav", fused, strict=True)), label, LossParams())
 
-    sample = label != IGNORED_LABEL
+    sample = label != UNLABELLED
     count = int(sample.sum())
     pairs = zip(logits[sample], label[sample], strict=True)
     cross_entropy = -sum(math.log(float(row.exp()[y] / row.exp().sum())) for row, y in pairs)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from train.fusion import MultiAttn
+from train.multiemo.fusion import MultiAttn
 from train.packing import Packing
 
 SIZE, HEADS, INNER = 6, 2, 10
