@@ -134,8 +134,8 @@ _AUTHORS = {
     },
 }
 RECIPES: dict[str, Any] = {
-    # Ahead on validation on MELD's real utterances, over seeds and over folds (docs/experiments.md): the authors'
-    # forms, regularised, without Soft-HGR, whose share of the loss grows as batches get smaller.
+    # Ahead on validation on MELD's real utterances, over seeds and folds (docs/experiments.md): the
+    # authors' forms, regularised, without Soft-HGR, whose share of the loss grows as batches get smaller.
     "default": merge(
         _AUTHORS,
         {
