@@ -62,7 +62,7 @@ def label_utterances(
     """
     if not rule.tiers:
         return [Labelled("", {})] * len(found)
-    sources = [_Source(transcript), *(_as_source(transcript, other) for other in others)]
+    sources = [_Source(transcript), *(_as_source(transcript, other, counts) for other in others)]
     own = {tier.name: tier.speaker for tier in transcript.tiers}
     votes: list[dict[str, str | None]] = [{} for _ in found]
     met: dict[tuple[Path, str], set[int]] = {}
@@ -101,9 +101,19 @@ def label_utterances(
     return [_decide(cast, rule.unmarked, counts) for cast in votes]
 
 
-def _as_source(transcript: Transcript, other: Transcript) -> _Source:
-    origins = [each.media[0].origin_ms if each.media else 0 for each in (transcript, other)]
-    return _Source(other, one_line(other.path.absolute().parent.name), origins[1] - origins[0])
+def _as_source(transcript: Transcript, other: Transcript, counts: Counter[str]) -> _Source:
+    """Another rater's file, whose clock is compared by a medium that both name: others start elsewhere."""
+    here = {link.name: link.origin_ms for link in transcript.media}
+    shifts = [link.origin_ms - here[link.name] for link in other.media if link.name in here]
+    if not shifts:
+        first, second = (each.media[0].origin_ms if each.media else 0 for each in (transcript, other))
+        shifts = [second - first]
+        if shifts[0] or (transcript.media and other.media):
+            counts[
+                f"files of raters that name no medium of the dialogue's, shifted by {shifts[0]} ms as if the"
+                f" first of each were one: {other.path}"
+            ] += 1
+    return _Source(other, one_line(other.path.absolute().parent.name), shifts[0])
 
 
 def _raters(source: _Source, spoken: str, speaker: str, rule: Rule) -> list[tuple[str, _Source, Tier]]:

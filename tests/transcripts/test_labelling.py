@@ -152,6 +152,42 @@ def test_of_a_raters_name_only_the_speaker_is_removed_and_only_where_the_pattern
     assert [name.rpartition(" ")[2].removeprefix("emotion_") for name in found.votes] == ["Anna", "RAJ"]
 
 
+@pytest.mark.parametrize(
+    ("media", "start_ms"), [([("cam2.mp4", 1000)], 0), ([("far.mp4", 7), ("cam1.mp4", 500)], 1500)]
+)
+def test_a_raters_clock_is_compared_by_a_medium_that_both_files_name(
+    tmp_path: Path, media: list[tuple[str, int]], start_ms: int
+) -> None:
+    eaf = Eaf().medium("cam1.mp4", 0).medium("cam2.mp4", 1000)
+    eaf.aligned("Ann", [(0, 1000, "a"), (1000, 2000, "b"), (2000, 3000, "c")])
+    rated = Eaf()
+    for name, origin in media:
+        rated.medium(name, origin)
+    rated.aligned("emotion", [(start_ms, start_ms + 1000, "joy")])
+    transcript = read(tmp_path / "v1.eaf", eaf.text())
+    other = read(tmp_path / "A2/v1.eaf", rated.text())
+    mistakes, counts = Mistakes(), Counter[str]()
+    said = find_said(transcript, Choice(("Ann",)), mistakes, counts)
+    found = label_utterances(transcript, said, Rule(("emotion",)), mistakes, counts, [other])
+    expected = ["joy", "", ""] if start_ms == 0 else ["", "", "joy"]
+    assert [each.label for each in found] == expected
+    assert not any("files of raters" in what for what in counts)
+
+
+def test_raters_who_name_no_medium_of_the_dialogues_are_counted_with_their_shift(tmp_path: Path) -> None:
+    eaf, rated = Eaf().medium("cam1.mp4"), Eaf().medium("cam1.wav", 1000)
+    eaf.aligned("Ann", [(0, 1000, "a"), (1000, 2000, "b")])
+    rated.aligned("emotion", [(0, 1000, "joy")])
+    transcript = read(tmp_path / "v1.eaf", eaf.text())
+    other = read(tmp_path / "A2/v1.eaf", rated.text())
+    mistakes, counts = Mistakes(), Counter[str]()
+    said = find_said(transcript, Choice(("Ann",)), mistakes, counts)
+    found = label_utterances(transcript, said, Rule(("emotion",)), mistakes, counts, [other])
+    assert [each.label for each in found] == ["", "joy"]
+    (what,) = [what for what in counts if "files of raters" in what]
+    assert what.endswith(f"shifted by 1000 ms as if the first of each were one: {other.path}")
+
+
 def test_agreement_is_krippendorffs() -> None:
     """Section C of his Computing Krippendorff's Alpha-Reliability: four observers, data missing; 0.743."""
     observers = ("123321412...", "1233224125.3", ".3332342251.", "12332441251.")
