@@ -120,7 +120,7 @@ def _import(transcript: Path, wanted: Wanted, film: Path) -> Imported:
 
     imported = import_transcripts([transcript], wanted, film)
     for what, count in imported.counts.items():
-        print(f"note: {count} {what}" if not what.startswith("- ") else f"note:   {what[2:]}")
+        print(f"note: {count} {what}")
     return imported
 
 
