@@ -85,10 +85,14 @@ def _run(arguments: argparse.Namespace) -> int:
         write_key(arguments.pseudonymise, key)
     try:
         lines = export.write(folder, exported)
-    except OSError as error:
-        raise UserError(
-            f"{error.filename or folder}: cannot be written ({error.strerror or error})"
-        ) from error
+    except BaseException as error:
+        if key and not any(path.is_file() for path in folder.rglob("*")):  # codes that nothing has
+            arguments.pseudonymise.unlink()
+        if isinstance(error, OSError):
+            raise UserError(
+                f"{error.filename or folder}: cannot be written ({error.strerror or error})"
+            ) from error
+        raise
     for name, reduction in reductions.items():
         path = folder / f"reduction_{name}.npz"
         write_reduction(path, reduction)

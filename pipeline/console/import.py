@@ -91,7 +91,7 @@ def _run(arguments: argparse.Namespace) -> int:
     for line in (*describe_splits(turns, splits), *_agreement(imported)):
         print(f"  {line}")
     for what, count in imported.counts.items():
-        print(f"note: {count} {what}" if not what.startswith("- ") else f"note:   {what[2:]}")
+        print(f"note: {count} {what}")
     if not films:
         print("note: without --media there is text alone: modalities: [text]")
     if outside:

@@ -89,7 +89,10 @@ def _outside_media(name: str, corpus: CorpusParams) -> Iterator[tuple[Keys, str]
 
 
 def write_pins(path: Path, pins: dict[Keys, str]) -> dict[Keys, str]:
-    """Put values into a YAML file, whose comments and order stay; the changed ones with what stood there."""
+    """Put values into a YAML file, whose comments and order stay; the changed ones with what stood there.
+
+    UserError, before anything is written, where two values would have one place.
+    """
     from ruamel.yaml import YAML
 
     from pipeline.store.atomic import write_atomically
@@ -99,15 +102,23 @@ def write_pins(path: Path, pins: dict[Keys, str]) -> dict[Keys, str]:
     with path.open(encoding="utf-8") as file:
         content: Any = yaml.load(file)
     changed = {}
-    for (*sections, key), value in pins.items():
+    placed: dict[tuple[int, str], Keys] = {}
+    for keys, value in pins.items():
+        *sections, key = keys
         section = content
         for each in sections:
             if isinstance(section[each], str):  # `format: meld`
                 section[each] = {"kind": section[each]}
             section = section[each]
+        other = placed.setdefault((id(section), key), keys)  # what YAML shares by an alias is one mapping
+        if pins[other] != value:
+            both = f"{'.'.join(other[:-1])} and {'.'.join(sections)}"
+            raise UserError(
+                f"{path}: {both} are one block by an alias, and each needs a {key} of its own: write it twice"
+            )
         before = section.get(key)
         if before != value:
-            changed[*sections, key] = before or ""
+            changed[keys] = before or ""
             section[key] = value
     if changed:
         text = io.StringIO()

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.exports.shared.content import is_iemocap, require_modalities, width_notes
-from pipeline.exports.shared.conversations import conversations, validation_notes
+from pipeline.exports.shared.content import is_iemocap, require_modalities
+from pipeline.exports.shared.conversations import conversations, peer_notes
 from pipeline.exports.shared.pickles import write_pickle
 from pipeline.features.file import Features
 from pipeline.params import MODALITIES
@@ -42,6 +42,4 @@ def write(folder: Path, features: Features) -> list[str]:
 
 def notes(features: Features) -> Iterator[str]:
     """Where the validation split is, and modalities of other widths."""
-    yield from validation_notes(features)
-    expected = IEMOCAP_WIDTHS if is_iemocap(features) else WIDTHS
-    yield from width_notes(features, expected, "DialogueRNN's code")
+    return peer_notes(features, WIDTHS, IEMOCAP_WIDTHS, "DialogueRNN's code")

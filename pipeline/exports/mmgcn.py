@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.exports.shared.content import is_iemocap, require_modalities, width_notes
-from pipeline.exports.shared.conversations import conversations, validation_notes
+from pipeline.exports.shared.content import is_iemocap, require_modalities
+from pipeline.exports.shared.conversations import conversations, peer_notes
 from pipeline.exports.shared.pickles import write_pickle
 from pipeline.features.file import Features
 from pipeline.params import MODALITIES
@@ -28,5 +28,4 @@ def write(folder: Path, features: Features) -> list[str]:
 
 def notes(features: Features) -> Iterator[str]:
     """Where the validation split is, and modalities of other widths."""
-    yield from validation_notes(features)
-    yield from width_notes(features, IEMOCAP_WIDTHS if is_iemocap(features) else WIDTHS, "MMGCN's code")
+    return peer_notes(features, WIDTHS, IEMOCAP_WIDTHS, "MMGCN's code")

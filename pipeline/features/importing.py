@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import csv
 import difflib
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 from unicodedata import normalize
 from zipfile import BadZipFile
@@ -24,6 +26,8 @@ from pipeline.store.keys import file_digest, listing_digest
 
 SHOWN = 3
 NOT_FINITE = "imported values are no finite numbers"
+UNREADABLE = (OSError, ValueError, EOFError, BadZipFile, RuntimeError, zlib.error, TokenError)
+"""What NumPy lets through of a damaged file: zip raises RuntimeError for what seems encrypted or newer."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,10 @@ def read_vectors(path: Path) -> Imported:
                 " numbers"
             )
         averaged += array.ndim == 2
-        vector = array.astype(np.float64).mean(axis=0) if array.ndim == 2 else array
-        vectors[utterance] = vector.astype(np.float32)
+        # What is too large becomes infinite, and is no observation.
+        with np.errstate(over="ignore", invalid="ignore"):
+            vector = array.astype(np.float64).mean(axis=0) if array.ndim == 2 else array
+            vectors[utterance] = vector.astype(np.float32)
     if not vectors:
         raise UserError(f"{path}: holds no features; a folder should have a file <utterance>.npy for each")
     widths = {len(vector): utterance for utterance, vector in reversed(vectors.items())}
@@ -117,7 +123,7 @@ def import_features(like: Features, modality: str, imported: Imported, encoder: 
 def _load(path: Path) -> np.ndarray:
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path}: cannot be read ({error}); objects are not unpickled") from None
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path}: is no single array")
@@ -131,7 +137,7 @@ def _read_npz(path: Path) -> Iterator[tuple[str, np.ndarray]]:
                 yield from ((name, file[name]) for name in file.files)
                 return
             ids, features = file["id"], file["features"]
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path}: cannot be read ({error}); objects are not unpickled") from None
     if ids.dtype.kind != "U" or ids.ndim != 1 or features.ndim != 2 or len(ids) != len(features):
         raise UserError(f"{path}: id should be text [N] and features [N, D]")
@@ -141,6 +147,8 @@ def _read_npz(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 def _read_csv(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     def rows(file: Any, columns: int) -> Iterator[tuple[str, np.ndarray]]:
         for number, row in enumerate(file, start=2):
+            if not any(map(str.strip, row)):  # as spreadsheets leave below a table
+                continue
             try:
                 vector = np.array([float(value) for value in row[1:]])
             except ValueError as error:

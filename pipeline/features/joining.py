@@ -72,6 +72,7 @@ def _find_rows(base: Features, other: Features, base_path: Path, other_path: Pat
     rows = np.array([row_of[utterance] for utterance in base.id], dtype=np.int64)
     # Ids such as train_dia0_utt0 occur in many corpora.
     wordless = any(WORDS in each.provenance.get(REMOVED, ()) for each in (base, other))
+    wordless |= not any(map(len, (*base.text, *other.text)))
     for column in ("speaker", "position") if wordless else ("text",):
         here, there = getattr(base, column), getattr(other, column)[rows]
         for utterance, own, others in zip(base.id, here, there, strict=True):

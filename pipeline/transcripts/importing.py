@@ -18,6 +18,9 @@ from pipeline.transcripts.reading import How, read_transcripts
 from pipeline.transcripts.speakers import Cast
 from pipeline.transcripts.turns import Choice, Said, find_said, label_patterns, matches
 
+WEAK = "utterances whose label covers too little of them (--min-overlap), counted as without one"
+WEAK_SHOWN = 5
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -78,12 +81,13 @@ def import_transcripts(
     _check_patterns(read, wanted)
     names = _dialogues(transcripts, wanted.dialogue_is_path)
     rows: list[Row] = []
+    weak: list[str] = []
     for transcript, dialogue in zip(transcripts, names, strict=True):
         counts.update(transcript.notes)
         with mistakes.at(str(transcript.path)):
             found = find_said(transcript, wanted.choice, mistakes, counts, wanted.rule.tiers)
             rated = others.get(one_line(transcript.path.stem), [])
-            labels = label_utterances(transcript, found, wanted.rule, mistakes, counts, rated)
+            labels = label_utterances(transcript, found, wanted.rule, mistakes, counts, weak, rated)
             film = find_film(transcript, films, wanted.camera)
             if film and film.note:
                 counts[
@@ -99,6 +103,9 @@ def import_transcripts(
                     and not (tier.name in used or _is_used(tier.name, wanted))
                 ):
                     counts[f"annotations of tiers that are not used: {tier.name!r}"] += len(tier.marks)
+    if weak:
+        more = "; ..." if len(weak) > WEAK_SHOWN else ""
+        counts[f"{WEAK} ({'; '.join(weak[:WEAK_SHOWN])}{more})"] = len(weak)
     _check_labels(rows, mistakes)
     mistakes.refuse()
     if not rows:

@@ -15,9 +15,6 @@ from pipeline.transcripts.agreement import majority
 from pipeline.transcripts.content import Mark, Tier, Transcript, clock
 from pipeline.transcripts.turns import Said, describe_tiers, label_patterns, matches, without_speaker
 
-SHOWN = 5
-"""Of labels that cover too little."""
-
 
 class Rule(NamedTuple):
     """Where labels are, and when one counts."""
@@ -54,15 +51,17 @@ def label_utterances(
     rule: Rule,
     mistakes: Mistakes,
     counts: Counter[str],
+    weak: list[str],
     others: Sequence[Transcript] = (),
 ) -> list[Labelled]:
     """A label for each utterance; empty where there is none, or no majority.
 
-    ``others`` are the same recording's files by further raters, who are called as the folders of those.
+    ``weak`` gets each label that covers too little of an utterance, with its file and time.  ``others`` are
+    the same recording's files by further raters, who are called as the folders of those.
     """
     if not rule.tiers:
         return [Labelled("", {})] * len(found)
-    sources = [_Source(transcript), *(_as_source(transcript, other) for other in others)]
+    sources = [_Source(transcript), *(_as_source(transcript, other, counts) for other in others)]
     own = {tier.name: tier.speaker for tier in transcript.tiers}
     votes: list[dict[str, str | None]] = [{} for _ in found]
     met: dict[tuple[Path, str], set[int]] = {}
@@ -83,10 +82,10 @@ def label_utterances(
                     (tier, speaker)
                 )
         for rater, source, labels in raters:
-            join = _Join(source, labels, rule.min_overlap, spoken)
+            join = _Join(source, labels, rule.min_overlap, transcript.path, spoken)
             for place, said in enumerate(found):
                 if parties[place] == (tier, speaker):
-                    votes[place][rater] = join.label(said, counts)
+                    votes[place][rater] = join.label(said, counts, weak)
             met.setdefault((source.transcript.path, labels.name), set()).update(join.met)
     used = {path for path, _ in met}
     for source in sources:
@@ -101,9 +100,19 @@ def label_utterances(
     return [_decide(cast, rule.unmarked, counts) for cast in votes]
 
 
-def _as_source(transcript: Transcript, other: Transcript) -> _Source:
-    origins = [each.media[0].origin_ms if each.media else 0 for each in (transcript, other)]
-    return _Source(other, one_line(other.path.absolute().parent.name), origins[1] - origins[0])
+def _as_source(transcript: Transcript, other: Transcript, counts: Counter[str]) -> _Source:
+    """Another rater's file, whose clock is compared by a medium that both name: others start elsewhere."""
+    here = {link.name: link.origin_ms for link in transcript.media}
+    shifts = [link.origin_ms - here[link.name] for link in other.media if link.name in here]
+    if not shifts:
+        first, second = (each.media[0].origin_ms if each.media else 0 for each in (transcript, other))
+        shifts = [second - first]
+        if shifts[0] or (transcript.media and other.media):
+            counts[
+                f"files of raters that name no medium of the dialogue's, shifted by {shifts[0]} ms as if the"
+                f" first of each were one: {other.path}"
+            ] += 1
+    return _Source(other, one_line(other.path.absolute().parent.name), shifts[0])
 
 
 def _raters(source: _Source, spoken: str, speaker: str, rule: Rule) -> list[tuple[str, _Source, Tier]]:
@@ -160,8 +169,10 @@ def _decide(votes: Mapping[str, str | None], unmarked: str, counts: Counter[str]
 class _Join:
     """One tier of labels against utterances."""
 
-    def __init__(self, source: _Source, tier: Tier, min_overlap: float, spoken: Collection[str] = ()) -> None:
-        self._marks, self._min = tier.marks, min_overlap
+    def __init__(
+        self, source: _Source, tier: Tier, min_overlap: float, path: Path, spoken: Collection[str]
+    ) -> None:
+        self._marks, self._min, self._path = tier.marks, min_overlap, path
         self.met: set[int] = set()
         """Places in the tier of labels that met an utterance."""
         tiers = source.transcript.tiers
@@ -181,8 +192,8 @@ class _Join:
         self._starts = [self._marks[place].start_ms for place in self._order]
         self._longest = max((_end(mark) - mark.start_ms for mark in self._marks), default=0)
 
-    def label(self, said: Said, counts: Counter[str]) -> str | None:
-        """The label of an utterance; None if nobody marked it, empty, and counted, if no mark decides."""
+    def label(self, said: Said, counts: Counter[str], weak: list[str]) -> str | None:
+        """The label of an utterance; None if nobody marked it, empty, and noted, if no mark decides."""
         by_parent = [place for id in said.ids for place in self._belongs.get(id, ())]
         length = (said.end_ms or said.start_ms) - said.start_ms
         covered: Counter[str] = Counter()
@@ -201,12 +212,8 @@ class _Join:
             counts["utterances that two labels of a rater cover alike, counted as without one"] += 1
             return ""
         if not by_parent and most < self._min * length:
-            share = f"{label} covers {100 * most // max(length, 1)} % at {clock(said.start_ms)}"
-            counts[
-                "utterances whose label covers too little of them (--min-overlap), counted as without one"
-            ] += 1
-            if sum(key.startswith("- ") for key in counts) < SHOWN:
-                counts[f"- {share}"] += 1
+            share = 100 * most // max(length, 1)
+            weak.append(f"{self._path}, {clock(said.start_ms)}: {label} covers {share} %")
             return ""
         return label
 

@@ -21,6 +21,7 @@ ALL_TEST = "--split test puts all in test"
 FEWEST_OF_CLASS = 5
 NAMES_SHOWN = 5
 FEWEST_DEV_DIALOGUES, LEAST_DEV_SHARE = 2, 0.1
+LEAST_TRAIN_SHARE = 0.5
 
 
 class Turn(NamedTuple):
@@ -48,7 +49,8 @@ def split_dialogues(
     filled = Counter(dict.fromkeys(SPLITS, 0))
     for name, split in splits.items():
         filled[split] += sizes[name]
-    for group in sorted(groups, key=lambda names: _draw(min(names))):
+    # The largest first: one that comes late has no split left that it fits.
+    for group in sorted(groups, key=lambda names: (-sum(sizes[name] for name in names), _draw(min(names)))):
         new = [name for name in group if name not in splits]
         there = Counter(dict.fromkeys(SPLITS, 0))
         for name in group:
@@ -88,6 +90,9 @@ def doubt_splits(turns: Sequence[Turn], splits: Mapping[str, str]) -> Iterator[s
         if few:
             counted = ", ".join(f"{classes[split][label]} in {split}" for split in few)
             yield f"class {label!r} has {counted}: its score will say little"
+    if len(own["train"]) < LEAST_TRAIN_SHARE * len(turns):
+        share = 100 * len(own["train"]) / len(turns)
+        yield f"train has {share:.0f} % of the utterances, which are all that a network learns from"
     dev = len({turn.dialogue for turn in own["dev"]})
     if dev < FEWEST_DEV_DIALOGUES or len(own["dev"]) < LEAST_DEV_SHARE * len(turns):
         share = 100 * len(own["dev"]) / len(turns)

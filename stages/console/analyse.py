@@ -16,7 +16,9 @@ from pipeline.console.shared.example import MODELS, Example, find_example
 from pipeline.console.shared.transcripts import add_transcript_arguments, read_wanted
 from pipeline.errors import UserError
 from pipeline.params import PARAMS_FILE, RESULTS
+from pipeline.store.written import check_unmended, note_written
 from pipeline.transcripts.files import check_name
+from pipeline.transcripts.predicted import writers
 from pipeline.work.lifetime import stopped_by_signals
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ CORPUS = "film"
 """What the corpus of one film is called in its working folder."""
 STAGES = ("manifest", "weights", "faces", "visual", "audio", "finetune", "text", "features")
 WORK = "work"
+WRITTEN = "written.json"
+"""In the working folder: the digests of the results."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +66,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if not film.is_file():
         raise UserError(f"{film}: no such film")
     _check_output(output, arguments.transcript)
+    check_unmended(output / WORK / WRITTEN, _targets(output, film))
     example = find_example(arguments.like)
     model = load_model(example.folder)
     imported = _import(arguments.transcript, read_wanted(arguments), film)
@@ -104,12 +109,18 @@ def _check_output(folder: Path, transcript: Path) -> None:
         raise UserError(f"{folder}: is not an empty folder, nor one of an analysis; name a new one with -o")
 
 
+def _targets(folder: Path, film: Path) -> list[Path]:
+    """The page, the table, and a file for each program that shows annotations."""
+    annotations = (f"{film.stem}{suffix}" for suffix in writers())
+    return [folder / name for name in ("page.html", "predictions.csv", *annotations)]
+
+
 def _import(transcript: Path, wanted: Wanted, film: Path) -> Imported:
     from pipeline.transcripts.importing import import_transcripts
 
     imported = import_transcripts([transcript], wanted, film)
     for what, count in imported.counts.items():
-        print(f"note: {count} {what}" if not what.startswith("- ") else f"note:   {what[2:]}")
+        print(f"note: {count} {what}")
     return imported
 
 
@@ -179,7 +190,6 @@ def _write(
     from pipeline.report.results import read_results
     from pipeline.store.atomic import write_atomically
     from pipeline.transcripts.elan.copying import add_predictions
-    from pipeline.transcripts.predicted import writers
     from pipeline.transcripts.writing import write_recordings
     from train.compatibility import check_same_encoders
     from train.prediction import count_unseen, describe_model, predict_utterances, write_predictions
@@ -202,15 +212,15 @@ def _write(
     said = f"{describe_model(model)} ({example.name})"
     (recording,), _ = as_recordings(features, predictions, card.label_names, said, {}, sources)
     recording = recording._replace(name=film.stem, media=film.name)
-    write_predictions(output / "predictions.csv", features, card.label_names, predictions)
-    written = [output / "predictions.csv"]
-    for suffix in writers():
-        target = output / f"{film.stem}{suffix}"
-        if suffix == ".eaf" and recording.utterances[0].source[1]:
+    page_path, table, *annotations = _targets(output, film)
+    write_predictions(table, features, card.label_names, predictions)
+    note_written(work / WRITTEN, table)
+    for target in annotations:
+        if target.suffix == ".eaf" and recording.utterances[0].source[1]:
             write_atomically(target, add_predictions(arguments.transcript.read_bytes(), recording))
         else:
             write_recordings(target, [recording], replace=True)
-        written.append(target)
+        note_written(work / WRITTEN, target)
     results = None
     try:
         results = read_results(example.project / MODELS / RESULTS / f"{example.name}.json")
@@ -231,9 +241,10 @@ def _write(
             notes=notes,
         )
     )
-    write_atomically(output / "page.html", page.encode())
+    write_atomically(page_path, page.encode())
+    note_written(work / WRITTEN, page_path)
     yield f"{output}: {len(features)} utterances by {said}"
-    for each in (output / "page.html", *written):
+    for each in (page_path, table, *annotations):
         yield f"  {each}"
     for note in notes:
         print(f"note: {note}", file=sys.stderr)

@@ -59,6 +59,29 @@ def test_a_key_never_lies_with_what_it_opens_nor_replaces_another(stored: Path, 
     assert "--drop smell: the file has audio, text, visual" in capsys.readouterr().err
 
 
+def test_an_export_that_wrote_nothing_leaves_no_key_and_may_be_tried_again(stored: Path, capsys) -> None:
+    key = stored.parent / "key.csv"
+    command = ["export", str(stored), "--pseudonymise", str(key), "-o", str(stored.parent / "shared")]
+    assert main([*command, "--to", "mmgcn", "--drop", "visual"]) == 1
+    assert "the file has no visual" in capsys.readouterr().err
+    assert not key.exists()
+    assert main([*command, "--to", "features", "--drop", "visual"]) == 0
+    assert key.exists()
+
+
+def test_a_key_stays_where_an_export_ends_after_files_that_have_its_codes(
+    stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_half(folder: Path, features: object) -> None:
+        folder.mkdir()
+        (folder / "half").write_text("codes")
+        raise OSError("disk full")
+
+    monkeypatch.setattr("pipeline.exports.features.write", write_half)
+    assert export(stored, "--pseudonymise", str(stored.parent / "key.csv")) == 1
+    assert (stored.parent / "key.csv").exists()
+
+
 def test_unlabelled_utterances_and_times_are_kept(stored: Path) -> None:
     features = small_features.recordings()
     timed = replace(features, start_s=features.position * 2.0 + 7, end_s=features.position * 2.0 + 8)

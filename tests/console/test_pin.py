@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.console.pin import write_pins
+from pipeline.errors import UserError
+
 PROJECT = Path(__file__).parents[2]
 PARAMS = """# A corpus of ours.
 corpora:
@@ -177,3 +180,19 @@ def test_links_that_lead_out_of_any_formats_root_are_pinned_too(project: Path) -
     accepted = run(project, "stages", "manifest", "lab")
     assert accepted.returncode == 0, accepted.stderr
     assert "3 utterances" in accepted.stdout
+
+
+def test_two_values_for_one_block_that_an_alias_shares_are_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "params.yaml"
+    text = "corpora:\n  a:\n    format: &one {kind: table}\n  b:\n    format: *one\n  c:\n    format: table\n"
+    path.write_text(text, encoding="utf-8")
+    keys = {name: ("corpora", name, "format", "outside_sha256") for name in "abc"}
+    with pytest.raises(
+        UserError, match=r"corpora\.a\.format and corpora\.b\.format are one block by an alias"
+    ):
+        write_pins(path, {keys["c"]: "3", keys["a"]: "1", keys["b"]: "2"})
+    assert path.read_text(encoding="utf-8") == text
+    assert write_pins(path, {keys["a"]: "1", keys["b"]: "1"}) == {keys["a"]: ""}
+    assert "format: &one {kind: table, outside_sha256: '1'}" in path.read_text(encoding="utf-8")

@@ -343,10 +343,30 @@ def test_what_the_reader_should_know_is_said(tmp_path: Path, capsys) -> None:
     assert "note: text has 8 dimensions, and the authors' code says 768: change it there" in printed
 
 
-def test_the_share_for_validation_and_other_widths_are_said(tmp_path: Path, capsys) -> None:
-    write_features(tmp_path / "f.h5", small_features.iemocap())
-    assert main(["export", str(tmp_path / "f.h5"), "--to", "sdt", "-o", str(tmp_path / "out")]) == 0
+@pytest.mark.parametrize(
+    ("to", "corpus", "widths"),
+    [
+        ("sdt", small_features.iemocap, "audio has 30 dimensions, and SDT's code says 1582: change it there"),
+        (
+            "mmgcn",
+            small_features.meld,
+            "visual has 12 dimensions, and MMGCN's code says 342: change it there",
+        ),
+        (
+            "dialoguernn",
+            small_features.iemocap,
+            "text has 8 dimensions, and DialogueRNN's code says 100: change it",
+        ),
+    ],
+)
+def test_the_share_for_validation_and_other_widths_are_said(
+    to: str, corpus: Callable[[], Features], widths: str, tmp_path: Path, capsys
+) -> None:
+    write_features(tmp_path / "f.h5", corpus())
+    assert main(["export", str(tmp_path / "f.h5"), "--to", to, "-o", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
-    share = "the first 1 of 3 training keys: code that validates on a share of 0.4 takes exactly these"
-    assert f"note: the validation split is {share}" in printed
-    assert "note: audio has 30 dimensions, and SDT's code says 1582: change it there" in printed
+    assert "note: the validation split is the first 1 of" in printed
+    assert f"note: {widths}" in printed
+    if corpus is small_features.iemocap:
+        share = "of 3 training keys: code that validates on a share of 0.4 takes exactly these"
+        assert f"note: the validation split is the first 1 {share}" in printed

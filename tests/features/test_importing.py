@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.console.__main__ import main
+from pipeline.errors import UserError
 from pipeline.features.file import read_features, write_features
 from pipeline.features.importing import read_vectors
 from pipeline.features.joining import join_features
@@ -111,6 +112,27 @@ def test_values_that_are_no_numbers_are_no_observation(project: Path) -> None:
     assert not audio.features[2].any()
 
 
+@pytest.mark.filterwarnings("error")
+def test_values_too_large_for_float32_are_no_observation_either(project: Path) -> None:
+    large = VECTORS.astype(np.float64)
+    large[2, 1] = 1e300
+    np.savez(project / "table.npz", id=np.array(IDS), features=large)
+    assert run("table.npz") == 0
+    audio = read_features(project / "imported.h5").modalities["audio"]
+    assert np.flatnonzero(~audio.observed).tolist() == [2]
+
+
+def test_blank_rows_of_a_table_are_skipped(project: Path) -> None:
+    lines = [f"{utterance},{vector[0]!r}" for utterance, vector in zip(IDS, VECTORS.tolist(), strict=True)]
+    (project / "table.csv").write_text(
+        "\n".join(["utterance,AU01", lines[0], "", ",", *lines[1:], "", " , ", ""])
+    )
+    assert run("table.csv") == 0
+    audio = read_features(project / "imported.h5").modalities["audio"]
+    assert audio.observed.all()
+    np.testing.assert_allclose(audio.features[:, 0], VECTORS[:, 0])
+
+
 def complaint(source: str, capsys) -> str:
     assert run(source) == 1
     said = capsys.readouterr().err
@@ -159,3 +181,23 @@ def test_nothing_is_unpickled_and_nothing_damaged_is_read(project: Path, capsys,
     np.savez("cut.npz", **{IDS[0]: VECTORS[0]})
     Path("cut.npz").write_bytes(Path("cut.npz").read_bytes()[:100])
     assert "cannot be read" in complaint(source, capsys)
+
+
+def test_an_archive_with_any_damaged_byte_is_read_or_refused_in_one_line(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "whole.npz", **{IDS[0]: VECTORS[0]})
+    whole = (tmp_path / "whole.npz").read_bytes()
+    damaged, refused = tmp_path / "damaged.npz", 0
+    for place in range(len(whole)):
+        damaged.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            read_vectors(damaged)
+        except UserError:
+            refused += 1
+    assert refused > len(whole) / 4
+
+
+def test_a_damaged_header_of_a_single_array_is_refused(project: Path, capsys) -> None:
+    write_folder(project / "folder")
+    file = project / f"folder/{IDS[0]}.npy"
+    file.write_bytes(file.read_bytes().replace(b"}", b"("))
+    assert "cannot be read" in complaint("folder", capsys)

@@ -172,3 +172,13 @@ def test_a_file_that_has_an_utterance_in_another_split_is_refused() -> None:
     count = int((base.split == "test").sum())
     with pytest.raises(UserError, match=rf"other\.h5: has {count} utterances in other splits than base\.h5"):
         join(base, moved, "visual")
+
+
+@pytest.mark.parametrize("column", ["speaker", "position"])
+def test_corpora_in_which_nobody_says_a_word_are_told_apart_by_speaker_and_place(column: str) -> None:
+    silent = replace(meld(), text=np.full(len(meld()), "", object))
+    assert join(silent, silent, "audio").modalities.keys() == meld().modalities.keys()
+    values = getattr(silent, column)
+    another = replace(silent, **{column: np.roll(values, 1)})
+    with pytest.raises(UserError, match=rf"other\.h5: of another corpus .* is {column} "):
+        join(silent, another, "audio")

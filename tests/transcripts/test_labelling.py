@@ -11,6 +11,7 @@ from pipeline.corpora.annotations.rows import Mistakes
 from pipeline.errors import UserError
 from pipeline.transcripts.agreement import krippendorff_alpha
 from pipeline.transcripts.content import Transcript
+from pipeline.transcripts.importing import Wanted, import_transcripts
 from pipeline.transcripts.labelling import Rule, label_utterances
 from pipeline.transcripts.turns import Choice, find_said
 from tests.transcripts.made import Eaf, read, text_grid
@@ -19,7 +20,7 @@ from tests.transcripts.made import Eaf, read, text_grid
 def label(transcript: Transcript, rule: Rule, utterances: str = "Ann") -> tuple[list[str], Counter[str]]:
     mistakes, counts = Mistakes(), Counter[str]()
     said = find_said(transcript, Choice((utterances,)), mistakes, counts, rule.tiers)
-    found = label_utterances(transcript, said, rule, mistakes, counts)
+    found = label_utterances(transcript, said, rule, mistakes, counts, [])
     mistakes.refuse()
     return [each.label for each in found], +counts
 
@@ -51,7 +52,7 @@ def test_a_label_that_refers_to_one_utterance_is_not_that_of_others_at_the_same_
     transcript = read(tmp_path / "a.eaf", eaf.text())
     mistakes, counts = Mistakes(), Counter[str]()
     said = find_said(transcript, Choice(("Ann", "Bob"), ignore=("xxx",)), mistakes, counts)
-    found = label_utterances(transcript, said, Rule(("emotion",)), mistakes, counts)
+    found = label_utterances(transcript, said, Rule(("emotion",)), mistakes, counts, [])
     assert [(each.text, labelled.label) for each, labelled in zip(said, found, strict=True)] == [
         ("a", "joy"),
         ("b", ""),
@@ -83,13 +84,26 @@ def test_a_label_that_spans_turns_is_theirs_and_jitter_is_harmless(tmp_path: Pat
     transcript = read(tmp_path / "a.TextGrid", text_grid([("Ann", turns), ("emotion", labels)]))
     found, counts = label(transcript, Rule(("emotion",)))
     assert found == ["joy", "joy", "joy", "", ""]
-    assert (
-        counts["utterances whose label covers too little of them (--min-overlap), counted as without one"]
-        == 2
-    )
-    assert counts["- fear covers 30 % at 0:00:03.000"] == 1
     assert counts["labels of tier 'emotion' that meet no utterance"] == 1
     assert label(transcript, Rule(("emotion",), min_overlap=0))[0] == ["joy", "joy", "joy", "fear", "fear"]
+
+
+def test_labels_that_cover_too_little_are_one_note_with_files_and_times(tmp_path: Path) -> None:
+    for name in "abc":
+        turns = [(float(start), start + 1.0, "Hi") for start in range(4)]
+        labels = [(start + 0.7, start + 1.0, "fear") for start in range(2)]
+        read(tmp_path / f"{name}.TextGrid", text_grid([("Ann", turns), ("emotion", labels)]))
+    wanted = Wanted(choice=Choice(("Ann",)), rule=Rule(("emotion",)))
+    imported = import_transcripts([tmp_path / f"{name}.TextGrid" for name in "abc"], wanted, None)
+    (what,) = [what for what in imported.counts if "--min-overlap" in what]
+    assert imported.counts[what] == 6
+    told = [
+        f"{tmp_path / name}.TextGrid, 0:00:0{start}.000: fear covers 30 %"
+        for name in "abc"
+        for start in (0, 1)
+    ]
+    assert what.endswith(f", counted as without one ({'; '.join(told[:5])}; ...)")
+    assert not any(what.startswith("-") for what in imported.counts)
 
 
 def test_what_is_marked_without_a_decision_is_not_unmarked(tmp_path: Path) -> None:
@@ -114,7 +128,7 @@ def test_three_raters_vote_and_a_tie_is_no_label(tmp_path: Path) -> None:
     transcript = read(tmp_path / "a.eaf", eaf.text())
     mistakes, counts = Mistakes(), Counter[str]()
     said = find_said(transcript, Choice(("Ann",)), mistakes, counts)
-    found = label_utterances(transcript, said, Rule(("emotion_*@{speaker}",)), mistakes, counts)
+    found = label_utterances(transcript, said, Rule(("emotion_*@{speaker}",)), mistakes, counts, [])
     assert [each.label for each in found] == ["joy", "joy", ""]
     assert found[2].votes == {"emotion_R1": "joy", "emotion_R2": "fear", "emotion_R3": "anger"}
     assert counts["utterances whose raters have no majority, left without a label"] == 1
@@ -148,8 +162,44 @@ def test_of_a_raters_name_only_the_speaker_is_removed_and_only_where_the_pattern
     transcript = read(tmp_path / "a.TextGrid", grid)
     mistakes, counts = Mistakes(), Counter[str]()
     said = find_said(transcript, Choice(("A",)), mistakes, counts)
-    (found,) = label_utterances(transcript, said, Rule((pattern,)), mistakes, counts)
+    (found,) = label_utterances(transcript, said, Rule((pattern,)), mistakes, counts, [])
     assert [name.rpartition(" ")[2].removeprefix("emotion_") for name in found.votes] == ["Anna", "RAJ"]
+
+
+@pytest.mark.parametrize(
+    ("media", "start_ms"), [([("cam2.mp4", 1000)], 0), ([("far.mp4", 7), ("cam1.mp4", 500)], 1500)]
+)
+def test_a_raters_clock_is_compared_by_a_medium_that_both_files_name(
+    tmp_path: Path, media: list[tuple[str, int]], start_ms: int
+) -> None:
+    eaf = Eaf().medium("cam1.mp4", 0).medium("cam2.mp4", 1000)
+    eaf.aligned("Ann", [(0, 1000, "a"), (1000, 2000, "b"), (2000, 3000, "c")])
+    rated = Eaf()
+    for name, origin in media:
+        rated.medium(name, origin)
+    rated.aligned("emotion", [(start_ms, start_ms + 1000, "joy")])
+    transcript = read(tmp_path / "v1.eaf", eaf.text())
+    other = read(tmp_path / "A2/v1.eaf", rated.text())
+    mistakes, counts = Mistakes(), Counter[str]()
+    said = find_said(transcript, Choice(("Ann",)), mistakes, counts)
+    found = label_utterances(transcript, said, Rule(("emotion",)), mistakes, counts, [], [other])
+    expected = ["joy", "", ""] if start_ms == 0 else ["", "", "joy"]
+    assert [each.label for each in found] == expected
+    assert not any("files of raters" in what for what in counts)
+
+
+def test_raters_who_name_no_medium_of_the_dialogues_are_counted_with_their_shift(tmp_path: Path) -> None:
+    eaf, rated = Eaf().medium("cam1.mp4"), Eaf().medium("cam1.wav", 1000)
+    eaf.aligned("Ann", [(0, 1000, "a"), (1000, 2000, "b")])
+    rated.aligned("emotion", [(0, 1000, "joy")])
+    transcript = read(tmp_path / "v1.eaf", eaf.text())
+    other = read(tmp_path / "A2/v1.eaf", rated.text())
+    mistakes, counts = Mistakes(), Counter[str]()
+    said = find_said(transcript, Choice(("Ann",)), mistakes, counts)
+    found = label_utterances(transcript, said, Rule(("emotion",)), mistakes, counts, [], [other])
+    assert [each.label for each in found] == ["", "joy"]
+    (what,) = [what for what in counts if "files of raters" in what]
+    assert what.endswith(f"shifted by 1000 ms as if the first of each were one: {other.path}")
 
 
 def test_agreement_is_krippendorffs() -> None:

@@ -36,6 +36,27 @@ def test_nobody_is_in_two_splits_and_all_are_filled_in_their_shares() -> None:
     assert splits == split_dialogues(list(reversed(turns)), "speaker", {})
 
 
+@pytest.mark.parametrize("way", ["speaker", "dialogue"])
+def test_groups_of_unequal_size_fill_the_splits_in_their_shares(way: str) -> None:
+    lengths = (75, 24, 75, 234, 777, 36, 50, 19, 54, 32)
+    turns = [Turn(f"visit{n}", f"S{n}", "joy") for n, length in enumerate(lengths) for _ in range(length)]
+    splits = split_dialogues(turns, way, {})
+    sizes = {
+        split: sum(splits[turn.dialogue] == split for turn in turns) for split in ("train", "dev", "test")
+    }
+    assert sizes["train"] == pytest.approx(0.7 * len(turns), rel=0.2)
+    assert min(sizes["dev"], sizes["test"]) > 0.1 * len(turns)
+    assert splits == split_dialogues(list(reversed(turns)), way, {})
+
+
+def test_a_train_split_that_holds_too_little_is_doubted() -> None:
+    turns = [Turn(name, name, "joy") for name in ("a", "b", "b", "c", "d") for _ in range(20)]
+    splits = {"a": "train", "b": "test", "c": "dev", "d": "dev"}
+    assert [*doubt_splits(turns, splits)] == [
+        "train has 20 % of the utterances, which are all that a network learns from"
+    ]
+
+
 def test_three_groups_fill_three_splits() -> None:
     assert set(split_dialogues(talks(6), "speaker", {}).values()) == {"train", "dev", "test"}
     assert set(split_dialogues(talks(3), "dialogue", {}).values()) == {"train", "dev", "test"}
@@ -75,5 +96,6 @@ def test_sizes_and_doubts_are_said() -> None:
         "class 'fear' is missing in train: no network can learn it",
         "class 'fear' has 1 in dev, 0 in test: its score will say little",
         "class 'joy' has 0 in dev, 0 in test: its score will say little",
+        "train has 33 % of the utterances, which are all that a network learns from",
         "dev has 1 dialogues and 33 % of the utterances, and the epoch is chosen there",
     ]

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
 import numpy as np
 
-from pipeline.exports.shared.content import is_iemocap, is_meld, meld_number
+from pipeline.exports.shared.content import is_iemocap, is_meld, meld_number, width_notes
 from pipeline.features.dialogues import find_dialogues, number_speakers
 from pipeline.features.file import SPLITS, Features
 
@@ -50,8 +50,10 @@ def conversations(features: Features, vectors: Sequence[np.ndarray]) -> tuple[An
     return (*dicts, keys["dev"] + keys["train"], keys["test"], *unused)
 
 
-def validation_notes(features: Features) -> Iterator[str]:
-    """Which share of the training keys is the validation split, as the peers' code takes it."""
+def peer_notes(
+    features: Features, widths: Mapping[str, int], iemocap_widths: Mapping[str, int], code: str
+) -> Iterator[str]:
+    """Which share of the training keys is the validation split, as the peers' code takes it; other widths."""
     dialogues = Counter(dialogue.split for dialogue in find_dialogues(features))
     if validation := dialogues["dev"]:
         keys = validation + dialogues["train"]
@@ -59,6 +61,7 @@ def validation_notes(features: Features) -> Iterator[str]:
             f"the validation split is the first {validation} of {keys} training keys: code that validates on"
             f" a share of {share_of_first(validation, keys)} takes exactly these"
         )
+    yield from width_notes(features, iemocap_widths if is_iemocap(features) else widths, code)
 
 
 def share_of_first(count_first: int, keys: int) -> float:

@@ -25,6 +25,7 @@ class Row:
         self.id = attributes.get("ANNOTATION_ID", "")
         self.slots = attributes.get("TIME_SLOT_REF1", ""), attributes.get("TIME_SLOT_REF2", "")
         self.refers = attributes.get("ANNOTATION_REF", "")
+        self.previous = attributes.get("PREVIOUS_ANNOTATION", "")
         self.text = ""
 
 

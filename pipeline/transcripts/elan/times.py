@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from pipeline.errors import UserError
 from pipeline.transcripts.elan.document import Document, Row
@@ -20,11 +21,12 @@ class Times:
         self.shared: set[str] = set()
         """Annotations without a time of their own."""
         self._share_gaps(document.rows)
-        self._siblings: dict[tuple[str, str], dict[str, int]] = {}
+        siblings: dict[tuple[str, str], list[Row]] = {}
         for row in document.rows:
             if row.refers:
-                siblings = self._siblings.setdefault((row.tier, row.refers), {})
-                siblings[row.id] = len(siblings)
+                siblings.setdefault((row.tier, row.refers), []).append(row)
+        self._places = {id: place for rows in siblings.values() for place, id in enumerate(_in_order(rows))}
+        self._siblings = {of: len(rows) for of, rows in siblings.items()}
         self._spans: dict[str, tuple[int, int]] = {}
 
     def span(self, row: Row) -> tuple[int, int]:
@@ -52,8 +54,7 @@ class Times:
     def _share(self, row: Row) -> tuple[int, int]:
         """An equal part of the parent's time, where it has several children in this tier."""
         start, end = self._spans[row.refers]
-        siblings = self._siblings[row.tier, row.refers]
-        place, count = siblings[row.id], len(siblings)
+        place, count = self._places[row.id], self._siblings[row.tier, row.refers]
         if count > 1:
             self.shared.add(row.id)
         return start + (end - start) * place // count, start + (end - start) * (place + 1) // count
@@ -75,3 +76,21 @@ class Times:
                 for place, each in enumerate(gap[:-1], 1):
                     self._slots[each.slots[1]] = start + (end - start) * place // len(gap)
                 self.shared.update(each.id for each in gap)
+
+
+def _in_order(siblings: Sequence[Row]) -> list[str]:
+    """Ids of a parent's annotations in one tier, each after its previous; as written where none has one."""
+    if not any(row.previous for row in siblings):
+        return [row.id for row in siblings]
+    following = {row.previous: row.id for row in siblings}
+    order: dict[str, None] = {}
+    last = following.get("")
+    while last is not None and last not in order:
+        order[last] = None
+        last = following.get(last)
+    if lost := next((row for row in siblings if row.id not in order), None):
+        raise UserError(
+            f"line {lost.line}: annotation {lost.id!r} has the PREVIOUS_ANNOTATION {lost.previous!r}, by"
+            f" which those of {lost.refers!r} are in no one order: each but the first must follow another"
+        )
+    return [*order]

@@ -139,10 +139,10 @@ def _by_speaker(
     own = segment.get("speaker")
     words = segment.get("words")
     words = [word for word in words if isinstance(word, dict)] if isinstance(words, list) else []
-    # A word without a speaker goes with the one before it.
+    # A word without a speaker, or with null, goes with the one before it.
     who, turns = own, []
     for word in words:
-        who = word.get("speaker", who)
+        who = who if word.get("speaker") is None else word["speaker"]
         turns.append(who)
     if len(set(map(str, turns))) < 2:
         return [(own if own is not None or not turns else turns[0], text, start, end)]

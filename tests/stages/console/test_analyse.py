@@ -20,6 +20,7 @@ from pipeline.errors import UserError
 from pipeline.manifest import Medium, write_table
 from pipeline.params import CorpusParams
 from pipeline.store.code import PROJECT
+from pipeline.store.written import note_written
 from stages.console import analyse
 
 DEMO = YAML(typ="safe").load(PROJECT / "params.yaml")
@@ -136,6 +137,25 @@ def test_what_is_not_there_is_said_before_any_work(tmp_path: Path, monkeypatch, 
     assert "file: is not an empty folder" in capsys.readouterr().err
     assert main([*arguments[:-1], "."]) == 1
     assert "a.vtt: lies in ., where results are replaced" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a.eaf", "a.TextGrid", "a.vtt", "predictions.csv", "page.html"])
+def test_a_result_that_was_mended_by_hand_is_not_replaced(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.mp4").touch()
+    Path("out/work").mkdir(parents=True)
+    result = Path("out", name)
+    result.write_text("as it was written")
+    note_written(Path("out/work/written.json"), result)
+    arguments = ["analyse", "a.mp4", "--transcript", "a.vtt", "--like", "demo", "-o", "out"]
+    assert main(arguments) == 1
+    assert "--like demo: there is no params.yaml here" in capsys.readouterr().err  # so far it came
+    result.write_text("mended")
+    assert main(arguments) == 1
+    assert f"out/{name}: was changed by hand" in capsys.readouterr().err
+    assert result.read_text() == "mended"
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,45 @@ def test_what_has_no_time_of_its_own_shares_the_gap_evenly(tmp_path: Path) -> No
     assert told(words.marks) == [(4000, 4500, "", "four"), (4500, 5000, "", "five")]
 
 
+def with_previous(text: str, previous: dict[str, str]) -> str:
+    for id, before in previous.items():
+        text = text.replace(f'_ID="{id}"', f'_ID="{id}" PREVIOUS_ANNOTATION="{before}"')
+    return text
+
+
+def test_annotations_of_one_parent_are_in_the_order_that_they_say(tmp_path: Path) -> None:
+    eaf = Eaf()
+    (whole,) = eaf.aligned("Ann", [(0, 3000, "one two three")])
+    one, three, two = eaf.referring(
+        "w@Ann", [(whole, text) for text in ("one", "three", "two")], parent="Ann"
+    )
+    text = with_previous(eaf.text(), {three: two, two: one})
+    _, words = read(tmp_path / "a.eaf", text).tiers
+    assert {mark.text: mark.start_ms for mark in words.marks} == {"one": 0, "two": 1000, "three": 2000}
+
+
+@pytest.mark.parametrize(
+    "previous",
+    [
+        {"a3": "a2", "a4": "a2"},
+        {"a3": "a4", "a4": "a3"},
+        {"a4": "a9"},
+        {"a4": "a3"},
+        {"a2": "a2", "a3": "a2"},
+    ],
+)
+def test_annotations_of_one_parent_in_no_one_order_are_refused(
+    tmp_path: Path, previous: dict[str, str]
+) -> None:
+    eaf = Eaf()
+    (whole,) = eaf.aligned("Ann", [(0, 3000, "one two three")])
+    eaf.referring("w@Ann", [(whole, text) for text in ("one", "two", "three")], parent="Ann")
+    with pytest.raises(
+        UserError, match=r"a\.eaf: line 6: annotation 'a\d' has the PREVIOUS_ANNOTATION '.*those of 'a1'"
+    ):
+        read(tmp_path / "a.eaf", with_previous(eaf.text(), previous))
+
+
 def test_media_are_known_by_their_base_names_and_origins(tmp_path: Path) -> None:
     eaf = Eaf().medium("file:///Users/anna/u%CC%88bung%201.wav", origin=5230)
     eaf.medium("C:\\films\\b.mp4")

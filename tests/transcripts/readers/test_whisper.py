@@ -41,6 +41,20 @@ def test_whisperx_segments_are_cut_where_the_speaker_changes(tmp_path: Path) -> 
     assert [end for _, end, *_ in found] == [900, 1875, 2200, 3000, 4000]
 
 
+def test_a_word_whose_speaker_is_null_goes_with_the_one_before_it(tmp_path: Path) -> None:
+    words = [word("Is", 1.0, "SPEAKER_00"), word("it", 1.3, None) | {"speaker": None}, word("No", 2.0, "B")]
+    segments = [
+        {"start": 1.0, "end": 3.0, "text": "Is it No", "words": words, "speaker": "SPEAKER_00"},
+        {"start": 3.0, "end": 4.0, "text": "Is it", "words": words[1::-1], "speaker": "SPEAKER_00"},
+    ]
+    found = marks(tmp_path / "visit01.json", {"segments": segments})
+    assert [(who, text) for *_, who, text in found] == [
+        ("visit01 SPEAKER_00", "Is it"),
+        ("visit01 B", "No"),
+        ("visit01 SPEAKER_00", "Is it"),
+    ]
+
+
 def test_whisper_cpp_counts_milliseconds_and_numbers_its_speakers(tmp_path: Path) -> None:
     content = {
         "transcription": [
