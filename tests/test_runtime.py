@@ -36,6 +36,11 @@ def test_a_queued_experiment_shares_the_projects_store_and_checkpoints(
         monkeypatch.chdir(folder)
         assert store_root() == tmp_path / ".multiemo" / "store"
         assert checkpoint_root() == tmp_path / ".multiemo" / "checkpoints"
+        monkeypatch.setenv("MULTIEMO_STORE", "lab/store")
+        assert store_root() == tmp_path / "lab" / "store"
+        monkeypatch.setenv("MULTIEMO_STORE", "/lab/store")
+        assert store_root() == Path("/lab/store")
+        monkeypatch.delenv("MULTIEMO_STORE")
 
 
 @pytest.mark.parametrize(
