@@ -88,7 +88,7 @@ def _count(variable: str, default: int) -> int:
     value = os.environ.get(variable)
     if value is None:
         return default
-    if not value.isdigit() or int(value) == 0:
+    if not value.isdecimal() or int(value) == 0:
         raise UserError(f"{variable}={value}: give a whole number, at least 1")
     return int(value)
 
