@@ -67,4 +67,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from benchmarks import overhead  # under whose name workers find its functions
+
+    overhead.main()

@@ -88,7 +88,7 @@ def _count(variable: str, default: int) -> int:
     value = os.environ.get(variable)
     if value is None:
         return default
-    if not value.isdigit() or int(value) == 0:
+    if not value.isdecimal() or int(value) == 0:
         raise UserError(f"{variable}={value}: give a whole number, at least 1")
     return int(value)
 
@@ -192,8 +192,8 @@ def accept_failures() -> bool:
 def store_root() -> Path:
     """Folder of the item store, shared by every experiment of a project."""
     folder = os.environ.get("MULTIEMO_STORE")
-    # Absolute: a cluster's workers start elsewhere.
-    return Path(folder).expanduser().absolute() if folder else project_root() / ".multiemo" / "store"
+    # Absolute: a cluster's workers start elsewhere, and so do queued experiments.
+    return project_root() / Path(folder or ".multiemo/store").expanduser()
 
 
 def _cores() -> int:

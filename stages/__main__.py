@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError, disk_trouble, was_interrupted
 from pipeline.runtime import printing_whatever_comes
+from pipeline.store.code import code_digest
 from pipeline.work.lifetime import stopped_by_signals
 
 # How often a thread of PyTorch's looks whether the others are done before it sleeps. By default it looks for
@@ -42,6 +43,9 @@ def main(arguments: list[str]) -> int:
             if len(rest) != takes:
                 print(f"stage {stage} takes {'an entry' if takes else 'no entry'}", file=sys.stderr)
                 return 2
+            # Once it is loaded: what is edited from now on is not what runs.
+            if "DVC_STAGE" in os.environ and stage != "code":
+                _check_code(stage)
             run(*rest)
     except UserError as error:
         print(f"{stage}: error: {error}", file=sys.stderr)
@@ -56,6 +60,13 @@ def main(arguments: list[str]) -> int:
         print(f"{stage}: error: {trouble}", file=sys.stderr)
         return 1
     return 0
+
+
+def _check_code(stage: str) -> None:
+    """UserError where the code is not that for whose result DVC will take this run's."""
+    path = Path("data", "code", f"{stage}.txt")
+    if path.read_text(encoding="utf-8").strip() != code_digest("stages.__main__", f"stages.{stage}"):
+        raise UserError(f"{path}: the code has changed since dvc repro began; run it again")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pipeline.runtime import (
     model_workers,
     printing_whatever_comes,
     store_root,
+    workers,
 )
 from stages.__main__ import main as run_stage
 from tests import small_features
@@ -36,6 +37,11 @@ def test_a_queued_experiment_shares_the_projects_store_and_checkpoints(
         monkeypatch.chdir(folder)
         assert store_root() == tmp_path / ".multiemo" / "store"
         assert checkpoint_root() == tmp_path / ".multiemo" / "checkpoints"
+        monkeypatch.setenv("MULTIEMO_STORE", "lab/store")
+        assert store_root() == tmp_path / "lab" / "store"
+        monkeypatch.setenv("MULTIEMO_STORE", "/lab/store")
+        assert store_root() == Path("/lab/store")
+        monkeypatch.delenv("MULTIEMO_STORE")
 
 
 @pytest.mark.parametrize(
@@ -72,6 +78,13 @@ def test_a_device_that_is_not_there_is_named_before_torch_meets_it(
     monkeypatch.setenv("MULTIEMO_DEVICE", wanted)
     with pytest.raises(UserError, match=rf"^MULTIEMO_DEVICE={wanted}: .*cuda:0"):
         device()
+
+
+@pytest.mark.parametrize("count", ["²", "0", "-1", "1.5", "two", ""])
+def test_a_number_of_workers_that_is_none_is_named(count: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MULTIEMO_WORKERS", count)
+    with pytest.raises(UserError, match=f"^MULTIEMO_WORKERS={count}: give a whole number, at least 1"):
+        workers()
 
 
 def test_failures_are_accepted_where_one_says_so_with_a_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,12 +118,14 @@ def _prune(arguments: argparse.Namespace) -> int:
     if not arguments.delete:
         print(f"{total} would go; nothing is deleted without --delete")
         return 0
+    gone = []
     for file in chosen:
         try:
-            delete(file)
+            if delete(file):
+                gone.append(file)
         except OSError as error:
             raise UserError(f"{file.path}: cannot be deleted ({error.strerror})") from error
-    print(f"{total} deleted")
+    print(f"{len(gone)} files, {_size(gone)} deleted")
     return 0
 
 

@@ -43,6 +43,8 @@ COLUMNS = ("dialogue", "utterance", "speaker", "text", "label", "split", "media"
 OPTIONAL_COLUMNS = ("start_s", "end_s", "crop")
 FILE_NAMES = ("annotations.csv", "annotations.tsv", "annotations.jsonl")
 LONGEST_LABEL = 100
+# Of a picture's width or height: of less, no whole pixel may be left.
+THINNEST_CROP = 0.01
 OTHER_NAMES_OF_SPLITS = {"val": "dev", "valid": "dev", "validation": "dev"}
 
 _PANDAS_NUMBER = re.compile(r"^(\d+)[.,]0$")
@@ -206,10 +208,12 @@ def parse_crop(crop: str) -> str:
         left, top, right, bottom = map(float, edges)
     except ValueError:
         left = right = math.nan
-    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+    if not (
+        0 <= left <= right - THINNEST_CROP < right <= 1 and 0 <= top <= bottom - THINNEST_CROP < bottom <= 1
+    ):
         raise UserError(
             f"crop {crop!r} must be left, right, or the left, top, right and bottom edges as"
-            f" fractions of width and height, such as 0.5 0 1 1"
+            f" fractions of width and height, at least {THINNEST_CROP} apart, such as 0.5 0 1 1"
         )
     return " ".join(edges)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,19 +64,18 @@ class ProbeCache:
 
     @classmethod
     def open(cls, folder: Path, root: Path) -> ProbeCache:
-        """The cache of the corpus at ``root``, empty if there is none for this version of the code.
+        """The cache of the corpus at ``root``, empty if it is damaged or of another version of the code.
 
         ``folder`` is one of the item store.
         """
-        where = str(root.resolve())
-        how = [result_digest("pipeline.media.probe"), library_versions("av")]
-        name = hashlib.sha256(json.dumps([where, how]).encode()).hexdigest()
-        path = folder / f"{name}.json"
+        path = folder / f"{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()}.json"
         try:
-            entries = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # it can be made again
-            entries = {}
-        return cls(root, path, entries)
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            if kept == _sealed(kept["entries"]):
+                return cls(root, path, kept["entries"])
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):  # it can be made again
+            pass
+        return cls(root, path)
 
     def get(self, name: str) -> Probed | None:
         """What is known of a file, None if nothing is or the file has changed since."""
@@ -95,7 +95,16 @@ class ProbeCache:
         """Write the cache, atomically."""
         folder = self.path.parent
         make_shared_folder(folder, folder.parent)
-        write_atomically(self.path, json.dumps(self.entries).encode())
+        write_atomically(self.path, json.dumps(_sealed(self.entries)).encode())
+
+
+def _sealed(entries: dict[str, Any]) -> dict[str, Any]:
+    """Entries with what tells them from damaged ones, and from those of other code or libraries."""
+    return {
+        "sha256": hashlib.sha256(json.dumps(entries).encode()).hexdigest(),
+        "how": [result_digest("pipeline.media.probe"), library_versions("av")],
+        "entries": entries,
+    }
 
 
 def _no_file(path: Path) -> Probed:

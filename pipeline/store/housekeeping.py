@@ -50,8 +50,7 @@ def list_files(root: Path) -> Iterator[StoredFile]:
         except FileNotFoundError:  # another user prunes
             continue
         key = item["key"] if item else ""
-        unused_s = max(0.0, now - stat.st_mtime - USE_KNOWN_TO_S)
-        yield StoredFile(path, path.parent.parent.name, key, stat.st_size, unused_s)
+        yield StoredFile(path, path.parent.parent.name, key, stat.st_size, _unused_s(stat, now))
 
 
 def list_checkpoints(root: Path) -> Iterator[StoredFile]:
@@ -73,14 +72,27 @@ def list_checkpoints(root: Path) -> Iterator[StoredFile]:
         yield StoredFile(folder, "checkpoints", "", size_bytes, unused_s)
 
 
-def delete(file: StoredFile) -> None:
-    """Delete an item or a leftover, if no training has begun to use it; OSError where that is not allowed."""
+def delete(file: StoredFile) -> bool:
+    """Delete an item or a leftover, unless a run has begun to use it; whether it is gone.
+
+    OSError where that is not allowed.
+    """
     if file.path.is_dir():
         with unless_used(file.path) as free:
             if free:
                 shutil.rmtree(file.path)
-    else:
-        file.path.unlink(missing_ok=True)
+            return free
+    with suppress(FileNotFoundError):
+        # It was listed before all others were looked at and deleted, which may take minutes.
+        if _unused_s(file.path.stat(), time.time()) <= DAY_S:
+            return False
+        file.path.unlink()
+    return True
+
+
+def _unused_s(stat: os.stat_result, now_s: float) -> float:
+    """So long ago, at least, an item was written or last used."""
+    return max(0.0, now_s - stat.st_mtime - USE_KNOWN_TO_S)
 
 
 def used_keys(data: Path) -> set[str]:

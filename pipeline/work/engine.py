@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, wait
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from queue import Empty, Queue
@@ -48,6 +48,8 @@ OTHER_CODE = (
     "this Dask cluster has other code or other library versions than the stage (was it started before a"
     " change?); restart its scheduler and workers"
 )
+# What a process of this machine says that has taken the place of one that was started before a change.
+CHANGED = "the code or a library changed while the stage ran; run dvc repro again"
 
 
 def run_all(
@@ -102,13 +104,14 @@ class Engine(Protocol):
 def open_engine(workers: int, modules: Sequence[str], libraries: Sequence[str] = ()) -> Iterator[Engine]:
     """The engine that the environment names; its work is stopped when the context is left.
 
-    A cluster's workers must share the code of ``modules``, and of all that they reach, and the versions of
-    ``libraries``, which are distributions.  ``workers`` counts this machine's processes; a cluster has as
+    Workers must share the code of ``modules``, and of all that they reach, and the versions of ``libraries``,
+    which are distributions.  ``workers`` counts this machine's processes; a cluster has as
     many as it has.  UserError for several where the machine can have none; one is this process there.
     """
     engine: _LocalProcesses | _DaskCluster | ThisProcess
+    needed = tuple(modules), (*LIBRARIES, *libraries)
     if runtime.engine() == "dask":
-        engine = _DaskCluster(runtime.scheduler(), tuple(modules), (*LIBRARIES, *libraries))
+        engine = _DaskCluster(runtime.scheduler(), *needed)
     elif trouble := why_no_workers():
         if workers > 1:
             raise UserError(
@@ -117,7 +120,7 @@ def open_engine(workers: int, modules: Sequence[str], libraries: Sequence[str] =
             )
         engine = ThisProcess()
     else:
-        engine = _LocalProcesses(workers)
+        engine = _LocalProcesses(workers, *needed)
     try:
         yield engine
     finally:
@@ -127,19 +130,22 @@ def open_engine(workers: int, modules: Sequence[str], libraries: Sequence[str] =
 class _LocalProcesses:
     """Processes of this machine."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, modules: tuple[str, ...], libraries: tuple[str, ...]) -> None:
+        self._needed = {"modules": modules, "libraries": libraries}
         self._processes = [
             WorkerProcess({**ONE_THREAD, runtime.WORKER_INDEX: str(index)}) for index in range(workers)
         ]
 
     def run(self, function: Function, tasks: Iterable[Task]) -> Iterator[Ended]:
+        made_for = _code_and_versions(**self._needed)
+        checked = partial(_run_if_unchanged, function, made_for=made_for, **self._needed)
         waiting = deque(tasks)
         while True:
             # Breadth first: no process gets a second task while another has none.
             for depth in range(1, TASKS_PER_PROCESS + 1):
                 for process in self._processes:
                     if waiting and len(process) < depth:
-                        process.send(function, waiting.popleft())
+                        process.send(checked, waiting.popleft())
             busy = [process for process in self._processes if len(process)]
             if not busy:
                 return
@@ -224,6 +230,23 @@ class _DaskCluster:
 def _code_and_versions(modules: tuple[str, ...], libraries: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     """What a process has loaded: kept from its first use, because code that is loaded stays."""
     return code_digest(*modules), library_versions(*libraries)
+
+
+def _run_if_unchanged(
+    function: Function,
+    task: Task,
+    *,
+    modules: tuple[str, ...],
+    libraries: tuple[str, ...],
+    made_for: tuple[str, dict[str, str]],
+) -> Any:
+    """Run a function, once it is sure that the result belongs under the item's key.
+
+    loky replaces a process that has died or whose memory has grown, at any time.
+    """
+    if _code_and_versions(modules, libraries) != made_for:
+        raise UserError(CHANGED)
+    return function(task)
 
 
 _one_at_a_time = threading.Lock()

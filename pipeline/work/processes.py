@@ -74,11 +74,11 @@ class WorkerProcess:
         try:
             answer = self._started().submit(run_within_memory, function, task)
         except BrokenProcessPool:  # it was killed
-            if self._sent:  # which the first of its tasks will tell
-                answer = Future()
-            else:
+            if all(_has_survived(each) for _, _, each in self._sent):
                 self.stop()
                 answer = self._started().submit(run_within_memory, function, task)
+            else:  # which the task that it was at will tell
+                answer = Future()
         self._sent.append((function, task, answer))
 
     def receive(self) -> Any:
@@ -108,6 +108,11 @@ class WorkerProcess:
                 max_workers=1, env=self._environment, initializer=_prepare, initargs=(os.getpid(),)
             )
         return self._pool
+
+
+def _has_survived(answer: Future) -> bool:
+    """Whether a task was over before its process died."""
+    return answer.done() and not isinstance(answer.exception(), BrokenProcessPool)
 
 
 def run_within_memory(function: Function, task: Task) -> Any:

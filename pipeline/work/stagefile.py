@@ -100,6 +100,12 @@ def run_extraction(
     )
     arrays = stack_on_disk(stage.arrange(parts), stage.empty, Path("data", corpus))
     summarise(stage.name, stage.modality, ids, np.asarray(arrays["reason"]), limit)
+    if failures:  # DVC takes the file for a result like any other, and does not run the stage again
+        print(
+            f"{stage.name}: {sum(item.key in failures for item in items)} of {len(items)} dialogues are stand-ins;"
+            f" dvc repro --force --single-item {stage.name}@{corpus} tries them again",
+            flush=True,
+        )
     figures = dict(stage.figures(arrays))
     if figures:
         print(f"{stage.name}: {', '.join(f'{count} {what}' for what, count in figures.items())}", flush=True)

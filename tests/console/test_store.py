@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.console import store as store_command
 from pipeline.console.__main__ import main
 from pipeline.store.code import PROJECT
 from pipeline.store.h5 import write_h5
+from pipeline.store.housekeeping import StoredFile, delete
 from pipeline.store.items import ItemStore
 from pipeline.store.locks import only_run
 
@@ -99,6 +101,20 @@ def test_an_item_that_was_used_within_the_last_day_stays(store: Path) -> None:
     assert main(["store", "prune", "--older-than", "0d", "--delete"]) == 0
     assert {name for name in remaining(store) if name.endswith(".h5")} == {f"{USED}.h5", f"{UNUSED}.h5"}
     assert ItemStore(store, "faces").path(UNUSED).stat().st_mtime > time.time() - 3600
+
+
+def test_an_item_that_a_run_takes_while_others_are_deleted_stays(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def delete_once_used(file: StoredFile) -> bool:
+        ItemStore(store, "faces").get(UNUSED)
+        return delete(file)
+
+    monkeypatch.setattr(store_command, "delete", delete_once_used)
+    assert main(["store", "prune", "--older-than", "30d", "--delete"]) == 0
+    assert f"{UNUSED}.h5" in remaining(store)
+    assert f"{USED}.h5" not in remaining(store)
+    assert "2 files, " in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_a_trained_seed_is_reachable_as_long_as_the_project_has_its_model(store: Path, capsys) -> None:

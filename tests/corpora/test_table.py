@@ -256,6 +256,7 @@ def test_the_classes_are_those_that_occur(tmp_path: Path) -> None:
         ("d1,2,Ann,x,joy,train,a.mp4,,,top", "crop 'top' must be left, right, or"),
         ("d1,2,Ann,x,joy,train,a.mp4,,,0 0 2 1", "crop '0 0 2 1' must be"),
         ("d1,2,Ann,x,joy,train,a.mp4,,,0.5 0 0.5 1", "crop '0.5 0 0.5 1' must be"),
+        ("d1,2,Ann,x,joy,train,a.mp4,,,0.5 0 0.501 1", "line 3.*crop '0.5 0 0.501 1' must be.*0.01 apart"),
         ("d1,2,Ann,x,joy,train,a.mp4,,,nan 0 1 1", "crop 'nan 0 1 1' must be"),
         ("d1,2,Ann,x,joy,train,../a.mp4,,,", r"media '../a.mp4' must be relative .*outside_media: true"),
         ("d1,2,Ann,x,joy,train,clips/../a.mp4,,,", "must be relative"),

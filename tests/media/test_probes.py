@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import json
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import soundfile
 
 from pipeline.errors import UserError
+from pipeline.media import probes
 from pipeline.media.probes import ProbeCache, examine_file
 from pipeline.work.processes import Ended, Function, Task
 from stages import manifest
@@ -31,7 +33,7 @@ def test_only_files_that_changed_are_read_again(
         (root / name).write_bytes((demo_root / "dev_splits_complete" / "dia0_utt0.mp4").read_bytes())
     first = examine(root, ["a.mp4", "b.mp4", "absent.mp4"])
     assert "3 of 3 files to read, 0 unchanged" in capsys.readouterr().out
-    assert first["a.mp4"] == first["a.mp4"]
+    assert first["a.mp4"].probe == first["b.mp4"].probe
     assert first["a.mp4"].sha256 == first["b.mp4"].sha256
     assert first["absent.mp4"].probe.image_problem == "clip missing"
     (root / "b.mp4").write_bytes(b"broken")
@@ -112,6 +114,43 @@ def test_files_that_change_places_are_read_again_though_size_and_time_are_the_sa
     assert cache.get("a.wav") is cache.get("b.wav") is None
     assert examine_file(first).stamp[:2] == before["a.wav"].stamp[:2]
     assert examine_file(first).sha256 == before["b.wav"].sha256 != before["a.wav"].sha256
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> ProbeCache:
+    """A cache on disk that knows one file."""
+    soundfile.write(tmp_path / "a.wav", np.sin(np.arange(16000) / 10), 16000)
+    cache = ProbeCache.open(tmp_path / "probes", tmp_path)
+    cache.put("a.wav", examine_file(tmp_path / "a.wav"))
+    cache.save()
+    assert ProbeCache.open(tmp_path / "probes", tmp_path).get("a.wav") == cache.get("a.wav")
+    return cache
+
+
+def alter_a_digit(content: str) -> str:
+    """Of the clip's digest, which would lend its key to another's features."""
+    digest = json.loads(content)["entries"]["a.wav"]["sha256"]
+    return content.replace(digest, ("1" if digest[0] == "0" else "0") + digest[1:])
+
+
+@pytest.mark.parametrize(
+    "damage", [alter_a_digit, lambda _: "[]", lambda _: "null", lambda _: "{}", lambda _: "[" * 10**5]
+)
+def test_a_damaged_cache_is_made_again(
+    damage: Callable[[str], str], saved: ProbeCache, tmp_path: Path
+) -> None:
+    saved.path.write_text(damage(saved.path.read_text(encoding="utf-8")), encoding="utf-8")
+    assert ProbeCache.open(tmp_path / "probes", tmp_path).get("a.wav") is None
+
+
+def test_what_other_code_has_found_is_not_taken_and_gives_way_to_what_this_one_finds(
+    saved: ProbeCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probes, "result_digest", lambda *_: "another version of the code")
+    cache = ProbeCache.open(tmp_path / "probes", tmp_path)
+    assert cache.get("a.wav") is None
+    cache.save()
+    assert list((tmp_path / "probes").iterdir()) == [saved.path]
 
 
 def test_the_cache_of_a_shared_store_is_open_to_whom_the_store_is_open(tmp_path: Path) -> None:

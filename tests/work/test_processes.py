@@ -10,6 +10,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
+from contextlib import nullcontext
 from threading import Thread
 
 import psutil
@@ -18,7 +20,7 @@ import pytest
 from pipeline import runtime
 from pipeline.errors import UserError
 from pipeline.work.engine import Engine, open_engine
-from pipeline.work.processes import Ended
+from pipeline.work.processes import Ended, WorkerDied, WorkerProcess
 from pipeline.work.this_process import why_no_workers
 
 
@@ -104,6 +106,24 @@ def test_all_processes_killed_while_nobody_asks_for_results_cost_nothing(engine:
     for process in workers():
         kill(process)
     assert counted([first, *running]) == {"done": 8}
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_process_killed_after_a_task_that_nobody_has_received_still_does_the_next(number: int) -> None:
+    process = WorkerProcess({})
+    try:
+        process.send(lack_memory, number)
+        wait([process.answer])
+        for worker in workers():
+            kill(worker)
+        process.send(tell_process, 2)
+        with pytest.raises(WorkerDied, match="out of memory") if number else nullcontext():
+            assert process.receive() == 0
+        wait([process.answer], timeout=30)
+        assert process.answer.done()
+        assert process.receive() != os.getpid()
+    finally:
+        process.stop()
 
 
 def test_a_process_that_is_killed_while_it_starts_costs_one_task_at_most(engine: Engine) -> None:

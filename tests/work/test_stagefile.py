@@ -100,7 +100,7 @@ def test_a_dialogue_whose_worker_dies_twice_leaves_no_file_behind() -> None:
 
 
 def test_an_accepted_failure_has_its_reason_and_a_key_that_its_dialogue_never_has(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     ids, dialogues = ["d1_0", "d1_1", "d0_0"], {"d1": ["abc", ""], "d0": ["a"]}
     monkeypatch.setenv("MULTIEMO_ACCEPT_FAILURES", "1")
@@ -108,7 +108,10 @@ def test_an_accepted_failure_has_its_reason_and_a_key_that_its_dialogue_never_ha
     arrays, _ = read_stage_file(Path("data/c/features.h5"), ids)
     assert arrays["features"].tolist() == [[0], [0], [1]]
     assert arrays["reason"].tolist() == ["worker died twice: killed by SIGKILL"] * 2 + [""]
+    advice = "features: 1 of 2 dialogues are stand-ins; dvc repro --force --single-item features@c tries them"
+    assert advice in capsys.readouterr().out
     run_extraction("c", stage(), dialogues, ids, limit=1)
+    assert "stand-ins" not in capsys.readouterr().out
     again, _ = read_stage_file(Path("data/c/features.h5"), ids)
     assert again["features"].tolist() == [[3], [0], [1]]
     assert arrays["item_key"][1] == again["item_key"][1]
