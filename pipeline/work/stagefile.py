@@ -101,8 +101,9 @@ def run_extraction(
     arrays = stack_on_disk(stage.arrange(parts), stage.empty, Path("data", corpus))
     summarise(stage.name, stage.modality, ids, np.asarray(arrays["reason"]), limit)
     if failures:  # DVC takes the file for a result like any other, and does not run the stage again
+        stand_ins = sum(item.key in failures for item in items)
         print(
-            f"{stage.name}: {sum(item.key in failures for item in items)} of {len(items)} dialogues are stand-ins;"
+            f"{stage.name}: {stand_ins} of {len(items)} dialogues are stand-ins;"
             f" dvc repro --force --single-item {stage.name}@{corpus} tries them again",
             flush=True,
         )
