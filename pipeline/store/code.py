@@ -36,6 +36,16 @@ def code_digest(*modules: str) -> str:
     return _digest(reachable(*modules))
 
 
+@cache  # once: code that is loaded stays
+def newest_change_ns() -> int:
+    """When a module of the project was last written or put in place, which no program can set back.
+
+    Where that is known to be no later than a digest was made, the digest need not be made again.
+    """
+    files = chain.from_iterable(PROJECT.joinpath(package).rglob("*.py") for package in PACKAGES)
+    return max(file.stat().st_ctime_ns for file in files)
+
+
 @cache
 def result_digest(*modules: str) -> str:
     """SHA-256 over the code that makes a result: of modules and of all that they import.

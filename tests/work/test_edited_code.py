@@ -38,7 +38,7 @@ if __name__ == "__main__":
     [
         (
             ('"old code"', '"new code"'),
-            "UserError: the code or a library changed while the stage ran; run dvc repro again",
+            "UserError: the code changed while the stage ran; run dvc repro again",
         ),
         (("# as a", "# like a"), "Ended(task=2, result=None, death=WorkerDied('ended with status 3'))"),
     ],
