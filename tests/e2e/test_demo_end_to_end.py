@@ -213,7 +213,7 @@ def test_what_code_only_says_reruns_nothing_and_a_constant_what_can_reach_it(
         signature = "(frame_count: int, wanted: int) -> list[int]:"
         clone.edit("pipeline/media/frames.py", signature, "(frame_count, wanted) -> object:")
         clone.edit("train/networks/multiemo.py", '"""Weights and constants', '"""The weights and constants')
-        clone.edit("train/loop.py", "from typing import Any\n", "from typing import Any, Final\n")
+        clone.edit("train/loop.py", "import Any, NamedTuple\n", "import Any, Final, NamedTuple\n")
         clone.edit("stages/audio.py", "media = read_media(", "media: list = read_media(")
         assert stages_run(clone.run("dvc", "repro")) == ["code"]
         clone.edit("stages/report.py", "LISTED = 200", "LISTED = 201")
