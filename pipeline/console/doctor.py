@@ -122,9 +122,10 @@ def _machine(utterances: int, checkpoints_gb: float) -> Iterator[Finding]:
     disks = [
         ("store", runtime.store_root(), features_gb, "features"),
         ("outputs", Path("data").absolute(), features_gb, "features"),
-        ("checkpoints", runtime.checkpoint_root(), checkpoints_gb, "fine-tuning"),
     ]
-    for subject, folder, needed_gb, what in disks if checkpoints_gb else disks[:2]:
+    if checkpoints_gb:
+        disks.append(("checkpoints", runtime.checkpoint_root(), checkpoints_gb, "fine-tuning"))
+    for subject, folder, needed_gb, what in disks:
         existing = next(path for path in (folder, *folder.parents) if path.exists())
         free_gb = shutil.disk_usage(existing).free / 1e9
         writable = os.access(existing, os.W_OK)

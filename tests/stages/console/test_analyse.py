@@ -148,7 +148,7 @@ def test_a_result_that_was_mended_by_hand_is_not_replaced(
     Path("out/work").mkdir(parents=True)
     result = Path("out", name)
     result.write_text("as it was written")
-    note_written(Path("out/work/written.json"), result)
+    note_written(Path("out", analyse.WORK, analyse.WRITTEN), result)
     arguments = ["analyse", "a.mp4", "--transcript", "a.vtt", "--like", "demo", "-o", "out"]
     assert main(arguments) == 1
     assert "--like demo: there is no params.yaml here" in capsys.readouterr().err  # so far it came
