@@ -13,7 +13,7 @@ import math
 import torch
 from torch import nn
 
-from pipeline.features.file import UNLABELLED
+from pipeline.features.content import UNLABELLED
 from train.data import Dialogues
 from train.networks.multiemo import LossParams, Params
 

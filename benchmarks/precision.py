@@ -18,7 +18,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from benchmarks.measure import machine
 from benchmarks.training import DIMS, LABELS, PRECISIONS, as_features, utterances_of_meld
-from pipeline.features.file import Features
+from pipeline.features.content import Features
 from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import Kind, ModelParams
 from pipeline.runtime import device

@@ -26,8 +26,8 @@ from joblib import Parallel, delayed
 from benchmarks.measure import machine
 from benchmarks.precision import metrics_of_run
 from benchmarks.views import features_of_views
+from pipeline.features.content import Features
 from pipeline.features.dialogues import training_digest
-from pipeline.features.file import Features
 from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import ModelParams
 from stages.train import describe_training, run_key, with_defaults

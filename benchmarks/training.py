@@ -23,7 +23,7 @@ import torch
 from benchmarks.measure import machine
 from benchmarks.plain_multiemo import PaddedBatch, PlainMultiEmo, plain_loss
 from pipeline.corpora import meld
-from pipeline.features.file import Features, ModalityFeatures
+from pipeline.features.content import Features, ModalityFeatures
 from pipeline.features.standardisation import fit_standardisation
 from pipeline.manifest import Utterance
 from pipeline.params import Kind, ModelParams

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.training import LABELS, as_features, utterances_of_meld
-from pipeline.features.file import Features, write_features
+from pipeline.features.content import Features
+from pipeline.features.file import write_features
 from pipeline.params import MODALITIES
 from pipeline.store.keys import file_digest, listing_digest
 

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.features.content import UNLABELLED, Features
 from pipeline.features.dialogues import training_digest
-from pipeline.features.file import UNLABELLED, Features, read_features
+from pipeline.features.file import read_features
 from pipeline.params import RESULTS, read_params
 from pipeline.report.charts import draw_confusion, draw_curves, read_curves, save_png
 from pipeline.report.fonts import fonts_for

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.encoders.weights import read_licences
-from pipeline.features.file import SPLITS, UNLABELLED, Features, ModalityFeatures, write_features
+from pipeline.features.content import SPLITS, UNLABELLED, Features, ModalityFeatures
+from pipeline.features.file import write_features
 from pipeline.manifest import Utterance, read_labels, read_media, read_utterances
 from pipeline.params import CorpusParams, read_params
 from pipeline.store.atomic import write_csv

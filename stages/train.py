@@ -19,8 +19,9 @@ import numpy as np
 
 from pipeline import runtime
 from pipeline.errors import UserError
+from pipeline.features.content import Features
 from pipeline.features.dialogues import training_digest
-from pipeline.features.file import Features, read_features
+from pipeline.features.file import read_features
 from pipeline.features.standardisation import Standardisation, fit_standardisation
 from pipeline.params import MODALITIES, Kind, KindOf, ModelParams, read_params
 from pipeline.report.speed import write_speed

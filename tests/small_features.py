@@ -8,7 +8,7 @@ from itertools import groupby
 import numpy as np
 
 from pipeline.corpora.annotations.labels import IEMOCAP, MELD
-from pipeline.features.file import Features, ModalityFeatures
+from pipeline.features.content import Features, ModalityFeatures
 
 DIMENSIONS = {"text": 8, "audio": 30, "visual": 12}
 UNOBSERVED = 3

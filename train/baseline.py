@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pipeline.features.file import UNLABELLED
+from pipeline.features.content import UNLABELLED
 from train.data import Dialogues
 from train.metrics import compute_metrics
 

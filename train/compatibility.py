@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.features.file import Features
+from pipeline.features.content import Features
 from train.model import ModelCard
 
 UNKNOWN = "an unknown encoder"

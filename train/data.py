@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.features.content import UNLABELLED, Features
 from pipeline.features.dialogues import arrange_dialogues, number_speakers
-from pipeline.features.file import UNLABELLED, Features
 from pipeline.features.standardisation import Standardisation
 from train.packing import Packing
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.features.file import UNLABELLED, Features, read_features
+from pipeline.features.content import UNLABELLED, Features
+from pipeline.features.file import read_features
 from pipeline.store.atomic import write_atomically
 from train.attention import attention_maps
 from train.compatibility import check_same_encoders

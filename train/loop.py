@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import UserError
-from pipeline.features.file import SPLITS, UNLABELLED
+from pipeline.features.content import SPLITS, UNLABELLED
 from pipeline.params import ModelParams
 from train.checkpoint import Checkpoints
 from train.data import Dialogues

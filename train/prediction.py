@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.features.file import SPLITS, UNLABELLED, Features, read_features
+from pipeline.features.content import SPLITS, UNLABELLED, Features
+from pipeline.features.file import read_features
 from pipeline.runtime import device
 from pipeline.store.atomic import write_csv
 from pipeline.transcripts.writing import write_recordings

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.features.file import Features
+from pipeline.features.content import Features
 from pipeline.manifest import Medium, read_media
 from pipeline.transcripts.predicted import Predicted, Recording
 from train.loop import Predictions

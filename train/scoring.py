@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from pipeline.features.file import UNLABELLED, Features
+from pipeline.features.content import UNLABELLED, Features
 from pipeline.report.bootstrap import bootstrap_scores, interval_of
 from pipeline.report.predicted import Predicted
 from pipeline.report.results import BestTestEpoch, BootstrapInterval, Results, SeedScores, SplitScores

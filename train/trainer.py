@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from pipeline.errors import UserError
-from pipeline.features.file import UNLABELLED
+from pipeline.features.content import UNLABELLED
 from pipeline.params import ModelParams
 from train.data import Batch, Dialogues, drop_modalities
 from train.metrics import compute_metrics

@@ -15,7 +15,8 @@ from pipeline.console.shared.modules import list_modules
 from pipeline.errors import UserError
 from pipeline.exports.shared.content import only_labelled
 from pipeline.exports.shared.reduction import Reduction, fit_reduction, reduce_features, write_reduction
-from pipeline.features.file import Features, read_features
+from pipeline.features.content import Features
+from pipeline.features.file import read_features
 from pipeline.features.pseudonymisation import (
     Key,
     models_named,

@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.exports.shared.content import is_iemocap, require_modalities
 from pipeline.exports.shared.conversations import conversations, peer_notes
 from pipeline.exports.shared.pickles import write_pickle
-from pipeline.features.file import Features
+from pipeline.features.content import Features
 from pipeline.params import MODALITIES
 
 HOLDS_UNLABELLED = False

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.features.file import Features, write_features
+from pipeline.features.content import Features
+from pipeline.features.file import write_features
 
 HOLDS_UNLABELLED = True
 

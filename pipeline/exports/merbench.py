@@ -23,7 +23,7 @@ import numpy as np
 from pipeline.exports.shared.content import is_iemocap, is_meld
 from pipeline.exports.shared.file_names import file_name, renaming_notes
 from pipeline.exports.shared.pickles import pickle_bytes
-from pipeline.features.file import Features
+from pipeline.features.content import Features
 from pipeline.store.atomic import write_atomically
 
 HOLDS_UNLABELLED = False

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.exports.shared.content import require_modalities
 from pipeline.exports.shared.pickles import write_pickle
-from pipeline.features.file import Features
+from pipeline.features.content import Features
 
 HOLDS_UNLABELLED = False
 

@@ -16,7 +16,7 @@ from pipeline.exports.shared.content import is_iemocap, is_meld, require_modalit
 from pipeline.exports.shared.conversations import by_dialogue, conversations
 from pipeline.exports.shared.file_names import file_name
 from pipeline.exports.shared.pickles import write_pickle
-from pipeline.features.file import Features
+from pipeline.features.content import Features
 
 HOLDS_UNLABELLED = False
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.exports.shared.table import require_package, split_table
-from pipeline.features.file import SPLITS, Features
+from pipeline.features.content import SPLITS, Features
 
 HOLDS_UNLABELLED = True
 

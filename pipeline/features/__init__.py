@@ -4,7 +4,7 @@ nothing about media or networks.
 The four names below are for everybody's Python.
 """
 
-from pipeline.features.file import Features as Features
-from pipeline.features.file import ModalityFeatures as ModalityFeatures
+from pipeline.features.content import Features as Features
+from pipeline.features.content import ModalityFeatures as ModalityFeatures
 from pipeline.features.file import read_features as read_features
 from pipeline.features.file import write_features as write_features

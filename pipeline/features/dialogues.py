@@ -11,7 +11,7 @@ from operator import itemgetter
 
 import numpy as np
 
-from pipeline.features.file import Features
+from pipeline.features.content import Features
 
 
 @dataclass(frozen=True)

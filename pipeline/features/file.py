@@ -22,16 +22,16 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.features.content import SCHEMA, row_digests, value_range
-from pipeline.features.content import SPLITS as SPLITS
-from pipeline.features.content import UNLABELLED as UNLABELLED
-from pipeline.features.content import UTTERANCE_COLUMNS as UTTERANCE_COLUMNS
-from pipeline.features.content import Features as Features
-from pipeline.features.content import ModalityFeatures as ModalityFeatures
-from pipeline.features.content import count_positions as count_positions
+from pipeline.features.content import (
+    SCHEMA,
+    UTTERANCE_COLUMNS,
+    Features,
+    ModalityFeatures,
+    row_digests,
+    value_range,
+)
 from pipeline.features.layout import layout_problems, list_modalities
-from pipeline.features.rules import attribute_problems
-from pipeline.features.rules import find_problems as find_problems
+from pipeline.features.rules import attribute_problems, find_problems
 from pipeline.store.h5 import CONTENT_SHA256, Arrays, content_digest, write_h5
 from pipeline.store.opening.file import DamagedFileError, H5File, open_h5
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.features.file import Features
+from pipeline.features.content import Features
 from pipeline.features.pseudonymisation import DRAWN, REMOVED, WORDS
 
 

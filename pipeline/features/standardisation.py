@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.features.content import Features
 from pipeline.features.dialogues import arrange_dialogues
-from pipeline.features.file import Features
 
 CLIP_STD = 10.0
 """Standardised features are cut off here.  A functional that is all but constant in training can

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.features.file import SPLITS, ModalityFeatures
+from pipeline.features.content import SPLITS, ModalityFeatures
 from pipeline.manifest import Medium, Utterance
 from pipeline.report.summary import UNLABELLED, duration_s
 from pipeline.store.h5 import Arrays

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import reading_output
-from pipeline.features.file import SPLITS
+from pipeline.features.content import SPLITS
 from pipeline.manifest import Medium, Utterance
 from pipeline.store.atomic import write_csv, write_text
 

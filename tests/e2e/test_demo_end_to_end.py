@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from transformers import AutoModel
 
-from pipeline.features.file import find_problems, read_features
+from pipeline.features.file import read_features
+from pipeline.features.rules import find_problems
 from pipeline.manifest import read_media, read_utterances
 from pipeline.media.frames import sample_indices
 from pipeline.report.results import read_results

@@ -172,7 +172,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.params import Section
-from pipeline.features.file import UNLABELLED
+from pipeline.features.content import UNLABELLED
 
 
 class Params(Section):

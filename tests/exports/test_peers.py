@@ -18,7 +18,9 @@ import pytest
 from pipeline.console.__main__ import main
 from pipeline.exports.shared.conversations import share_of_first
 from pipeline.exports.shared.reduction import fit_reduction, reduce_features
-from pipeline.features.file import Features, find_problems, write_features
+from pipeline.features.content import Features
+from pipeline.features.file import write_features
+from pipeline.features.rules import find_problems
 from tests import small_features
 from tests.exports import peers
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.features.file import Features, ModalityFeatures, find_problems, read_features, write_features
+from pipeline.features.content import Features, ModalityFeatures
+from pipeline.features.file import read_features, write_features
+from pipeline.features.rules import find_problems
 
 
 def features() -> Features:

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.features.file import Features, find_problems, read_features, write_features
+from pipeline.features.content import Features
+from pipeline.features.file import read_features, write_features
 from pipeline.features.joining import join_features
 from pipeline.features.pseudonymisation import pseudonymise, without_text
+from pipeline.features.rules import find_problems
 from tests.small_features import UNOBSERVED, meld
 
 COLUMNS = ("id", "split", "dialogue", "position", "speaker", "label", "text", "start_s", "end_s")

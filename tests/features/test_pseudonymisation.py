@@ -8,8 +8,9 @@ from random import Random
 
 import numpy as np
 
-from pipeline.features.file import Features, find_problems
+from pipeline.features.content import Features
 from pipeline.features.pseudonymisation import models_named, pseudonymise, without_modality, without_text
+from pipeline.features.rules import find_problems
 from tests import small_features
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.features.file import UTTERANCE_COLUMNS, Features, ModalityFeatures
+from pipeline.features.content import UTTERANCE_COLUMNS, Features, ModalityFeatures
 from pipeline.features.standardisation import CLIP_STD, ROWS_AT_ONCE, fit_standardisation
 from tests import small_features
 

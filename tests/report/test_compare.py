@@ -20,7 +20,8 @@ import stages.evaluate
 import stages.train
 from pipeline.console.__main__ import main as multiemo
 from pipeline.corpora.annotations.labels import IEMOCAP, MELD
-from pipeline.features.file import Features, write_features
+from pipeline.features.content import Features
+from pipeline.features.file import write_features
 from pipeline.params import Kind
 from pipeline.report.predicted import Predicted, read_predicted, write_predicted
 from pipeline.report.published import CAVEATS, published_for

@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 
 import stages.report
 from pipeline.errors import UserError
-from pipeline.features.file import Features, write_features
+from pipeline.features.content import Features
+from pipeline.features.file import write_features
 from pipeline.manifest import Medium, Utterance, write_labels, write_table
 from pipeline.params import MODALITIES
 from pipeline.store.h5 import write_h5

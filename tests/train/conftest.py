@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.features.file import Features, ModalityFeatures, read_features, write_features
+from pipeline.features.content import Features, ModalityFeatures
+from pipeline.features.file import read_features, write_features
 from pipeline.params import MODALITIES, Kind, ModelParams
 from tests.train.small import NETWORK
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pipeline.features.file import Features
+from pipeline.features.content import Features
 from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import ModelParams
 from train.compatibility import extraction_settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.features.file import Features
+from pipeline.features.content import Features
 from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import MODALITIES, Kind, ModelParams
 from train.data import Dialogues

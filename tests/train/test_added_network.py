@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.features.file import Features, write_features
+from pipeline.features.content import Features
+from pipeline.features.file import write_features
 from pipeline.store.code import PROJECT
 from tests.train.small import NETWORK
 
@@ -27,7 +28,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline.params import Section
-from pipeline.features.file import UNLABELLED
+from pipeline.features.content import UNLABELLED
 
 
 class Params(Section):

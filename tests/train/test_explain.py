@@ -12,7 +12,8 @@ import pytest
 from matplotlib.axes import Axes
 
 from pipeline.console.__main__ import main
-from pipeline.features.file import Features, write_features
+from pipeline.features.content import Features
+from pipeline.features.file import write_features
 from pipeline.params import ModelParams
 from tests.train.saved_model import described, save_small_model
 from tests.train.small import changed

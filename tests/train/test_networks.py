@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from pipeline.features.file import UNLABELLED
+from pipeline.features.content import UNLABELLED
 from pipeline.params import MODALITIES, Kind, ModelParams, kinds_in
 from tests.train.conftest import DIMS, LABELS
 from tests.train.plain import PlainDialogue

@@ -13,7 +13,8 @@ import pytest
 
 import pipeline.transcripts.writers
 from pipeline.console.__main__ import main
-from pipeline.features.file import Features, read_features, write_features
+from pipeline.features.content import Features
+from pipeline.features.file import read_features, write_features
 from pipeline.manifest import Medium, write_table
 from pipeline.params import ModelParams
 from tests.train.saved_model import ENCODERS, SETTINGS, described, save_small_model

@@ -16,8 +16,9 @@ from ruamel.yaml import YAML
 import stages.evaluate
 import stages.train
 from pipeline.console.__main__ import main
+from pipeline.features.content import UTTERANCE_COLUMNS, Features
 from pipeline.features.dialogues import find_dialogues
-from pipeline.features.file import UTTERANCE_COLUMNS, Features, write_features
+from pipeline.features.file import write_features
 from pipeline.params import ModelParams
 from tests.train.saved_model import described, save_small_model
 from tests.train.small import NETWORK

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.features.file import UNLABELLED
+from pipeline.features.content import UNLABELLED
 
 if TYPE_CHECKING:
     from train.networks.multiemo import LossParams

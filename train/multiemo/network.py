@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pipeline.features.file import UNLABELLED
+from pipeline.features.content import UNLABELLED
 from pipeline.params import MODALITIES
 from train.data import Batch
 from train.dropout import Dropout

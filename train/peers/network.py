@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.features.file import UNLABELLED
+from pipeline.features.content import UNLABELLED
 from pipeline.params import MODALITIES, Modality
 from train.data import Batch
 from train.dropout import Dropout

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.corpora.annotations.labels import IEMOCAP, MELD
 from pipeline.errors import UserError
-from pipeline.features.file import UNLABELLED, UTTERANCE_COLUMNS, Features, count_positions
+from pipeline.features.content import UNLABELLED, UTTERANCE_COLUMNS, Features, count_positions
 from pipeline.params import MODALITIES
 
 _MELD_DIALOGUE = re.compile(r"(train|dev|test)_dia(\d+)")

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.exports.shared.content import is_iemocap, is_meld, meld_number, width_notes
+from pipeline.features.content import SPLITS, Features
 from pipeline.features.dialogues import find_dialogues, number_speakers
-from pipeline.features.file import SPLITS, Features
 
 SPEAKERS = 9
 """Most speakers of a dialogue of MELD, and so the width of a published one-hot vector."""

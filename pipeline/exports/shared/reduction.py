@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.features.file import Features, ModalityFeatures
+from pipeline.features.content import Features, ModalityFeatures
 from pipeline.features.standardisation import (
     ROWS_AT_ONCE,
     fit_standardisation,

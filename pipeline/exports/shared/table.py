@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.features.file import Features
+from pipeline.features.content import Features
 
 if TYPE_CHECKING:
     import pyarrow

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from pipeline.features.file import UNLABELLED
+from pipeline.features.content import UNLABELLED
 from train.multiemo.losses import (
     Memory,
     authors_soft_hgr_loss,

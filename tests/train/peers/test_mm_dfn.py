@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline.features.file import UNLABELLED
+from pipeline.features.content import UNLABELLED
 from tests.train.test_networks import COUNTS, dialogues_of, network_of, small
 from train.peers.mm_dfn import by_party
 from train.peers.network import Output

@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
-from pipeline.features.file import UNLABELLED
+from pipeline.features.content import UNLABELLED
 from train.peers.network import Inputs, WeightedCrossEntropy
 
 LABEL = torch.tensor([0, 1, 2, 1, UNLABELLED])

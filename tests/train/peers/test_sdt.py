@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline.features.file import UNLABELLED
+from pipeline.features.content import UNLABELLED
 from tests.train.test_networks import dialogues_of, network_of, small
 from train.peers.sdt import Output
 
