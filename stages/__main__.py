@@ -11,13 +11,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-import pkgutil
 import sys
 from pathlib import Path
 
 from pipeline.errors import UserError, disk_trouble, was_interrupted
 from pipeline.runtime import printing_whatever_comes
-from pipeline.store.code import code_digest, newest_change_ns
+from pipeline.store.code import code_digest, modules_in
 from pipeline.work.lifetime import stopped_by_signals
 
 # How often a thread of PyTorch's looks whether the others are done before it sleeps. By default it looks for
@@ -29,8 +28,7 @@ SPINS = "5000"
 def main(arguments: list[str]) -> int:
     """Run the stage that the arguments name; exit status 1 for a mistake the user can mend."""
     stage, *rest = arguments or [""]
-    modules = pkgutil.iter_modules([str(Path(__file__).parent)])
-    stages = [module.name for module in modules if not module.ispkg]
+    stages = modules_in("stages")
     if stage not in stages:
         print(f"usage: python -m stages <{'|'.join(stages)}> [entry of params.yaml]", file=sys.stderr)
         return 2
@@ -44,8 +42,9 @@ def main(arguments: list[str]) -> int:
                 print(f"stage {stage} takes {'an entry' if takes else 'no entry'}", file=sys.stderr)
                 return 2
             # Once it is loaded: what is edited from now on is not what runs.
+            digest = code_digest("stages.__main__", f"stages.{stage}")
             if "DVC_STAGE" in os.environ and stage != "code":
-                _check_code(stage)
+                _check_code(Path("data", "code", f"{stage}.txt"), digest)
             run(*rest)
     except UserError as error:
         print(f"{stage}: error: {error}", file=sys.stderr)
@@ -62,12 +61,9 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _check_code(stage: str) -> None:
+def _check_code(path: Path, digest: str) -> None:
     """UserError where the code is not that for whose result DVC will take this run's."""
-    path = Path("data", "code", f"{stage}.txt")
-    if newest_change_ns() <= path.stat().st_mtime_ns:
-        return
-    if path.read_text(encoding="utf-8").strip() != code_digest("stages.__main__", f"stages.{stage}"):
+    if path.read_text(encoding="utf-8").strip() != digest:
         raise UserError(f"{path}: the code has changed since dvc repro began; run it again")
 
 

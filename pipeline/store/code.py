@@ -10,14 +10,26 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
+import re
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.errors import UserError
+from pipeline.store.atomic import replace_file, write_all
+
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGES = ("pipeline", "stages", "train")
+# What was found in each source, by its digest, so that only a changed one is parsed: all take most of a
+# second of a core, and each stage and each worker process asks.
+PARSED = Path(".multiemo", "code.json")
+_PARSER = Path(__file__).read_bytes() + sys.version.encode()
+_NAME = re.compile(rf"({'|'.join(PACKAGES)})(\.[^\W\d]\w*)+")
 
 # They decide whether, where and by how many work is done, tell how it goes, and read and write what enters a
 # key by its own digest. What they hand on to those who do the work enters a key by value.
@@ -36,122 +48,130 @@ def code_digest(*modules: str) -> str:
     return _digest(reachable(*modules))
 
 
-@cache  # once: code that is loaded stays
-def newest_change_ns() -> int:
-    """When a module of the project was last written or put in place, which no program can set back.
-
-    Where that is known to be no later than a digest was made, the digest need not be made again.
-    """
-    files = chain.from_iterable(PROJECT.joinpath(package).rglob("*.py") for package in PACKAGES)
-    return max(file.stat().st_ctime_ns for file in files)
-
-
 @cache
 def result_digest(*modules: str) -> str:
     """SHA-256 over the code that makes a result: of modules and of all that they import.
 
-    Kinds are left out, but for those that are given, so that a new one changes no result of the others.
+    Kinds are left out, but for those that are given, so that a new one changes no result of the others, and
+    what is imported only by modules that have no part in results.
     """
-    return _digest(reachable(*modules, kinds=False) - NO_PART_OF_RESULTS)
+    return _digest(reachable(*modules, kinds=False, without=NO_PART_OF_RESULTS))
 
 
 @cache
-def reachable(*modules: str, kinds: bool = True) -> frozenset[str]:
+def reachable(*modules: str, kinds: bool = True, without: frozenset[str] = frozenset()) -> frozenset[str]:
     """The modules themselves and every module of the project that they use, directly or not.
 
-    ``kinds``: whether a package that is named in a string stands for all modules in it.  Packages are
-    listed where their ``__init__`` holds code.
+    ``kinds``: whether a package that is named in a string stands for all modules in it.  ``without``: modules
+    that are passed over.  Packages are listed where their ``__init__`` holds code.
     """
-    found: set[str] = set()
+    known, found = _modules(), set[str]()
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in found or not _what_is_done(_source(name)).tree.body:
+        if name not in known:
+            raise ModuleNotFoundError(f"{name} is no module of the project")
+        if name in found or name in without or not known[name].digest:
             continue
         found.add(name)
-        waiting += _direct_imports(name)
-        waiting += _named_modules(name, kinds)
+        for imported in known[name].imports:
+            if imported.startswith("."):
+                raise UserError(f"{name}: relative imports are not followed; name the module in full")
+            parts = imported.split(".")
+            # Importing a.b.c runs a and a.b too.
+            prefixes = (".".join(parts[: end + 1]) for end in range(len(parts)))
+            waiting += [prefix for prefix in prefixes if prefix in known]
+        for named in known[name].names:
+            if named in known and not known[named].is_package:
+                waiting.append(named)
+            elif named in known and kinds:
+                waiting += [named, *(f"{named}.{each}" for each in modules_in(named))]
     return frozenset(found)
-
-
-def module_path(module: str) -> Path | None:
-    """The file of a module of the project; None if there is no such module."""
-    path = PROJECT.joinpath(*module.split("."))
-    candidates = (path.with_suffix(".py"), path / "__init__.py")
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def modules_in(package: str) -> list[str]:
     """Names, without the package's, of the modules in a package of the project; not of packages in it."""
-    folder = PROJECT.joinpath(*package.split("."))
-    return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("__"))
+    names = (path.stem for path in PROJECT.joinpath(*package.split(".")).glob("*.py"))
+    return sorted(name for name in names if name.isidentifier() and not name.startswith("__"))
 
 
 def _digest(modules: frozenset[str]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(modules):
-        digest.update(f"{name}\n{_what_is_done(_source(name)).text}\n".encode())
-    return digest.hexdigest()
-
-
-@cache
-def _direct_imports(module: str) -> list[str]:
-    found: list[str] = []
-    for node in _what_is_done(_source(module)).nodes:
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            raise ValueError(f"{module}: relative imports are not followed; name the module in full")
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:
-            parts = name.split(".")
-            if parts[0] in PACKAGES:
-                # Importing a.b.c runs a and a.b too.
-                prefixes = (".".join(parts[: end + 1]) for end in range(len(parts)))
-                found += [prefix for prefix in prefixes if module_path(prefix)]
-    return found
-
-
-@cache
-def _named_modules(module: str, kinds: bool) -> list[str]:
-    found: list[str] = []
-    for node in _what_is_done(_source(module)).nodes:
-        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
-            continue
-        name = node.value
-        first, *rest = name.split(".")
-        if first not in PACKAGES or not rest or not all(map(str.isidentifier, rest)):
-            continue
-        path = module_path(name)
-        if path is not None and path.name != "__init__.py":
-            found.append(name)
-        elif path is not None and kinds:
-            found += [name, *(f"{name}.{each}" for each in modules_in(name))]
-    return found
+    listed = "".join(f"{name} {_modules()[name].digest}\n" for name in sorted(modules))
+    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 class _Code(NamedTuple):
     """What a module does, without what it only says."""
 
-    tree: ast.Module
-    nodes: tuple[ast.AST, ...]
-    text: str
+    digest: str
+    """Empty where it does nothing."""
+    imports: list[str]
+    """What it imports of the project, modules and what is in them; a relative one begins with a dot."""
+    names: list[str]
+    """Strings in it that may name a module or a package of the project."""
+    is_package: bool = False
+
+
+_Parsed = tuple[str, list[str], list[str]]
+"""Digest, imports and names of a ``_Code``."""
+
+
+@cache  # once: code that is loaded stays
+def _modules() -> dict[str, _Code]:
+    """Every module and package of the project, as they are on disk when the first of them is asked for."""
+    sources: dict[Path, bytes] = {}
+    for path in chain.from_iterable(PROJECT.joinpath(package).rglob("*.py") for package in PACKAGES):
+        # What an editor puts beside a module is none, such as .#module.py; a module may go meanwhile.
+        if path.stem.isidentifier():
+            with suppress(FileNotFoundError):
+                sources[path] = path.read_bytes()
+    kept = _read_parsed()
+    parsed: dict[str, _Parsed] = {}
+    modules = {}
+    for path, source in sources.items():
+        digest = hashlib.sha256(_PARSER + source).hexdigest()
+        parsed[digest] = kept.get(digest) or _parse(source)
+        is_package = path.stem == "__init__"
+        place = (path.parent if is_package else path.with_suffix("")).relative_to(PROJECT)
+        modules[".".join(place.parts)] = _Code(*parsed[digest], is_package)
+    if parsed.keys() != kept.keys():
+        # Where it cannot be written, the next process parses, too.
+        with suppress(UserError), replace_file(PROJECT / PARSED, lasting=False) as file:
+            write_all(file, json.dumps(parsed).encode())
+    return modules
+
+
+def _read_parsed() -> dict[str, _Parsed]:
+    try:
+        return dict(json.loads((PROJECT / PARSED).read_bytes()))
+    except (OSError, ValueError, TypeError):  # it can be made again
+        return {}
 
 
 @cache
-def _source(module: str) -> str:
-    path = module_path(module)
-    if path is None:
-        raise ModuleNotFoundError(f"{module} is no module of the project")
-    return path.read_text(encoding="utf-8")
+def _parse(source: bytes) -> _Parsed:
+    try:
+        tree = _without_what_is_said(ast.parse(source))
+    except (SyntaxError, ValueError):  # it can be no part of what runs
+        return hashlib.sha256(source).hexdigest(), [], []
+    text = "".join(_dump(tree)) if tree.body else ""
+    imports, names = list[str](), list[str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            imports += [module, *(f"{module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names.append(node.value)
+    return (
+        hashlib.sha256(text.encode()).hexdigest() if text else "",
+        sorted({name for name in imports if name.partition(".")[0] in (*PACKAGES, "")}),
+        sorted({name for name in names if _NAME.fullmatch(name)}),
+    )
 
 
-@cache
-def _what_is_done(source: str) -> _Code:
-    tree = ast.parse(source)
+def _without_what_is_said(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [part for part in node.body if not (_is_text(part) or _is_for_type_checkers(part))]
@@ -174,7 +194,7 @@ def _what_is_done(source: str) -> _Code:
                 # In a class an annotation may make a field, so that having one is more than saying something.
                 plain = kept if isinstance(node, ast.ClassDef) else [*chain(*map(_as_assignment, kept))]
                 setattr(node, name, plain)
-    return _Code(tree, tuple(ast.walk(tree)), "".join(_dump(tree)))
+    return tree
 
 
 def _is_text(statement: ast.stmt) -> bool:

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from pipeline import runtime
 from pipeline.errors import UserError
-from pipeline.store.code import code_digest, newest_change_ns
+from pipeline.store.code import code_digest
 from pipeline.store.keys import library_versions
 from pipeline.work.processes import Ended, Function, Task, WorkerDied, WorkerProcess, run_within_memory
 from pipeline.work.this_process import SHARED_MEMORY, ThisProcess, why_no_workers
@@ -49,7 +49,7 @@ OTHER_CODE = (
     " change?); restart its scheduler and workers"
 )
 # What a process of this machine says that has taken the place of one that was started before a change.
-CHANGED = "the code changed while the stage ran; run dvc repro again"
+CHANGED = "the code or a library changed while the stage ran; run dvc repro again"
 
 
 def run_all(
@@ -137,7 +137,7 @@ class _LocalProcesses:
         ]
 
     def run(self, function: Function, tasks: Iterable[Task]) -> Iterator[Ended]:
-        made_for = newest_change_ns(), _code_and_versions(**self._needed)
+        made_for = _code_and_versions(**self._needed)
         checked = partial(_run_if_unchanged, function, made_for=made_for, **self._needed)
         waiting = deque(tasks)
         while True:
@@ -238,14 +238,13 @@ def _run_if_unchanged(
     *,
     modules: tuple[str, ...],
     libraries: tuple[str, ...],
-    made_for: tuple[int, tuple[str, dict[str, str]]],
+    made_for: tuple[str, dict[str, str]],
 ) -> Any:
     """Run a function, once it is sure that the result belongs under the item's key.
 
     loky replaces a process that has died or whose memory has grown, at any time.
     """
-    changed_ns, code_and_versions = made_for
-    if newest_change_ns() != changed_ns and _code_and_versions(modules, libraries) != code_and_versions:
+    if _code_and_versions(modules, libraries) != made_for:
         raise UserError(CHANGED)
     return function(task)
 

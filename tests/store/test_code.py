@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import UserError
 from pipeline.params import kinds_in
 from pipeline.store import code, keys
 
@@ -47,7 +48,7 @@ def _fresh_caches() -> Iterator[None]:
 def forget() -> None:
     """Let files be read again; what a source does is kept with the source."""
     for name, cached in vars(code).items():
-        if hasattr(cached, "cache_clear") and name != "_what_is_done":
+        if hasattr(cached, "cache_clear") and name != "_parse":
             cached.cache_clear()
 
 
@@ -183,9 +184,26 @@ def test_what_is_imported_to_be_handed_on_is_followed_and_what_nobody_uses_is_no
     assert (result_digest() != before[1]) is followed
 
 
+def test_what_lies_beside_modules_changes_no_digest(project: Path) -> None:
+    before = code_digest()
+    (project / "pipeline/.#helper.py").symlink_to("an.editor@a.machine:1")
+    (project / "pipeline/half_written.py").write_text("def twice(x:\n")
+    assert code_digest() == before
+
+
+@pytest.mark.parametrize("kept", [b"", b"[]", b'{"a": ', b"\xff"])
+def test_what_was_found_in_sources_before_is_found_again_where_its_file_is_damaged(
+    project: Path, kept: bytes
+) -> None:
+    before = code_digest()
+    assert (project / code.PARSED).stat().st_size > 100
+    (project / code.PARSED).write_bytes(kept)
+    assert code_digest() == before
+
+
 def test_a_relative_import_is_refused_because_it_would_not_be_followed(project: Path) -> None:
     (project / "pipeline/helper.py").write_text("from .runtime import WORKERS\n\nTWICE = 2 * WORKERS\n")
-    with pytest.raises(ValueError, match=r"pipeline\.helper: relative imports are not followed"):
+    with pytest.raises(UserError, match=r"pipeline\.helper: relative imports are not followed"):
         code_digest()
 
 

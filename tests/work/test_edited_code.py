@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.store.code import PROJECT
+from pipeline.errors import UserError
+from pipeline.store.code import PROJECT, code_digest
+from pipeline.work.engine import _run_if_unchanged
 
 JOB = """import os
 def work(number):
@@ -38,7 +40,7 @@ if __name__ == "__main__":
     [
         (
             ('"old code"', '"new code"'),
-            "UserError: the code changed while the stage ran; run dvc repro again",
+            "UserError: the code or a library changed while the stage ran; run dvc repro again",
         ),
         (("# as a", "# like a"), "Ended(task=2, result=None, death=WorkerDied('ended with status 3'))"),
     ],
@@ -61,3 +63,9 @@ def test_a_process_that_takes_the_place_of_another_after_an_edit_is_refused(
     )
     assert "'old code'" in printed.stdout, printed.stderr
     assert printed.stdout.splitlines()[-1] == last
+
+
+def test_a_process_that_starts_after_a_library_was_replaced_is_refused() -> None:
+    made_for = (code_digest("pipeline.errors"), {"numpy": "1.0"})
+    with pytest.raises(UserError, match="library changed while the stage ran"):
+        _run_if_unchanged(str, 1, modules=("pipeline.errors",), libraries=("numpy",), made_for=made_for)
