@@ -209,7 +209,9 @@ def parse_crop(crop: str) -> str:
     except ValueError:
         left = right = math.nan
     if not (
-        0 <= left <= right - THINNEST_CROP < right <= 1 and 0 <= top <= bottom - THINNEST_CROP < bottom <= 1
+        0 <= left < right <= 1
+        and 0 <= top < bottom <= 1
+        and min(right - left, bottom - top) > THINNEST_CROP - 1e-9  # 0.03 - 0.02 is less than 0.01
     ):
         raise UserError(
             f"crop {crop!r} must be left, right, or the left, top, right and bottom edges as"

@@ -11,6 +11,8 @@ import hashlib
 import json
 import os
 import stat
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from pipeline.store.code import result_digest
 from pipeline.store.items import make_shared_folder
 from pipeline.store.keys import file_digest, library_versions
 
+# What another version of the code has found goes when nobody has written it for two months.
+KEPT_S = 60 * 24 * 3600.0
 MISSING = Probe(image_problem="clip missing", audio_problem="clip missing")
 
 
@@ -64,11 +68,12 @@ class ProbeCache:
 
     @classmethod
     def open(cls, folder: Path, root: Path) -> ProbeCache:
-        """The cache of the corpus at ``root``, empty if it is damaged or of another version of the code.
+        """The cache of the corpus at ``root`` by this version of the code; empty if it is damaged.
 
-        ``folder`` is one of the item store.
+        ``folder`` is one of the item store, whose clones may have several versions.
         """
-        path = folder / f"{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()}.json"
+        where = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()
+        path = folder / f"{where}-{hashlib.sha256(json.dumps(_how()).encode()).hexdigest()[:16]}.json"
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
             if kept == _sealed(kept["entries"]):
@@ -96,13 +101,21 @@ class ProbeCache:
         folder = self.path.parent
         make_shared_folder(folder, folder.parent)
         write_atomically(self.path, json.dumps(_sealed(self.entries)).encode())
+        where, _, _ = self.path.name.partition("-")
+        for other in folder.glob(f"{where}-*.json"):
+            with suppress(OSError):  # another clone may be faster, or nobody but its owner delete it
+                if time.time() - other.stat().st_mtime > KEPT_S:
+                    other.unlink()
+
+
+def _how() -> list[Any]:
+    return [result_digest("pipeline.media.probe"), library_versions("av")]
 
 
 def _sealed(entries: dict[str, Any]) -> dict[str, Any]:
-    """Entries with what tells them from damaged ones, and from those of other code or libraries."""
+    """Entries with what tells them from damaged ones."""
     return {
         "sha256": hashlib.sha256(json.dumps(entries).encode()).hexdigest(),
-        "how": [result_digest("pipeline.media.probe"), library_versions("av")],
         "entries": entries,
     }
 

@@ -18,7 +18,7 @@ from pipeline.transcripts.reading import How, read_transcripts
 from pipeline.transcripts.speakers import Cast
 from pipeline.transcripts.turns import Choice, Said, find_said, label_patterns, matches
 
-WEAK = "utterances whose label covers too little of them (--min-overlap), counted as without one"
+WEAK = "labels that cover too little of an utterance (--min-overlap), counted as none"
 WEAK_SHOWN = 5
 
 

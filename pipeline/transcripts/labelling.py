@@ -82,7 +82,7 @@ def label_utterances(
                     (tier, speaker)
                 )
         for rater, source, labels in raters:
-            join = _Join(source, labels, rule.min_overlap, transcript.path, spoken)
+            join = _Join(source, labels, rule.min_overlap, spoken)
             for place, said in enumerate(found):
                 if parties[place] == (tier, speaker):
                     votes[place][rater] = join.label(said, counts, weak)
@@ -102,7 +102,8 @@ def label_utterances(
 
 def _as_source(transcript: Transcript, other: Transcript, counts: Counter[str]) -> _Source:
     """Another rater's file, whose clock is compared by a medium that both name: others start elsewhere."""
-    here = {link.name: link.origin_ms for link in transcript.media}
+    # Of two of one name in different folders, the first here is the first there.
+    here = {link.name: link.origin_ms for link in reversed(transcript.media)}
     shifts = [link.origin_ms - here[link.name] for link in other.media if link.name in here]
     if not shifts:
         first, second = (each.media[0].origin_ms if each.media else 0 for each in (transcript, other))
@@ -169,10 +170,8 @@ def _decide(votes: Mapping[str, str | None], unmarked: str, counts: Counter[str]
 class _Join:
     """One tier of labels against utterances."""
 
-    def __init__(
-        self, source: _Source, tier: Tier, min_overlap: float, path: Path, spoken: Collection[str]
-    ) -> None:
-        self._marks, self._min, self._path = tier.marks, min_overlap, path
+    def __init__(self, source: _Source, tier: Tier, min_overlap: float, spoken: Collection[str]) -> None:
+        self._marks, self._min, self._source = tier.marks, min_overlap, source
         self.met: set[int] = set()
         """Places in the tier of labels that met an utterance."""
         tiers = source.transcript.tiers
@@ -213,7 +212,8 @@ class _Join:
             return ""
         if not by_parent and most < self._min * length:
             share = 100 * most // max(length, 1)
-            weak.append(f"{self._path}, {clock(said.start_ms)}: {label} covers {share} %")
+            there = clock(max(said.start_ms - self._source.shift_ms, 0))
+            weak.append(f"{self._source.transcript.path}, {there}: {label} covers {share} %")
             return ""
         return label
 

@@ -12,7 +12,7 @@ import pytest
 from pipeline.corpora.annotations import rows as annotation_rows
 from pipeline.corpora.annotations.corpus import Annotation
 from pipeline.corpora.annotations.rows import read_lines
-from pipeline.corpora.table import Params, label_names, read, read_table
+from pipeline.corpora.table import Params, label_names, parse_crop, read, read_table
 from pipeline.errors import UserError
 from pipeline.manifest import Utterance, read_utterances, write_table
 
@@ -218,6 +218,12 @@ def test_the_classes_are_those_that_occur(tmp_path: Path) -> None:
     rows = ["d1,1,,x,sad,train,,,,", "d1,2,,x,,train,,,,", "d2,1,,x,joy,test,,,,"]
     labels = (row.utterance.label for row in read_table(write(tmp_path, rows)))
     assert label_names(labels) == ("joy", "sad")
+
+
+def test_a_crop_just_as_thin_as_may_be_is_taken_wherever_it_is() -> None:
+    for left in range(100):
+        crop = f"{left / 100} 0 {(left + 1) / 100} 1"
+        assert parse_crop(crop) == crop
 
 
 @pytest.mark.parametrize(

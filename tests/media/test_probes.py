@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -143,14 +144,17 @@ def test_a_damaged_cache_is_made_again(
     assert ProbeCache.open(tmp_path / "probes", tmp_path).get("a.wav") is None
 
 
-def test_what_other_code_has_found_is_not_taken_and_gives_way_to_what_this_one_finds(
-    saved: ProbeCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("days", "kept"), [(1, True), (100, False)])
+def test_what_other_code_has_found_is_not_taken_and_goes_when_no_clone_has_written_it_for_long(
+    days: int, kept: bool, saved: ProbeCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    written = time.time() - days * 24 * 3600
+    os.utime(saved.path, (written, written))
     monkeypatch.setattr(probes, "result_digest", lambda *_: "another version of the code")
     cache = ProbeCache.open(tmp_path / "probes", tmp_path)
     assert cache.get("a.wav") is None
     cache.save()
-    assert list((tmp_path / "probes").iterdir()) == [saved.path]
+    assert set((tmp_path / "probes").iterdir()) == {cache.path} | ({saved.path} if kept else set())
 
 
 def test_the_cache_of_a_shared_store_is_open_to_whom_the_store_is_open(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_labels_that_cover_too_little_are_one_note_with_files_and_times(tmp_path
         for name in "abc"
         for start in (0, 1)
     ]
-    assert what.endswith(f", counted as without one ({'; '.join(told[:5])}; ...)")
+    assert what.endswith(f", counted as none ({'; '.join(told[:5])}; ...)")
     assert not any(what.startswith("-") for what in imported.counts)
 
 
@@ -167,12 +167,17 @@ def test_of_a_raters_name_only_the_speaker_is_removed_and_only_where_the_pattern
 
 
 @pytest.mark.parametrize(
-    ("media", "start_ms"), [([("cam2.mp4", 1000)], 0), ([("far.mp4", 7), ("cam1.mp4", 500)], 1500)]
+    ("media", "start_ms"),
+    [
+        ([("cam2.mp4", 1000)], 0),
+        ([("far.mp4", 7), ("cam1.mp4", 500)], 1500),
+        ([("cam1.mp4", 0), ("left/cam1.mp4", 1000)], 0),
+    ],
 )
 def test_a_raters_clock_is_compared_by_a_medium_that_both_files_name(
     tmp_path: Path, media: list[tuple[str, int]], start_ms: int
 ) -> None:
-    eaf = Eaf().medium("cam1.mp4", 0).medium("cam2.mp4", 1000)
+    eaf = Eaf().medium("cam1.mp4", 0).medium("cam2.mp4", 1000).medium("left/cam1.mp4", 1000)
     eaf.aligned("Ann", [(0, 1000, "a"), (1000, 2000, "b"), (2000, 3000, "c")])
     rated = Eaf()
     for name, origin in media:
@@ -186,6 +191,18 @@ def test_a_raters_clock_is_compared_by_a_medium_that_both_files_name(
     expected = ["joy", "", ""] if start_ms == 0 else ["", "", "joy"]
     assert [each.label for each in found] == expected
     assert not any("files of raters" in what for what in counts)
+
+
+def test_a_raters_label_that_covers_too_little_is_told_with_the_raters_file_and_time(tmp_path: Path) -> None:
+    eaf, rated = Eaf().medium("cam1.mp4", 0), Eaf().medium("cam1.mp4", 500)
+    eaf.aligned("Ann", [(1000, 2000, "a")])
+    rated.aligned("emotion", [(500, 700, "joy")])
+    transcript = read(tmp_path / "v1.eaf", eaf.text())
+    other = read(tmp_path / "A2/v1.eaf", rated.text())
+    mistakes, counts, weak = Mistakes(), Counter[str](), list[str]()
+    said = find_said(transcript, Choice(("Ann",)), mistakes, counts)
+    label_utterances(transcript, said, Rule(("emotion",)), mistakes, counts, weak, [other])
+    assert weak == [f"{tmp_path / 'A2/v1.eaf'}, 0:00:00.500: joy covers 20 %"]
 
 
 def test_raters_who_name_no_medium_of_the_dialogues_are_counted_with_their_shift(tmp_path: Path) -> None:
