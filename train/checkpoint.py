@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from pipeline.store.atomic import replace_file
 
 SHARE_OF_TIME = 0.05
 """Saving takes at most about this share of a run: the state of a large network is not written after
@@ -37,14 +38,9 @@ class Checkpoints:
         if self.path is None or (time.monotonic() < self._due_s and not last):
             return
         start = time.monotonic()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                torch.save(state, file)
-            Path(temporary).replace(self.path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replace_file(self.path, lasting=False) as raw:
+            file = BufferedWriter(raw)  # a raw one may write a part
+            torch.save(state, file)
+            file.detach()  # flushes
         end = time.monotonic()
         self._due_s = end + (end - start) / SHARE_OF_TIME
