@@ -11,13 +11,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-import pkgutil
 import sys
 from pathlib import Path
 
 from pipeline.errors import UserError, disk_trouble, was_interrupted
 from pipeline.runtime import printing_whatever_comes
-from pipeline.store.code import code_digest, newest_change_ns
+from pipeline.store.code import code_digest, modules_in, newest_change_ns
 from pipeline.work.lifetime import stopped_by_signals
 
 # How often a thread of PyTorch's looks whether the others are done before it sleeps. By default it looks for
@@ -29,8 +28,7 @@ SPINS = "5000"
 def main(arguments: list[str]) -> int:
     """Run the stage that the arguments name; exit status 1 for a mistake the user can mend."""
     stage, *rest = arguments or [""]
-    modules = pkgutil.iter_modules([str(Path(__file__).parent)])
-    stages = [module.name for module in modules if not module.ispkg]
+    stages = modules_in("stages")
     if stage not in stages:
         print(f"usage: python -m stages <{'|'.join(stages)}> [entry of params.yaml]", file=sys.stderr)
         return 2
