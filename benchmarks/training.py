@@ -35,30 +35,8 @@ from train.trainer import Trainer
 
 # MELD's train and dev dialogues of 1, 2, ... 24 utterances.
 DIALOGUES_OF_LENGTH = (
-    76,
-    64,
-    61,
-    52,
-    76,
-    69,
-    78,
-    74,
-    55,
-    65,
-    68,
-    62,
-    42,
-    46,
-    46,
-    53,
-    34,
-    28,
-    31,
-    23,
-    21,
-    15,
-    8,
-    5,
+    *(76, 64, 61, 52, 76, 69, 78, 74, 55, 65, 68, 62),
+    *(42, 46, 46, 53, 34, 28, 31, 23, 21, 15, 8, 5),
 )
 
 DIMS = {"text": 768, "audio": 6373, "visual": 1000}
