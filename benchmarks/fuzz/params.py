@@ -13,9 +13,9 @@ from benchmarks.fuzz.mutation import PIECES, damage
 from pipeline.console.pin import write_pins
 from pipeline.errors import UserError, printable
 from pipeline.params import Params, read_params
+from pipeline.store.code import PROJECT
 from stages.code import check_for_dvc, check_inputs, check_kinds
 
-PROJECT = Path(__file__).parents[2]
 VALUES = (
     *("!!int x", "!!float x", "!!bool x", "!!null x", "!!binary 1"),
     *("!!timestamp x", "!!set {a, b}", "!x y", "! 1"),
