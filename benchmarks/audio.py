@@ -11,11 +11,8 @@ Limit: openSMILE itself, which the stage calls as it is.
 
 from __future__ import annotations
 
-import csv
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 import wave
@@ -26,13 +23,11 @@ from typing import NamedTuple
 
 import numpy as np
 import opensmile
-from ruamel.yaml import YAML
 
-from benchmarks.measure import machine
+from benchmarks.manifest import make_corpus
+from benchmarks.measure import machine, run_stage
 from pipeline import runtime
 
-PROJECT = Path(__file__).resolve().parent.parent
-COLUMNS = ("dialogue", "utterance", "speaker", "text", "label", "split", "media")
 SAMPLE_RATE_HZ = 16_000
 DURATION_S = 3.0
 ROUNDS, FEW, CLIPS = 5, 100, 400
@@ -69,9 +64,9 @@ class Cost(NamedTuple):
 def measure(few: Path, many: Path, workers: int) -> tuple[Cost, Cost, Cost, float]:
     """An utterance by openSMILE, alone and beside others, and by the stage; seconds for the stage's start."""
     paths = sorted((few / "raw").glob("*.wav"))
-    first = run_stage(few, workers)
+    first = run_audio(few, workers)
     direct = call_opensmile(paths)
-    last = run_stage(many, workers)
+    last = run_audio(many, workers)
     with ProcessPoolExecutor(workers) as pool:
         list(pool.map(call_opensmile, [paths[:1]] * workers))  # starts them
         at_once = max(pool.map(call_opensmile, [paths] * workers))
@@ -81,18 +76,9 @@ def measure(few: Path, many: Path, workers: int) -> tuple[Cost, Cost, Cost, floa
 
 def make_project(folder: Path, clips: int) -> Path:
     """A corpus of wav files in dialogues of ten, with its manifest."""
-    (folder / "raw").mkdir(parents=True)
-    rows = []
-    for number in range(clips):
-        write_speech_like(folder / "raw" / f"{number}.wav", seed=number)
-        rows.append((f"d{number // 10}", number % 10, "A", "Hi.", "joy", "train", f"{number}.wav"))
-    with (folder / "raw" / "annotations.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
-    yaml = YAML()
-    params = yaml.load(PROJECT / "params.yaml")
-    params["corpora"]["demo"] |= {"format": "table", "root": "raw"}
-    yaml.dump(params, folder / "params.yaml")
-    subprocess.run([sys.executable, "-m", "stages", "manifest", "demo"], **options(folder))
+    for number, path in enumerate(make_corpus(folder, clips, ".wav")):
+        write_speech_like(path, seed=number)
+    run_stage(folder, "manifest", "demo", MULTIEMO_WORKERS="1")
     return folder
 
 
@@ -111,32 +97,18 @@ def write_speech_like(path: Path, seed: int) -> None:
         file.writeframes((samples * 32767).astype("<i2").tobytes())
 
 
-def run_stage(project: Path, workers: int) -> Cost:
+def run_audio(project: Path, workers: int) -> Cost:
     """The whole run, the start of Python included; nothing is stored beforehand."""
     shutil.rmtree(project / "store", ignore_errors=True)
-    start, processor_start = time.perf_counter(), children_processor_s()
-    subprocess.run([sys.executable, "-m", "stages", "audio", "demo"], **options(project, workers))
-    return Cost(time.perf_counter() - start, children_processor_s() - processor_start)
+    processor_start = children_processor_s()
+    clock_s = run_stage(project, "audio", "demo", MULTIEMO_WORKERS=str(workers))
+    return Cost(clock_s, children_processor_s() - processor_start)
 
 
 def children_processor_s() -> float:
     """Processor seconds of all processes that were started and have ended."""
     times = os.times()
     return times.children_user + times.children_system
-
-
-def options(project: Path, workers: int = 1) -> dict[str, object]:
-    return {
-        "cwd": project,
-        "check": True,
-        "capture_output": True,
-        "env": os.environ
-        | {
-            "PYTHONPATH": str(PROJECT),
-            "MULTIEMO_STORE": str(project / "store"),
-            "MULTIEMO_WORKERS": str(workers),
-        },
-    }
 
 
 def call_opensmile(paths: list[Path]) -> Cost:

@@ -26,7 +26,7 @@ def main(meld: Path, views: Path, seeds: int, kept: Path) -> None:
         for memory in MEMORIES
     }
     entries["100 dialogues, no SWFC"] = entry(100, 0) | loss(swfc_weight=0.0)
-    runs = run_all(features_of_views(meld, views), entries, seeds, kept)
+    runs = run_all([features_of_views(meld, views)] * seeds, entries, kept)
     print(f"\n| | dev | test | {' | '.join(RARE)} |\n|---|---|---|{'---|' * len(RARE)}")
     for row in entries:
         own = [run for run in runs if run["row"] == row]

@@ -22,7 +22,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.measure import machine
-from benchmarks.training import DIMS, LABELS, as_features, stepper, timed, utterances_of_meld
+from benchmarks.training import (
+    DIMS,
+    as_features,
+    batches_of,
+    random_tables,
+    stepper,
+    timed,
+    utterances_of_meld,
+)
 from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import Kind, ModelParams, kinds_in
 from pipeline.runtime import device
@@ -50,9 +58,7 @@ def main(annotations: Path, kinds: list[str], plain_seconds: float) -> None:
 
 
 def time_kind(kind: str, dialogues: Dialogues, model: ModelParams, plain_seconds: float) -> str:
-    spans, size = dialogues.spans["train"], model.batch_dialogues
-    order = torch.randperm(len(spans), generator=torch.Generator().manual_seed(0)).tolist()
-    batches = [[spans[i] for i in order[k : k + size]] for k in range(0, len(order), size)]
+    batches = batches_of(dialogues, model.batch_dialogues)
     trainer = Trainer(dialogues, model, seed=0)
     ours, plain = stepper(trainer), plain_stepper(kind, dialogues, model)
     ours(batches[0])  # allocates and loads what the first step does
@@ -66,10 +72,10 @@ def time_kind(kind: str, dialogues: Dialogues, model: ModelParams, plain_seconds
             ours_s += step_s
             utterances += sum(map(len, batch))
     weights = sum(weight.numel() for weight in trainer.network.parameters()) / 1e6
-    said = f"{kind}: {epoch_s:.1f} s, {weights:.2f} M weights, batches of {size}"
+    said = f"{kind}: {epoch_s:.1f} s, {weights:.2f} M weights, batches of {model.batch_dialogues}"
     if not utterances:
         return said
-    plain_epoch_s = plain_s * sum(map(len, spans)) / utterances
+    plain_epoch_s = plain_s * len(dialogues.label) / utterances
     return f"{said}; plain {plain_epoch_s:.1f} s, {plain_s / ours_s:.1f} times as fast"
 
 
@@ -101,16 +107,7 @@ def plain_dialogue(dialogues: Dialogues, span: range) -> PlainDialogue:
 def dialogues_of_meld(annotations: Path) -> Dialogues:
     """MELD's training split with random features."""
     utterances = [u for u in utterances_of_meld(annotations) if u.split == "train"]
-    random = np.random.default_rng(0)
-    features = as_features(
-        split=np.full(len(utterances), "train"),
-        dialogue=np.array([u.dialogue for u in utterances]),
-        speaker=np.array([u.speaker for u in utterances]),
-        label=np.array([LABELS.index(u.label) for u in utterances]),
-        tables={
-            name: random.standard_normal((len(utterances), dim), np.float32) for name, dim in DIMS.items()
-        },
-    )
+    features = as_features(utterances, random_tables(len(utterances), np.random.default_rng(0)))
     return Dialogues.from_features(features, fit_standardisation(features, list(DIMS)))
 
 

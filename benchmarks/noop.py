@@ -20,7 +20,8 @@ from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-PROJECT = Path(__file__).resolve().parent.parent
+from pipeline.store.code import PROJECT
+
 ROUNDS = 7
 
 

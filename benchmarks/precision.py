@@ -17,7 +17,8 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from benchmarks.measure import machine
-from benchmarks.training import DIMS, LABELS, PRECISIONS, as_features, utterances_of_meld
+from benchmarks.training import DIMS, PRECISIONS, as_features, utterances_of_meld
+from pipeline.corpora.annotations.labels import MELD
 from pipeline.features.content import Features
 from pipeline.features.standardisation import fit_standardisation
 from pipeline.params import Kind, ModelParams
@@ -72,24 +73,16 @@ def metrics_of_run(dialogues: Dialogues, params: ModelParams, run: TrainingRun) 
     network.load_state_dict(run.weights)
     predictions = predict(network, dialogues, dialogues.spans["test"], params)
     label = dialogues.label.cpu().numpy()[predictions.row]
-    return compute_metrics(label, predictions.label, LABELS)
+    return compute_metrics(label, predictions.label, MELD)
 
 
 def bags_of_meld(annotations: Path) -> Features:
     """All three splits, with bags of words for features."""
     utterances = utterances_of_meld(annotations)
     texts = [row.text for row in utterances]
-    split = np.array([row.split for row in utterances])
-    train = [text for text, where in zip(texts, split, strict=True) if where == "train"]
-    return as_features(
-        split=split,
-        dialogue=np.array([row.dialogue for row in utterances]),
-        speaker=np.array([row.speaker for row in utterances]),
-        label=np.array([LABELS.index(row.label) for row in utterances]),
-        tables={
-            name: bag.fit(train).transform(texts).toarray().astype(np.float32) for name, bag in BAGS.items()
-        },
-    )
+    train = [row.text for row in utterances if row.split == "train"]
+    bags = {name: bag.fit(train).transform(texts).toarray() for name, bag in BAGS.items()}
+    return as_features(utterances, {name: bag.astype(np.float32) for name, bag in bags.items()})
 
 
 if __name__ == "__main__":

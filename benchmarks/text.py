@@ -22,7 +22,7 @@ import torch
 from transformers import RobertaConfig, RobertaForSequenceClassification
 from transformers.utils import logging
 
-from pipeline.corpora import meld
+from benchmarks.training import utterances_of_meld
 from pipeline.encoders.text.transformers import Params, UntrainedTextEncoder, find_encoder
 from pipeline.encoders.text_vectors import embed_dialogue
 from pipeline.encoders.windows import build_windows
@@ -35,7 +35,7 @@ WINDOW = WindowParams()  # the paper's: 12 utterances on either side, 512 tokens
 
 
 def main(root: Path, count: int) -> None:
-    utterances = [row.utterance for row in meld.read(root, meld.Params()).annotations]
+    utterances = utterances_of_meld(root)
     dialogues = list(by_dialogue(utterances).values())
     chosen = [dialogues[index] for index in np.linspace(0, len(dialogues) - 1, count).astype(int)]
     logging.disable_progress_bar()

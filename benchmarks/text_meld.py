@@ -10,11 +10,8 @@ chosen is chosen on validation: the epochs, the regressions' strength.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -24,11 +21,12 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
-from pipeline.corpora import meld
+from benchmarks.measure import run_stage
+from benchmarks.training import utterances_of_meld
+from pipeline.corpora.annotations.corpus import SPLITS
+from pipeline.store.code import PROJECT
 
-PROJECT = Path(__file__).resolve().parent.parent
 STAGES = ("manifest", "weights", "finetune", "text", "features", "train", "evaluate")
-SPLITS = ("train", "dev", "test")
 # With nothing learned elsewhere, and ten thousand lines to learn from, a small network without context
 # does best: context made it worse on validation.
 CHANGES: dict[str, dict[str, Any]] = {
@@ -60,7 +58,7 @@ def main(root: Path) -> None:
         project = Path(temporary)
         write_params(project, root)
         for stage in STAGES:
-            print(f"{stage}: {run_stage(stage, project):.0f} s", flush=True)
+            print(f"{stage}: {run_stage(project, stage, 'meld', shown=True):.0f} s", flush=True)
         written = project / "data" / "models" / "meld" / "metrics.json"
         metrics = json.loads(written.read_text(encoding="utf-8"))
     figures = {split: f"{metrics[split]['weighted_f1']:.2f}" for split in ("dev", "test")}
@@ -81,17 +79,9 @@ def write_params(project: Path, root: Path) -> None:
         yaml.dump(params, file)
 
 
-def run_stage(stage: str, project: Path) -> float:
-    """Seconds that the stage takes, the start of Python included."""
-    environment = os.environ | {"PYTHONPATH": str(PROJECT), "MULTIEMO_STORE": str(project / "store")}
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "stages", stage, "meld"], cwd=project, env=environment, check=True)
-    return time.perf_counter() - start
-
-
 def bag_of_words(root: Path, bag: CountVectorizer) -> tuple[float, float]:
     """Weighted F1 in percent on validation and test, of the strength that validation likes best."""
-    utterances = [row.utterance for row in meld.read(root, meld.Params()).annotations]
+    utterances = utterances_of_meld(root)
     texts, labels = (
         {split: [getattr(row, name) for row in utterances if row.split == split] for split in SPLITS}
         for name in ("text", "label")

@@ -14,8 +14,10 @@ from __future__ import annotations
 import argparse
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +25,7 @@ import torch
 from benchmarks.measure import machine
 from benchmarks.plain_multiemo import PaddedBatch, PlainMultiEmo, plain_loss
 from pipeline.corpora import meld
+from pipeline.corpora.annotations.labels import MELD
 from pipeline.features.content import Features, ModalityFeatures
 from pipeline.features.standardisation import fit_standardisation
 from pipeline.manifest import Utterance
@@ -35,36 +38,13 @@ from train.trainer import Trainer
 
 # MELD's train and dev dialogues of 1, 2, ... 24 utterances.
 DIALOGUES_OF_LENGTH = (
-    76,
-    64,
-    61,
-    52,
-    76,
-    69,
-    78,
-    74,
-    55,
-    65,
-    68,
-    62,
-    42,
-    46,
-    46,
-    53,
-    34,
-    28,
-    31,
-    23,
-    21,
-    15,
-    8,
-    5,
+    *(76, 64, 61, 52, 76, 69, 78, 74, 55, 65, 68, 62),
+    *(42, 46, 46, 53, 34, 28, 31, 23, 21, 15, 8, 5),
 )
 
 DIMS = {"text": 768, "audio": 6373, "visual": 1000}
 # bfloat16 pays where the processor computes in it (AVX512-BF16, AMX, a GPU), and is slower elsewhere.
 PRECISIONS = ("float32", "bfloat16")
-LABELS = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
 
 
 def main(annotations: Path | None) -> None:
@@ -72,9 +52,7 @@ def main(annotations: Path | None) -> None:
     features = features_of_meld(annotations)
     dialogues = Dialogues.from_features(features, fit_standardisation(features, list(DIMS))).to(device())
     del features
-    spans = dialogues.spans["train"]
-    order = torch.randperm(len(spans), generator=torch.Generator().manual_seed(0)).tolist()
-    batches = [[spans[i] for i in order[k : k + 100]] for k in range(0, len(order), 100)]
+    spans, batches = dialogues.spans["train"], batches_of(dialogues)
     print(
         f"an epoch of {len(spans)} dialogues, {sum(map(len, spans))} utterances, {len(batches)} batches;"
         f" {device()}, {torch.get_num_threads()} threads; {machine()}"
@@ -104,6 +82,13 @@ def main(annotations: Path | None) -> None:
             print(f"{layers} layers, {precision}: {epoch_s:.1f} s, {plain_s / epoch_s:.1f} times as fast")
 
 
+def batches_of(dialogues: Dialogues, size: int = 100) -> list[list[range]]:
+    """An epoch's batches, of ``size`` dialogues, in an order by chance."""
+    spans = dialogues.spans["train"]
+    order = torch.randperm(len(spans), generator=torch.Generator().manual_seed(0)).tolist()
+    return [[spans[i] for i in order[k : k + size]] for k in range(0, len(order), size)]
+
+
 def model_params(layers: int, precision: str) -> ModelParams:
     return ModelParams(features="random", network=Kind(kind="multiemo", layers=layers), precision=precision)
 
@@ -118,7 +103,7 @@ def stepper(trainer: Trainer) -> Callable[[list[range]], None]:
 
 
 def plain_stepper(dialogues: Dialogues, params: Params) -> Callable[[list[range]], None]:
-    network = PlainMultiEmo(params, DIMS, len(LABELS)).to(device())
+    network = PlainMultiEmo(params, DIMS, len(MELD)).to(device())
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-4, betas=(0.9, 0.99), weight_decay=2e-5)
 
     def step(spans: list[range]) -> None:
@@ -144,18 +129,22 @@ def features_of_meld(annotations: Path | None, dialogues: int = 1152) -> Feature
     """MELD's train and dev as one training split, or its first dialogues, with random features."""
     random = np.random.default_rng(0)
     if annotations:
-        utterances = [u for u in utterances_of_meld(annotations) if u.split != "test"]
-        dialogue = np.array([u.dialogue for u in utterances])
-        speaker = np.array([u.speaker for u in utterances])
-        label = np.array([LABELS.index(u.label) for u in utterances])
+        given = [each for each in utterances_of_meld(annotations) if each.split != "test"]
+        utterances = [replace(each, split="train") for each in given]
     else:
         lengths = random.permutation(np.repeat(np.arange(1, 25), DIALOGUES_OF_LENGTH))[:dialogues]
-        dialogue = np.repeat([f"dia{i}" for i in range(dialogues)], lengths)
-        speaker = random.integers(4, size=len(dialogue)).astype(str)
-        label = random.integers(len(LABELS), size=len(dialogue))
-    count = len(dialogue)
-    tables = {name: random.standard_normal((count, dim), np.float32) for name, dim in DIMS.items()}
-    return as_features(np.full(count, "train"), dialogue, speaker, label, tables)
+        places = [(f"dia{number}", place) for number, length in enumerate(lengths) for place in range(length)]
+        speakers, labels = (random.integers(most, size=len(places)) for most in (4, len(MELD)))
+        utterances = [
+            Utterance(f"{dialogue}_utt{place}", "train", dialogue, place, str(speaker), MELD[label], text="")
+            for (dialogue, place), speaker, label in zip(places, speakers, labels, strict=True)
+        ]
+    return as_features(utterances, random_tables(len(utterances), random))
+
+
+def random_tables(count: int, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """Of each modality [count, its dimensions]."""
+    return {name: random.standard_normal((count, dim), np.float32) for name, dim in DIMS.items()}
 
 
 def utterances_of_meld(annotations: Path) -> list[Utterance]:
@@ -163,27 +152,19 @@ def utterances_of_meld(annotations: Path) -> list[Utterance]:
     return [row.utterance for row in meld.read(annotations, meld.Params()).annotations]
 
 
-def as_features(
-    split: np.ndarray,
-    dialogue: np.ndarray,
-    speaker: np.ndarray,
-    label: np.ndarray,
-    tables: Mapping[str, np.ndarray],
-) -> Features:
-    """A corpus of MELD's labels, all of it observed, from columns [n] and each modality's table [n, D]."""
-    count = len(dialogue)
-    starts = np.flatnonzero(np.r_[True, dialogue[1:] != dialogue[:-1]])
+def as_features(utterances: Sequence[Utterance], tables: Mapping[str, np.ndarray]) -> Features:
+    """Utterances with MELD's labels, all of them observed, and each modality's table [n, D]."""
+    count = len(utterances)
     seen, no_reason = np.ones(count, bool), np.full(count, "")
+    columns: dict[str, Any] = {
+        name: np.array([getattr(each, name) for each in utterances])
+        for name in ("id", "split", "dialogue", "position", "speaker", "text")
+    }
     return Features(
         corpus="meld",
-        label_names=LABELS,
-        id=np.arange(count).astype(str),
-        split=split,
-        dialogue=dialogue,
-        position=np.arange(count) - np.repeat(starts, np.diff([*starts, count])),
-        speaker=speaker,
-        label=label,
-        text=no_reason,
+        label_names=MELD,
+        **columns,
+        label=np.array([MELD.index(each.label) for each in utterances]),
         start_s=np.full(count, np.nan),
         end_s=np.full(count, np.nan),
         modalities={name: ModalityFeatures(table, seen, no_reason) for name, table in tables.items()},

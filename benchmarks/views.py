@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.training import LABELS, as_features, utterances_of_meld
+from benchmarks.training import as_features, utterances_of_meld
 from pipeline.features.content import Features
 from pipeline.features.file import write_features
 from pipeline.params import MODALITIES
@@ -27,17 +27,8 @@ def features_of_views(meld: Path, views: Path) -> Features:
         place = {id: number for number, id in enumerate(arrays["id"])}
         rows = [place[utterance.id] for utterance in utterances]
         tables = {name: arrays[name][rows].astype(np.float32) for name in MODALITIES if name in arrays}
-    features = as_features(
-        split=np.array([utterance.split for utterance in utterances]),
-        dialogue=np.array([utterance.dialogue for utterance in utterances]),
-        speaker=np.array([utterance.speaker for utterance in utterances]),
-        label=np.array([LABELS.index(utterance.label) for utterance in utterances]),
-        tables=tables,
-    )
     return replace(
-        features,
-        id=np.array([utterance.id for utterance in utterances]),
-        text=np.array([utterance.text for utterance in utterances]),
+        as_features(utterances, tables),
         digest=listing_digest({path.name: file_digest(path) for path in sources}),
         provenance={"encoders": {name: f"{name} of {views.name}" for name in tables}},
     )

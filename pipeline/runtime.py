@@ -23,7 +23,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any, Literal, TextIO, cast
+from typing import Any, TextIO, cast
 
 from pipeline.errors import UserError, escape
 
@@ -163,14 +163,12 @@ def keep_onednn_caches_small() -> None:
         os.environ.setdefault(variable, "16")
 
 
-def engine() -> Literal["loky", "dask"]:
-    """What runs worker processes."""
+def engine() -> str:
+    """What runs worker processes: loky or dask."""
     name = os.environ.get("MULTIEMO_ENGINE", "loky")
-    if name == "loky":
-        return "loky"
-    if name == "dask":
-        return "dask"
-    raise UserError(f"MULTIEMO_ENGINE={name}: choose loky or dask")
+    if name not in ("loky", "dask"):
+        raise UserError(f"MULTIEMO_ENGINE={name}: choose loky or dask")
+    return name
 
 
 def scheduler() -> str:

@@ -20,7 +20,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipeline.encoders.kinds import ENCODERS, encoder_key
+from pipeline.corpora.annotations.corpus import FORMATS, read_format
+from pipeline.encoders.kinds import ENCODERS, encoder_key, read_encoder
 from pipeline.errors import UserError, shorten
 from pipeline.media.special_files import LEADS_NOWHERE, find_unreadable, special_kind
 from pipeline.params import (
@@ -31,7 +32,6 @@ from pipeline.params import (
     Params,
     Section,
     kinds_in,
-    read_kind,
     read_params,
 )
 from pipeline.runtime import project_root
@@ -39,7 +39,7 @@ from pipeline.store.atomic import write_text
 from pipeline.store.code import code_digest, modules_in
 from train.networks import find_network, with_recipe
 
-FORMATS, NETWORKS = "pipeline.corpora", "train.networks"
+NETWORKS = "train.networks"
 
 
 def main() -> None:
@@ -62,20 +62,20 @@ def main() -> None:
     for name, corpus in params.corpora.items():
         # No error: who has pulled the features of a corpus trains on them without its videos.
         if corpus.root != DEMO_ROOT and not Path(corpus.root).is_dir():
-            content = read_kind(FORMATS, corpus.format, f"corpora.{name}.format").module.CONTENT
+            content = read_format(name, corpus).module.CONTENT
             missing = f"corpora.{name}.root: there is no folder {corpus.root}, where manifest@{name}"
             print(f"code: warning: {missing} will look for {content}")
 
 
 def check_kinds(params: Params) -> None:
     """UserError, a line for each mistake, unless every kind that is chosen exists and has right params."""
-    chosen = [(FORMATS, corpus.format, f"corpora.{name}.format") for name, corpus in params.corpora.items()]
-    chosen += [
-        (ENCODERS[modality], corpus.encoder(modality), f"corpora.{name}.{modality}.encoder")
-        for name, corpus in params.corpora.items()
+    corpora = params.corpora.items()
+    checks: list[partial[Any]] = [partial(read_format, name, corpus) for name, corpus in corpora]
+    checks += [
+        partial(read_encoder, name, corpus, modality)
+        for name, corpus in corpora
         for modality in corpus.modalities
     ]
-    checks: list[partial[Any]] = [partial(read_kind, *choice) for choice in chosen]
     checks += [partial(check_model, model, f"models.{name}") for name, model in params.models.items()]
     mistakes = []
     for check in checks:

@@ -13,21 +13,20 @@ from functools import partial
 from pathlib import Path
 
 from pipeline import runtime
-from pipeline.corpora.annotations.corpus import Annotation, Corpus
+from pipeline.corpora.annotations.corpus import Annotation, Corpus, read_format
 from pipeline.corpora.annotations.doubts import find_doubts
 from pipeline.corpora.annotations.outside import files_outside
 from pipeline.errors import UserError, printable
 from pipeline.manifest import Medium, Utterance, write_labels, write_table
 from pipeline.media.probe import Probe
 from pipeline.media.probes import ProbeCache, Probed, examine_file
-from pipeline.params import CorpusParams, KindOf, read_kind, read_params
+from pipeline.params import CorpusParams, KindOf, read_params
 from pipeline.report.summary import write_summary
 from pipeline.store.keys import listing_digest
 from pipeline.work.engine import deaths_error, run_all
 from pipeline.work.processes import WorkerDied
 from pipeline.work.progress import Progress
 
-FORMATS = "pipeline.corpora"
 # A span may end this much after its file does: annotations are rounded, and codecs pad.
 END_TOLERANCE_S = 0.5
 # A run that is killed has read for nothing no longer than this.
@@ -41,7 +40,7 @@ def main(corpus: str) -> None:
     """Write the manifest of ``corpora.<corpus>``."""
     params = read_params().corpus(corpus)
     root = params.folder
-    form = read_kind(FORMATS, params.format, f"corpora.{corpus}.format")
+    form = read_format(corpus, params)
     if not root.is_dir():
         content = form.module.CONTENT
         raise UserError(f"corpora.{corpus}.root: {params.root} is not a folder; it should hold {content}")

@@ -25,7 +25,6 @@ from pipeline.features.file import read_features
 from pipeline.features.standardisation import Standardisation, fit_standardisation
 from pipeline.params import MODALITIES, Kind, KindOf, ModelParams, read_params
 from pipeline.report.speed import write_speed
-from pipeline.runtime import checkpoint_root, device, store_root
 from pipeline.store.atomic import write_csv
 from pipeline.store.code import result_digest
 from pipeline.store.h5 import Arrays
@@ -60,14 +59,14 @@ def main(model: str) -> None:
     where = device_of_workers()
     learnt_from = training_digest(features)
     keys = {seed: run_key(card, learnt_from, seed, where) for seed in params.seeds}
-    store = ItemStore(store_root(), "train")
+    store = ItemStore(runtime.store_root(), "train")
     stored = {seed: item for seed, key in keys.items() if (item := store.get(key)) is not None}
     absent = [seed for seed in params.seeds if seed not in stored]
     print(f"train: {len(absent)} of {len(keys)} seeds to do, {len(stored)} stored", flush=True)
     if absent:
         training = Training(path, params, card, standardisation, keys, store, where)
         if min(len(absent), runtime.model_workers()) == 1 and runtime.engine() == "loky":
-            dialogues = Dialogues.from_features(features, standardisation).to(device())
+            dialogues = Dialogues.from_features(features, standardisation).to(runtime.device())
             del features  # as large as the dialogues made of them, and of no use in training
             with Progress("train", epochs=len(absent) * params.epochs) as progress:
                 seeds = [Seed(seed, training, dialogues, progress) for seed in absent]
@@ -149,7 +148,7 @@ def train_alone(task: tuple[Training, int]) -> str | None:
     features = read_features(training.features, training.params.modalities)
     if features.digest != training.card.features_sha256:
         raise UserError(f"{training.features} has changed meanwhile; run dvc repro again")
-    dialogues = Dialogues.from_features(features, training.standardisation).to(device())
+    dialogues = Dialogues.from_features(features, training.standardisation).to(runtime.device())
     del features
     with Progress("train", epochs=training.params.epochs) as progress:
         return Seed(seed, training, dialogues, progress).train()
@@ -188,7 +187,7 @@ class Seed(Watcher):
         Why it could not go on to its end, if so: what one seed runs into is no reason to stop others.
         """
         key, store = self.training.keys[self.seed], self.training.store
-        folder = checkpoint_root() / key
+        folder = runtime.checkpoint_root() / key
         with only_run(folder):
             if store.get(key) is None:  # the run that had the folder before may have finished it
                 try:

@@ -7,11 +7,9 @@ saved, unless somebody has changed both weights and card on purpose.
 from __future__ import annotations
 
 import csv
-import io
 import json
 import shutil
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -23,7 +21,7 @@ from safetensors.torch import load_file, save_file
 
 import train.prediction  # noqa: F401 - what takes long to import is no input's time
 from benchmarks.fuzz.byte_damage import damage
-from pipeline.console.__main__ import main
+from benchmarks.fuzz.trying import run_command
 from pipeline.features.file import write_features
 from pipeline.params import MODALITIES, Kind, ModelParams
 from pipeline.store.keys import file_digest
@@ -39,20 +37,8 @@ FILES = (*TENSORS, "model.json")
 ODD_NUMBERS = (float("nan"), float("inf"), -float("inf"), -1.0, 0.0, 1e-45, 1e38, -1e38)
 ODD_VALUES: tuple[Any, ...] = (
     *(None, True, -1, 0, 1, 2, 7, 10**9, 2**31, 2**62, 2**64, 10**400, 0.5, -0.5, 1e308, "", "x", "nan"),
-    *(
-        "x" * 100_000,
-        "../..",
-        "\x1b[2J",
-        "\0",
-        "\ud800",
-        [],
-        {},
-        [1],
-        {"a": 1},
-        [[]],
-        ["a"] * 3,
-        {"0": {"epoch": 1}},
-    ),
+    *("x" * 100_000, "../..", "\x1b[2J", "\0", "\ud800", []),
+    *({}, [1], {"a": 1}, [[]], ["a"] * 3, {"0": {"epoch": 1}}),
 )
 BASE, OTHER, WHOLE = "model", "other", "whole"
 
@@ -180,7 +166,7 @@ KINDS = (
 
 def attempt(folder: Path) -> str:
     """``read`` or ``refused``."""
-    status, said = _predict(folder, folder / BASE, folder.parent / "features.h5")
+    status, _, said = _predict(folder, folder / BASE, folder.parent / "features.h5")
     output = folder / "predictions.csv"
     assert {path.name for path in folder.iterdir()} <= {BASE, "damaged", "predictions.csv"}
     if status:
@@ -200,9 +186,6 @@ def attempt(folder: Path) -> str:
     return "read"
 
 
-def _predict(folder: Path, model: Path, features: Path | None = None) -> tuple[int, str]:
-    output, errors = io.StringIO(), io.StringIO()
+def _predict(folder: Path, model: Path, features: Path | None = None) -> tuple[int, str, str]:
     path = features or folder / "features.h5"
-    with redirect_stdout(output), redirect_stderr(errors):
-        status = main(["predict", str(path), "--model", str(model), "-o", str(folder / "predictions.csv")])
-    return status, errors.getvalue()
+    return run_command(["predict", str(path), "--model", str(model), "-o", str(folder / "predictions.csv")])

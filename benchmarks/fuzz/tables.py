@@ -30,16 +30,7 @@ from pipeline.manifest import Utterance, read_utterances, write_table
 ALL_COLUMNS = (*COLUMNS, *OPTIONAL_COLUMNS)
 MELD_COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 WORDS = (
-    "oh",
-    "Hi there.",
-    "I don't know",
-    "über",
-    "悲しい",
-    "😀",
-    "e\u0301",
-    "so",
-    "",
-    "well, no",
+    *("oh", "Hi there.", "I don't know", "über", "悲しい", "😀", "e\u0301", "so", "", "well, no"),
     'he said "no"',
 )
 # A cell within quotes may hold line ends, and so may whole rows where quotes came in or were lost.

@@ -9,6 +9,7 @@ child, is a failure as one that raises is.
 from __future__ import annotations
 
 import importlib
+import io
 import multiprocessing
 import os
 import resource
@@ -20,11 +21,13 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
+
+from pipeline.console.__main__ import main
 
 LIMIT_S = 20.0
 LIMIT_BYTES = 2 << 30
@@ -46,6 +49,14 @@ class Result:
     def tried(self) -> int:
         """How many inputs."""
         return self.outcomes.total() + len(self.failures)
+
+
+def run_command(arguments: list[str]) -> tuple[int, str, str]:
+    """Exit status of ``multiemo``, what it prints, and what it says of an error."""
+    output, errors = io.StringIO(), io.StringIO()
+    with redirect_stdout(output), redirect_stderr(errors):
+        status = main(arguments)
+    return status, output.getvalue(), errors.getvalue()
 
 
 def fuzz(

@@ -20,11 +20,11 @@ from torchvision.ops import box_iou
 
 from benchmarks.gpu.figures import Figures
 from pipeline.manifest import read_media
+from pipeline.store.code import PROJECT
 from pipeline.store.h5 import Arrays
 from pipeline.work.stagefile import read_stage_file
 from stages.__main__ import main as run_stage
 
-PROJECT = Path(__file__).parents[2]
 MADE_ON_CPU = ("demo", "code", "manifest", "weights")
 EXTRACTION = ("faces", "visual", "audio")
 TRAINING = ("finetune", "text", "features", "train", "evaluate", "compare")

@@ -9,9 +9,9 @@ import torch
 
 from benchmarks.encoders import MAKERS
 from benchmarks.gpu.figures import Figures
-from benchmarks.gpu.training import attempt, batches_of, meld_on_device
+from benchmarks.gpu.training import attempt, meld_on_device
 from benchmarks.measure import time_in_turn
-from benchmarks.training import stepper, timed
+from benchmarks.training import batches_of, stepper, timed
 from pipeline.params import Kind, ModelParams, kinds_in
 from train.data import Dialogues
 from train.networks import KINDS, with_recipe

@@ -107,16 +107,8 @@ def utilisation() -> Iterator[list[float]]:
     if device() == "cpu":
         yield readings
         return
-    command = [
-        "nvidia-smi",
-        "--query-gpu=utilization.gpu",
-        "--format=csv,noheader,nounits",
-        "-i",
-        "0",
-        "-lms",
-        "200",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = "nvidia-smi --query-gpu=utilization.gpu --format=csv,noheader,nounits -i 0 -lms 200"
+    with subprocess.Popen(command.split(), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         reader = threading.Thread(
             target=lambda: readings.extend(float(line) for line in process.stdout or ())

@@ -13,6 +13,7 @@ from benchmarks.measure import median_s
 from benchmarks.training import (
     DIMS,
     PRECISIONS,
+    batches_of,
     features_of_meld,
     model_params,
     plain_stepper,
@@ -25,8 +26,6 @@ from train.data import Dialogues
 from train.determinism import deterministic
 from train.networks.multiemo import Params
 from train.trainer import Trainer
-
-BATCH_DIALOGUES = 100
 
 
 def main(figures: Figures, rehearse: bool) -> None:
@@ -45,13 +44,6 @@ def meld_on_device(rehearse: bool) -> Dialogues:
     """Random features of MELD's shape, training and validation as one split; few for a rehearsal."""
     features = features_of_meld(None, 20) if rehearse else features_of_meld(None)
     return Dialogues.from_features(features, fit_standardisation(features, list(DIMS))).to(device())
-
-
-def batches_of(dialogues: Dialogues, size: int = BATCH_DIALOGUES) -> list[list[range]]:
-    """An epoch's batches, of ``size`` dialogues."""
-    spans = dialogues.spans["train"]
-    order = torch.randperm(len(spans), generator=torch.Generator().manual_seed(0)).tolist()
-    return [[spans[i] for i in order[k : k + size]] for k in range(0, len(order), size)]
 
 
 def add_epochs(figures: Figures, dialogues: Dialogues, batches: Sequence[list[range]], layers: int) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.console.shared.measuring import measure_stages
+from pipeline.corpora.annotations.corpus import read_format
 from pipeline.encoders.kinds import encoder_key, names_weights, read_encoder
 from pipeline.encoders.text import TextEncoder
 from pipeline.errors import UserError
-from pipeline.params import DEMO_ROOT, CorpusParams, Modality, read_kind, read_params
+from pipeline.params import DEMO_ROOT, CorpusParams, Modality, read_params
 
-FORMATS = "pipeline.corpora"
 # Of each vector: the item, the stage's file, the feature file.
 COPIES = 3
 TRAINED_COPIES = 9
@@ -58,7 +58,7 @@ def examine(corpus: str, params: CorpusParams) -> Iterator[Finding]:
     """All findings, the quick ones first."""
     annotations: Sequence[Any] = ()
     try:
-        form = read_kind(FORMATS, params.format, f"corpora.{corpus}.format")
+        form = read_format(corpus, params)
         annotations = form.module.read(Path(params.root), form.params).annotations
         yield Finding(True, "annotations", f"{len(annotations)} utterances in {params.root}")
     except UserError as error:

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.corpora.annotations.corpus import read_format
 from pipeline.encoders.kinds import encoder_key, names_weights, read_encoder
 from pipeline.errors import UserError
-from pipeline.params import PARAMS_FILE, CorpusParams, read_kind, read_params
-
-FORMATS = "pipeline.corpora"
+from pipeline.params import PARAMS_FILE, CorpusParams, read_params
 
 Keys = tuple[str, ...]
 """Where a value stands in params.yaml."""
@@ -75,7 +74,7 @@ def _outside_media(name: str, corpus: CorpusParams) -> Iterator[tuple[Keys, str]
     from pipeline.corpora.annotations.outside import files_outside
     from pipeline.store.keys import file_digest, listing_digest
 
-    form = read_kind(FORMATS, corpus.format, f"corpora.{name}.format")
+    form = read_format(name, corpus)
     if set(corpus.modalities) == {"text"}:  # media are not read, and need not be there
         return
     root = Path(corpus.root)

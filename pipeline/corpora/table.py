@@ -23,7 +23,7 @@ from pipeline.corpora.annotations.cells import (
     spelling,
 )
 from pipeline.corpora.annotations.corpus import SPLITS, Annotation, Corpus
-from pipeline.corpora.annotations.media_names import MediaNames
+from pipeline.corpora.annotations.media_names import CONTROL, MediaNames
 from pipeline.corpora.annotations.order import in_order
 from pipeline.corpora.annotations.rows import (
     Mistakes,
@@ -48,7 +48,6 @@ THINNEST_CROP = 0.01
 OTHER_NAMES_OF_SPLITS = {"val": "dev", "valid": "dev", "validation": "dev"}
 
 _PANDAS_NUMBER = re.compile(r"^(\d+)[.,]0$")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Params(FormatParams):
@@ -142,7 +141,7 @@ def _parse(cells: dict[str, str], id: str) -> Annotation:
         if not cells[column]:
             raise UserError(f"{column} is empty")
     for column in ("dialogue", "utterance", "speaker", "label"):
-        if _CONTROL.search(cells[column]):
+        if CONTROL.search(cells[column]):
             raise UserError(f"{column} {cells[column]!r} holds a control character")
     if cells["speaker"].startswith(("['", '["')):
         raise UserError(f"speaker {cells['speaker']!r} is a list as Python prints it: write Ann & Bob")

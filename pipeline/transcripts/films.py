@@ -13,48 +13,14 @@ from pipeline.errors import UserError
 from pipeline.media.opening import MediaError, open_media
 from pipeline.transcripts.content import MediaLink, Transcript
 
-FILM_SUFFIXES = frozenset(
-    [
-        ".mp4",
-        ".mov",
-        ".mkv",
-        ".avi",
-        ".webm",
-        ".m4v",
-        ".mpg",
-        ".mpeg",
-        ".mts",
-        ".m2ts",
-        ".ts",
-        ".wmv",
-        ".asf",
-        ".flv",
-        ".3gp",
-        ".vob",
-        ".ogv",
-        ".mxf",
-        ".dv",
-    ]
-)
-SOUND_SUFFIXES = frozenset(
-    [
-        ".wav",
-        ".mp3",
-        ".m4a",
-        ".flac",
-        ".aac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".aif",
-        ".aiff",
-        ".wma",
-        ".amr",
-        ".caf",
-        ".w64",
-        ".au",
-    ]
-)
+FILM_SUFFIXES = frozenset((
+    ".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".mts", ".m2ts",
+    ".ts", ".wmv", ".asf", ".flv", ".3gp", ".vob", ".ogv", ".mxf", ".dv",
+))  # fmt: skip
+SOUND_SUFFIXES = frozenset((
+    ".wav", ".mp3", ".m4a", ".flac", ".aac", ".ogg", ".oga", ".opus",
+    ".aif", ".aiff", ".wma", ".amr", ".caf", ".w64", ".au",
+))  # fmt: skip
 
 
 class Film(NamedTuple):

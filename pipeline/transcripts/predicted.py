@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from pipeline.params import kinds_in
 from pipeline.transcripts.content import NO_TEXT
 
 WRITERS = "pipeline.transcripts.writers"
@@ -61,9 +61,7 @@ def _shown(text: str) -> str:
 
 def writers() -> dict[str, Any]:
     """Module of each format by its suffix."""
-    path = importlib.import_module(WRITERS).__path__
-    names = sorted(module.name for module in pkgutil.iter_modules(path))
-    modules: list[Any] = [importlib.import_module(f"{WRITERS}.{name}") for name in names]
+    modules: list[Any] = [importlib.import_module(f"{WRITERS}.{name}") for name in kinds_in(WRITERS)]
     return {module.SUFFIX: module for module in modules}
 
 

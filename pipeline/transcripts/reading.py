@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 from pipeline.corpora.annotations.rows import Mistakes, read_bytes
 from pipeline.errors import UserError
+from pipeline.params import kinds_in
 from pipeline.transcripts.content import Transcript
 from pipeline.transcripts.files import check_name
 
@@ -31,8 +31,7 @@ class How(NamedTuple):
 
 def formats() -> list[str]:
     """Names of the formats."""
-    path = importlib.import_module(READERS).__path__
-    return sorted(module.name for module in pkgutil.iter_modules(path))
+    return kinds_in(READERS)
 
 
 def read_transcripts(paths: Iterable[Path], how: How) -> list[Transcript]:

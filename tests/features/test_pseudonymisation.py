@@ -8,8 +8,15 @@ from random import Random
 
 import numpy as np
 
+from pipeline.corpora.annotations import rows as annotations
 from pipeline.features.content import Features
-from pipeline.features.pseudonymisation import models_named, pseudonymise, without_modality, without_text
+from pipeline.features.pseudonymisation import (
+    PARTIES,
+    models_named,
+    pseudonymise,
+    without_modality,
+    without_text,
+)
 from pipeline.features.rules import find_problems
 from tests import small_features
 
@@ -35,6 +42,10 @@ def secret() -> Features:
         modalities=features.modalities | {"audio": replace(audio, reason=reason)},
         provenance=provenance,
     )
+
+
+def test_several_speakers_are_parted_as_annotations_join_them() -> None:
+    assert PARTIES == annotations.LIST_SEPARATOR
 
 
 def test_every_utterance_keeps_its_numbers_label_and_place_under_its_code() -> None:

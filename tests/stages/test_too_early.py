@@ -1,4 +1,4 @@
-"""A stage that is run by hand before those that it needs says what is missing in one line."""
+"""A stage that is run by hand: what is no stage, or comes too early, is said in one line."""
 
 from __future__ import annotations
 
@@ -22,3 +22,13 @@ def test_a_stage_that_is_run_too_early_is_one_line(
     shutil.copy(PROJECT / "params.yaml", tmp_path)
     assert main([stage, "demo"]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("named", [[], ["sound"], ["__main__"], ["console"]])
+def test_what_is_no_stage_gets_the_names_of_those_that_are(
+    named: list[str], capsys: pytest.CaptureFixture
+) -> None:
+    assert main(named) == 2
+    stages = "|".join(modules_in("stages"))
+    assert capsys.readouterr().err == f"usage: python -m stages <{stages}> [entry of params.yaml]\n"
+    assert stages.startswith("audio|code|")

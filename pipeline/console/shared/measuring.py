@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.corpora.annotations.corpus import Annotation
 from pipeline.errors import UserError
-from pipeline.manifest import Utterance, by_dialogue
+from pipeline.manifest import Medium, Utterance, by_dialogue
 from pipeline.params import CorpusParams
 from pipeline.store.h5 import Arrays
 
@@ -81,12 +81,11 @@ def _work_on_clip(
     from pipeline.encoders.scene_vectors import embed_scenes
     from pipeline.encoders.visual import finds_faces
     from pipeline.faces.dialogues import find_faces_of_dialogue
-    from pipeline.media.clips import Clip
-    from pipeline.media.decoding import Span
+    from pipeline.media.clips import audio_clip, image_clip
 
-    span = Span(row.start_s or 0.0, float("inf") if row.end_s is None else row.end_s)
-    picture = Clip(row.media, "", "", span, row.crop, row.utterance.id)
-    sound = Clip(row.audio, "", "") if row.audio else picture
+    id, dialogue = row.utterance.id, row.utterance.dialogue
+    medium = Medium(id, dialogue, row.media, row.start_s, row.end_s, row.crop, row.audio)
+    picture, sound = image_clip(medium), audio_clip(medium)
     root, of_networks = params.folder, runtime.model_workers()
     if finds_faces(corpus, params):
         found: Arrays = {"box_px": np.empty(0)}  # nothing is embedded where looking for faces fails
@@ -96,7 +95,7 @@ def _work_on_clip(
 
         yield _Work("faces", row.media, find, of_networks, utterances)
         if "visual" in encoders and len(found["box_px"]):
-            faces = ClipFaces(row.media, "", found["frame_index"], found["box_px"], row.utterance.id)
+            faces = ClipFaces(row.media, "", found["frame_index"], found["box_px"], id)
             embed = partial(embed_dialogue, [faces], root, encoders["visual"], params.visual)
             yield _Work("visual", row.media, embed, of_networks, utterances)
     elif "visual" in encoders:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipeline.manifest import Utterance
+from pipeline.params import CorpusParams, KindOf, read_kind
 
+FORMATS = "pipeline.corpora"
 SPLITS = ("train", "dev", "test")
 
 
@@ -35,3 +37,8 @@ class Corpus(NamedTuple):
     """How many annotated lines are no utterances of the set by its definition, by reason."""
     remarks: Sequence[str] = ()
     """What was read otherwise than it is written, or is odd, in words."""
+
+
+def read_format(corpus: str, params: CorpusParams) -> KindOf:
+    """The module that reads a corpus, and its params; UserError, naming keys, where they are wrong."""
+    return read_kind(FORMATS, params.format, f"corpora.{corpus}.format")

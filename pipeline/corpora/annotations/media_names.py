@@ -9,7 +9,7 @@ from pipeline.corpora.annotations.cells import one_line
 from pipeline.errors import UserError
 
 _ALLOW = "; format: {kind: table, outside_media: true} in params.yaml allows it"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class MediaNames:
@@ -30,7 +30,7 @@ class MediaNames:
         A file that is not there keeps its name.  UserError for a path that leads, or whose links lead, out
         of the root without leave, or that may be either of two files.
         """
-        if _CONTROL.search(name) or "\\" in name:
+        if CONTROL.search(name) or "\\" in name:
             raise UserError(f"media {name!r} must be a path with forward slashes, without control characters")
         path = PurePosixPath(name)
         if not self._outside and (path.is_absolute() or ".." in path.parts):

@@ -6,7 +6,7 @@
 
 The face is a photograph's and the voice a synthesiser's, both moved by the emotion, so that detectors
 and encoders have something real to find.  The same params give the same bytes, however many workers.
-Some training clips go wrong as they do in real corpora: see ``demo_script.fault_places``.
+Some training clips go wrong as they do in real corpora: see ``script.fault_places``.
 """
 
 from __future__ import annotations

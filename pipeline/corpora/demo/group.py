@@ -20,7 +20,7 @@ import numpy as np
 
 from pipeline.corpora.demo.corpus import write_mp4
 from pipeline.corpora.demo.scene import LOOKS, Box, Person, draw_person, draw_place, face_box_px
-from pipeline.corpora.demo.script import DEALT_EMOTIONS, FRAME_RATE_HZ, LINES, SPEAKERS, DemoUtterance
+from pipeline.corpora.demo.script import DEALT_EMOTIONS, FRAME_RATE_HZ, LINES, SPEAKERS, SPLITS, DemoUtterance
 from pipeline.corpora.demo.voice import sound_track
 from pipeline.corpora.table import COLUMNS
 
@@ -28,7 +28,6 @@ WIDTH_PX, HEIGHT_PX = 640, 360
 KINDS = ("still", "chewing", "miming", "turning", "cut", "three", "off_screen")
 """What the others do, or what is special; clips are of each kind in turn."""
 TRUTH_COLUMNS = ("frame", "name", "speaks", "left", "top", "right", "bottom")
-SPLITS = ("train", "dev", "test")
 
 # How closely a mouth follows the loudness: lips also round, press together, and are ahead of the sound.
 _OWN_SHARE = 0.35

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -16,10 +16,10 @@ from pipeline.errors import UserError
 from pipeline.params import DemoParams
 
 Split = Literal["train", "dev", "test"]
-SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 Fault = Literal["two_faces", "no_face", "silent", "no_sound_track", "truncated", "missing"]
-FAULTS: tuple[Fault, ...] = ("two_faces", "no_face", "silent", "no_sound_track", "truncated", "missing")
+FAULTS: tuple[Fault, ...] = get_args(Fault)
 
 SPEAKERS = ("Alma", "Bruno", "Chen", "Dalia", "Emeka", "Freya")
 
