@@ -127,6 +127,19 @@ def test_the_page_says_what_was_found_and_asks_nothing_of_a_network(project, fea
     assert "<dd>text, audio, visual</dd>" in page
 
 
+def test_vectors_that_are_constant_or_repeated_are_counted(project, features):
+    audio = features.modalities["audio"]
+    values = audio.features.copy()
+    first, second, *_ = np.flatnonzero(audio.observed)
+    values[second] = values[first]
+    values[audio.observed, 7] = 1.5
+    changed = features.modalities | {"audio": replace(audio, features=values)}
+    page = project.report(replace(features, modalities=changed))
+    row = next(line for line in page.splitlines() if '<th scope="row">audio</th><td>30</td>' in line)
+    lowest, highest = values[audio.observed].min(), values[audio.observed].max()
+    assert row.endswith(f"<td>{lowest:.4g}</td><td>{highest:.4g}</td><td>1</td><td>2</td></tr>")
+
+
 def test_the_page_needs_no_model_and_names_the_one_that_compares_them(project, features):
     page = project.report(features)
     assert not (project.root / "data/models").exists()
