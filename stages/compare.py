@@ -15,12 +15,10 @@ from markupsafe import Markup
 
 from pipeline.features.cautions import describe_seen
 from pipeline.params import read_params
-from pipeline.report.charts import draw_confusion, draw_curves, to_svg
-from pipeline.report.class_chart import draw_classes
+from pipeline.report.charts import draw_classes, draw_confusion, draw_curves, draw_ranks, to_svg
 from pipeline.report.comparison import MODELS, Group, Row, read_groups
 from pipeline.report.page import render_page
 from pipeline.report.published import CAVEATS
-from pipeline.report.rank_chart import draw_ranks
 from pipeline.report.ranks import rank_models
 from pipeline.report.results import Results
 from pipeline.store.atomic import write_text
