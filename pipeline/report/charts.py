@@ -11,7 +11,8 @@ import hashlib
 import io
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -225,19 +226,18 @@ def draw_counts(
     return figure
 
 
-def save_png(figure: Figure, path: Path) -> None:
-    """Write a PNG of about 1000 pixels' width, without date or version."""
+def save_png(figure: Figure, path: Path, dpi: int = 200) -> None:
+    """Write a PNG, of about 1000 pixels' width unless ``dpi`` says else, without date or version."""
     image = io.BytesIO()
-    with mpl.rc_context(STYLE):
-        figure.savefig(image, format="png", dpi=200, facecolor="white", metadata={"Software": None})
+    with _drawing():
+        figure.savefig(image, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
     write_atomically(path, image.getbuffer())
 
 
 def to_svg(figure: Figure, description: str) -> Markup:
     """An <svg> element for a page: it scales, takes the page's fonts, and says what it shows."""
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser has its own fonts
-        buffer = io.StringIO()
+    buffer = io.StringIO()
+    with _drawing():
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
@@ -252,6 +252,14 @@ def to_svg(figure: Figure, description: str) -> Markup:
         text = text.replace(colour, name)
     escaped = description.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return Markup(text.replace("<svg", f'<svg role="img" aria-label="{escaped}"', 1))
+
+
+@contextmanager
+def _drawing() -> Iterator[None]:
+    """No word of glyphs that no font here has: a browser has its own fonts, a PNG boxes."""
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
 
 
 def _set_log_scale(axes: Axes) -> bool:
