@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from pipeline.encoders.face_vectors import crop_face
 from pipeline.encoders.visual import finds_faces, finds_speakers
 from pipeline.errors import reading_output
-from pipeline.features.cautions import describe_seen
+from pipeline.features.cautions import describe_seen, is_untrained
 from pipeline.features.file import read_features
 from pipeline.features.inspection import inspect_features
 from pipeline.manifest import Medium, read_labels, read_media, read_utterances
@@ -115,7 +115,7 @@ def describe_features(folder: Path, params: CorpusParams) -> dict[str, Any]:
         "repeated": repeated,
         "sources": {name: provenance["sources"][name] for name in modalities},
         "seen": {name: words for name, each in modalities.items() if (words := describe_seen(each.encoder))},
-        "untrained": [name for name, each in modalities.items() if each.encoder.startswith("UNTRAINED")],
+        "untrained": [name for name, each in modalities.items() if is_untrained(each.encoder)],
     }
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from pipeline.errors import UserError
+from pipeline.features.cautions import is_untrained
 from pipeline.params import ModelParams, Section
 from pipeline.store.atomic import write_text
 
@@ -123,7 +124,7 @@ class Results(Section):
     @property
     def untrained(self) -> tuple[str, ...]:
         """Modalities whose encoder has random weights, so that the scores say nothing of the method."""
-        return tuple(name for name, encoder in self.encoders.items() if encoder.startswith("UNTRAINED"))
+        return tuple(name for name, encoder in self.encoders.items() if is_untrained(encoder))
 
     @property
     def visextnet(self) -> bool | None:
