@@ -114,8 +114,12 @@ def describe_features(folder: Path, params: CorpusParams) -> dict[str, Any]:
         },
         "repeated": repeated,
         "sources": {name: provenance["sources"][name] for name in modalities},
-        "seen": {name: words for name, each in modalities.items() if (words := describe_seen(each.encoder))},
-        "untrained": [name for name, each in modalities.items() if is_untrained(each.encoder)],
+        "seen": [
+            (name, each.encoder, words)
+            for name, each in modalities.items()
+            if (words := describe_seen(each.encoder))
+        ],
+        "untrained": {name: each.encoder for name, each in modalities.items() if is_untrained(each.encoder)},
     }
 
 
