@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, ValidationError
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, reading_output
 from pipeline.features.cautions import is_untrained
 from pipeline.params import ModelParams, Section
 from pipeline.store.atomic import write_text
@@ -152,11 +152,11 @@ def write_results(path: Path, results: Results) -> None:
 
 def read_results(path: Path) -> Results:
     """Read the file; UserError if there is none or if another version wrote it."""
+    with reading_output(path):
+        content = path.read_bytes()
     try:
-        return Results.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path} not found: run dvc repro, which makes it") from None
-    except ValidationError as error:
+        return Results.model_validate_json(content)
+    except ValidationError as error:  # whose words fill a page
         raise UserError(
             f"{path}: not results of this version ({error.error_count()} mistakes): run dvc repro"
         ) from None
