@@ -52,11 +52,10 @@ def write_summary(
 
 
 def read_remarks(folder: Path) -> list[str]:
-    """The remarks in the ``manifest.json`` of a corpus's folder; none where it has no such file."""
+    """The remarks in the ``manifest.json`` of a corpus's folder."""
     path = folder / "manifest.json"
     with reading_output(path):
-        summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        remarks: list[str] = summary.get("remarks", [])
+        remarks: list[str] = json.loads(path.read_text(encoding="utf-8"))["remarks"]
         return remarks
 
 
