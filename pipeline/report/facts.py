@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.features.file import SPLITS, ModalityFeatures
 from pipeline.features.inspection import Inspection
 from pipeline.manifest import Medium, Utterance
-from pipeline.report.summary import UNLABELLED, duration_s
+from pipeline.report.summary import NO_LABEL, duration_s
 from pipeline.store.h5 import Arrays
 
 BySplit = dict[str, np.ndarray]
@@ -77,9 +77,9 @@ def split_sizes(utterances: Sequence[Utterance], media: Sequence[Medium]) -> lis
 
 def class_shares(utterances: Sequence[Utterance], names: Sequence[str]) -> dict[str, dict[str, Share]]:
     """Class -> split -> its utterances; the unlabelled last, where there are any."""
-    counts = Counter((row.label or UNLABELLED, row.split) for row in utterances)
+    counts = Counter((row.label or NO_LABEL, row.split) for row in utterances)
     totals = Counter(row.split for row in utterances)
-    unlabelled = [UNLABELLED] if any(name == UNLABELLED for name, _ in counts) else []
+    unlabelled = [NO_LABEL] if any(name == NO_LABEL for name, _ in counts) else []
     return {
         name: {split: Share(counts[name, split], totals[split]) for split in SPLITS if totals[split]}
         for name in [*names, *unlabelled]

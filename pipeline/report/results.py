@@ -21,7 +21,7 @@ from pipeline.store.atomic import write_text
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 
-SPLITS = ("dev", "test")
+SCORED = ("dev", "test")
 """Of which there are scores."""
 
 # By the kind of the visual encoder; of others the paper has no figure.
