@@ -21,7 +21,7 @@ pathlib.Path(sys.argv[1], os.environ["RANK"]).write_text(runtime.device_and_thre
 
 
 def _threads_of_a_process() -> int:
-    """Threads that torch takes in a new process: MKL has no more than the cores are, whatever is asked for."""
+    """Threads that torch takes in a new process: MKL bounds it by the cores."""
     asking = [sys.executable, "-c", "import torch; print(torch.get_num_threads())"]
     return int(subprocess.run(asking, check=True, capture_output=True, text=True).stdout)
 
