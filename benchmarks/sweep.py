@@ -20,7 +20,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipeline.report.charts import STYLE, WIDTH_IN, save_png
+from pipeline.report.charts import STYLE, WIDTH_IN, heat_map, save_png
 
 METRIC = "dev.weighted_f1"
 NO_FIGURE = ("", "!", "-")
@@ -28,7 +28,7 @@ NO_FIGURE = ("", "!", "-")
 
 
 def main(listed: Path, rows: str, columns: str, picture: Path) -> None:
-    """Draw ``columns`` from left to right and ``rows`` from above."""
+    """Draw ``columns`` from left to right and ``rows`` from below."""
     cells: defaultdict[tuple[float, float], list[float]] = defaultdict(list)
     with listed.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
@@ -62,19 +62,14 @@ def draw(cells: Mapping[tuple[float, float], list[float]], rows: str, columns: s
             for row in values[0]
         ]
     )
-    with mpl.rc_context(STYLE | {"axes.grid": False}):
+    words = [["" if np.isnan(value) else f"{value:.1f}" for value in row] for row in table]
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_IN, 1.2 + 0.5 * len(values[0])), layout="constrained")
         axes = figure.subplots()
-        axes.pcolormesh(table, cmap="Blues", edgecolors="white", linewidth=1)
-        middle = (np.nanmin(table) + np.nanmax(table)) / 2
-        for place, value in np.ndenumerate(table):
-            if not np.isnan(value):
-                axes.text(
-                    place[1] + 0.5, place[0] + 0.5, f"{value:.1f}", ha="center", va="center",
-                    color="white" if value > middle else "black",
-                )  # fmt: skip
-        axes.set_xticks(np.arange(len(values[1])) + 0.5, [f"{value:g}" for value in values[1]])
-        axes.set_yticks(np.arange(len(values[0])) + 0.5, [f"{value:g}" for value in values[0]])
+        names = [[f"{value:g}" for value in each] for each in values]
+        scale = np.nanmin(table), np.nanmax(table)
+        heat_map(axes, table, words, names[1], names[0], scale, slanted=False)
+        axes.invert_yaxis()
         axes.set_xlabel(columns)
         axes.set_ylabel(rows)
         axes.set_title("weighted F1 on dev, %")

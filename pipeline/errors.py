@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copyreg
+import csv
 import errno
 import os
 import re
@@ -89,7 +90,7 @@ def reading_output(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise UserError(f"{path} not found: run dvc repro, which makes it") from None
-    except (KeyError, ValueError, TypeError) as error:
+    except (LookupError, ValueError, TypeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({error!r}); run dvc repro, which makes it") from None
 
 

@@ -500,6 +500,19 @@ def kinds_in(package: str) -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(path) if not module.ispkg)
 
 
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by their keys as one writes them.
+
+    >>> flatten({"network": {"kind": "multiemo"}, "seeds": [0, 1]})
+    {'network.kind': 'multiemo', 'seeds': [0, 1]}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        own = f"{prefix}{key}"
+        flat |= flatten(value, f"{own}.") if isinstance(value, Mapping) else {own: value}
+    return flat
+
+
 def _as_user_error(error: ValidationError, root: type[BaseModel], place: str) -> UserError:
     """The first mistakes, one line each, which begin with ``place``."""
     mistakes = error.errors(include_url=False)

@@ -7,20 +7,18 @@ beside them.  The page is one file that needs no network.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from pipeline.features.cautions import describe_seen
-from pipeline.params import read_params
-from pipeline.report.charts import draw_confusion, draw_curves, to_svg
-from pipeline.report.class_chart import draw_classes
+from pipeline.params import flatten, read_params
+from pipeline.report.charts import draw_classes, draw_confusion, draw_curves, draw_ranks, to_svg
 from pipeline.report.comparison import MODELS, Group, Row, read_groups
 from pipeline.report.page import render_page
 from pipeline.report.published import CAVEATS
-from pipeline.report.rank_chart import draw_ranks
 from pipeline.report.ranks import rank_models
 from pipeline.report.results import Results
 from pipeline.store.atomic import write_text
@@ -145,7 +143,10 @@ def describe_model(row: Row) -> dict[str, Any]:
             draw_confusion(scores.confusion, results.label_names, split),
             f"Confusion matrix of {results.model} on {split}: {confused}",
         ),
-        "params": dict(_flat(results.params.model_dump(mode="json", exclude={"features"}))),
+        "params": {
+            key: ", ".join(map(str, value)) if isinstance(value, list) else value
+            for key, value in flatten(results.params.model_dump(mode="json", exclude={"features"})).items()
+        },
     }
 
 
@@ -158,14 +159,3 @@ def _most_confused(confusion: list[list[int]], names: tuple[str, ...]) -> str:
         return summary
     actual, predicted = np.unravel_index(counts.argmax(), counts.shape)
     return f"{summary}; most often {names[actual]} is taken for {names[predicted]}"
-
-
-def _flat(params: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    """Params as key and value in words."""
-    for key, value in params.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list):
-            yield f"{prefix}{key}", ", ".join(map(str, value))
-        else:
-            yield f"{prefix}{key}", str(value)

@@ -23,7 +23,7 @@ from pipeline.params import RESULTS, read_params
 from pipeline.report.charts import draw_confusion, draw_curves, read_curves, save_png
 from pipeline.report.fonts import fonts_for
 from pipeline.report.predicted import write_predicted
-from pipeline.report.results import SPLITS, Results, SplitScores, write_results
+from pipeline.report.results import SCORED, Results, SplitScores, write_results
 from pipeline.report.results_in_words import compare_with_simplest, describe, headline, refitted
 from pipeline.runtime import device, store_root
 from pipeline.store.atomic import write_csv, write_text
@@ -61,7 +61,7 @@ def main(model: str) -> None:
     write_predicted(folder_of_all / f"{model}.csv", describe_predicted(features, arranged["test"]))
     text = json.dumps(headline(results), indent=2, ensure_ascii=False) + "\n"
     write_text(folder / "metrics.json", text)
-    scored = [split for split in SPLITS if not (split == "dev" and results.params.refit)]
+    scored = [split for split in SCORED if not (split == "dev" and results.params.refit)]
     write_predictions(folder / "predictions.csv", features, {split: predictions[split] for split in scored})
     write_confusion(folder / "plots" / "confusion.csv", features, predictions["test"])
     draw(folder / "plots", results)
@@ -97,10 +97,10 @@ def predict_splits(model: TrainedModel, dialogues: Dialogues) -> dict[str, dict[
     """Predictions by split and seed."""
     where = device()
     dialogues = dialogues.to(where)
-    predictions: dict[str, dict[int, Predictions]] = {split: {} for split in SPLITS}
+    predictions: dict[str, dict[int, Predictions]] = {split: {} for split in SCORED}
     for seed in model.weights:
         network = model.network(seed).to(where)
-        for split in SPLITS:
+        for split in SCORED:
             spans = dialogues.spans[split]
             predictions[split][seed] = predict(network, dialogues, spans, model.card.params)
     return predictions

@@ -19,8 +19,9 @@ from matplotlib.figure import Figure
 from pipeline.encoders.face_vectors import crop_face
 from pipeline.encoders.visual import finds_faces, finds_speakers
 from pipeline.errors import reading_output
-from pipeline.features.cautions import describe_seen
+from pipeline.features.cautions import describe_seen, is_untrained
 from pipeline.features.file import read_features
+from pipeline.features.inspection import inspect_features
 from pipeline.manifest import Medium, read_labels, read_media, read_utterances
 from pipeline.params import CorpusParams, read_params
 from pipeline.report import facts
@@ -90,32 +91,35 @@ def describe_corpus(folder: Path, params: CorpusParams, label_names: Sequence[st
 
 def describe_features(folder: Path, params: CorpusParams) -> dict[str, Any]:
     """What was observed, and the health of the vectors."""
-    observed: dict[str, np.ndarray] = {}
-    health, provenance, split = [], {}, np.empty(0, str)
+    inspection = inspect_features(folder / "features.h5")
+    provenance: dict[str, Any] = {}
+    repeated = {}
     for name in params.modalities:  # one at a time: together they are half a gigabyte on MELD
         features = read_features(folder / "features.h5", [name])
-        modality, provenance, split = features.modalities[name], features.provenance, features.split
-        observed[name] = modality.observed
-        health.append(facts.check_health(name, provenance["encoders"][name], modality))
+        provenance, repeated[name] = features.provenance, facts.count_repeated(features.modalities[name])
+    modalities = {name: inspection.modalities[name] for name in params.modalities}
+    everything = inspection.splits["all"].utterances
     path = folder / "quarantine.csv"
     with reading_output(path), path.open(encoding="utf-8", newline="") as file:
         quarantine = list(csv.DictReader(file))
         reasons = Counter((row["modality"], row["reason"]) for row in quarantine)
     return {
-        "coverage": facts.coverage(observed, split),
+        "coverage": facts.coverage(inspection, params.modalities),
         "reasons": reasons.most_common(),
         "quarantine": quarantine[:LISTED],
         "quarantined": len(quarantine),
-        "health": health,
-        "sources": {name: provenance["sources"][name] for name in params.modalities},
-        "seen": {
-            name: words
-            for name in params.modalities
-            if (words := describe_seen(provenance["encoders"][name]))
+        "modalities": modalities,
+        "observed": {
+            name: facts.Share(each.observed["all"], everything) for name, each in modalities.items()
         },
-        "untrained": [
-            name for name in params.modalities if provenance["encoders"][name].startswith("UNTRAINED")
+        "repeated": repeated,
+        "sources": {name: provenance["sources"][name] for name in modalities},
+        "seen": [
+            (name, each.encoder, words)
+            for name, each in modalities.items()
+            if (words := describe_seen(each.encoder))
         ],
+        "untrained": {name: each.encoder for name, each in modalities.items() if is_untrained(each.encoder)},
     }
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.errors import LONGEST_MESSAGE_BYTES, UserError, printable
 from pipeline.media.opening import MediaError
+from pipeline.report.predicted import read_predicted
 
 PROJECT = Path(__file__).parents[1]
 
@@ -73,3 +74,15 @@ def test_every_kind_of_error_leaves_a_worker_as_it_is(module: str, name: str) ->
     error.add_note("while at dialogue d0")
     received = pickle.loads(pickle.dumps(error))
     assert (type(received), str(received), vars(received)) == (kind, str(error), vars(error))
+
+
+@pytest.mark.parametrize("content", ["", "id\na\n", "id,dialogue\na\n", "x" * 200_000])
+def test_an_output_that_is_none_is_named_with_what_makes_it(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    with pytest.raises(UserError, match=r"predictions\.csv not found: run dvc repro, which makes it$"):
+        read_predicted(path)
+    path.write_text(content)
+    with pytest.raises(
+        UserError, match=r"predictions\.csv: cannot be read \(.*run dvc repro, which makes it$"
+    ):
+        read_predicted(path)

@@ -52,7 +52,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "train": {
         *("pipeline.features", "pipeline.report.f1", "pipeline.report.fonts", "pipeline.store"),
-        *("pipeline.report.bootstrap", "pipeline.report.predicted", "pipeline.report.results"),
+        *("pipeline.report.bootstrap", "pipeline.report.charts", "pipeline.report.predicted"),
+        "pipeline.report.results",
         "pipeline.transcripts",
     },
     "train.console": {

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.features.content import Features
+from pipeline.params import flatten
 from train.model import ModelCard
 
 UNKNOWN = "an unknown encoder"
@@ -79,16 +80,8 @@ def _weights(settings: Mapping[str, Any]) -> dict[str, str]:
 
 def _differences(made: Mapping[str, Any], trained: Mapping[str, Any]) -> Iterator[str]:
     """Settings other than weights that are not the same; one at its default may not be there."""
-    theirs, ours = dict(_flat(made)), dict(_flat(trained))
+    theirs, ours = flatten(made), flatten(trained)
     for key in dict.fromkeys([*theirs, *ours]):
         value, known = theirs.get(key, NOT_SET), ours.get(key, NOT_SET)
         if value != known and not key.startswith("weights."):
             yield f"{key} is {value}, and was {known} for the model's training"
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import io
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,11 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.features.content import UNLABELLED, Features
 from pipeline.features.file import read_features
-from pipeline.store.atomic import write_atomically
+from pipeline.report.charts import save_png
 from train.attention import attention_maps
 from train.compatibility import check_same_encoders
 from train.data import Dialogues
-from train.heatmaps import Line, draw_heatmap, save_png
+from train.heatmaps import Line, draw_heatmap
 from train.loop import predict
 from train.model import TrainedModel, load_model
 
@@ -58,9 +57,7 @@ def _draw(model: TrainedModel, seed: int, features: Features, row: int, output: 
         {pair: weights[:, :, chosen].mean(dim=1).numpy() for pair, weights in maps.items()},
         {name: modality.observed[span.start : span.stop] for name, modality in features.modalities.items()},
     )
-    image = io.BytesIO()
-    save_png(figure, image)
-    write_atomically(output, image.getvalue())
+    save_png(figure, output, dpi=150)
     return said
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
@@ -53,8 +51,7 @@ def draw_heatmap(
     count = len(lines)
     panel_width, row_height = max(0.95, 0.24 * layers), 0.27
     width, height = 4.6 + 1.12 * panel_width * len(weights), 2.0 + row_height * max(count, 4)
-    figure = Figure(figsize=(width, height), dpi=150)
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=(width, height))
     left, top, bottom = 3.5 / width, 1 - 1.15 / height, 0.55 / height
     grid = figure.add_gridspec(
         1, len(weights), left=left, right=1 - 0.95 / width, top=top, bottom=bottom, wspace=0.1
@@ -86,11 +83,3 @@ def draw_heatmap(
         words = figure.text(0.12 / width, 1 - offset / height, text, fontsize=size, family=fonts, va="center")
         words.set_parse_math(False)
     return figure
-
-
-def save_png(figure: Figure, file: IO[bytes]) -> None:
-    """Write the picture; the same figure gives the same bytes."""
-    with warnings.catch_warnings():
-        # Scripts that no font of this machine has become boxes, which is all that there is to be done.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(file, format="png", metadata={"Software": None})

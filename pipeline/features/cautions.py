@@ -18,6 +18,11 @@ _TRAINED_ON = {
 _RESEARCH_ONLY = {"opensmile": "audEERING's research licence"}
 
 
+def is_untrained(encoder: str) -> bool:
+    """Whether an encoder has random weights, by its description: its features say nothing."""
+    return encoder.startswith("UNTRAINED")
+
+
 def seen_labels(encoder: str) -> tuple[str, ...]:
     """Corpora whose labels an encoder has seen in training, by its description: scores on them say little."""
     seen = [corpora for name, corpora in _TRAINED_ON.items() if re.search(name, encoder, re.IGNORECASE)]

@@ -11,9 +11,10 @@ import hashlib
 import io
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -25,6 +26,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from pipeline.errors import reading_output
 from pipeline.report.fonts import OWN, fonts_for
 from pipeline.store.atomic import write_atomically
+
+if TYPE_CHECKING:
+    from pipeline.report.ranks import Ranks  # brings scipy, which most charts do without
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7"
 SERIES = (BLUE, ORANGE, GREEN, VERMILION, PURPLE)
@@ -109,36 +113,93 @@ def draw_curves(curves: Curves, selected_epochs: Mapping[int, int]) -> Figure:
 
 
 def draw_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str], split: str) -> Figure:
-    """Counts and percent of each row, rows actual and columns predicted; shades by percent.
-
-    Names are drawn in fonts of this machine where matplotlib's lacks their script.
-    """
+    """Counts and percent of each row, rows actual and columns predicted; shades by percent."""
     counts = np.asarray(confusion)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    words = [
+        [f"{count}\n{100 * of:.0f} %" if count else "" for count, of in zip(*row, strict=True)]
+        for row in zip(counts, share, strict=True)
+    ]
     side = len(names)
-    with mpl.rc_context(STYLE | {"axes.grid": False}):
+    with mpl.rc_context(STYLE):
         size_in = max(WIDTH_IN, 1.2 + 0.56 * side)
         figure = Figure(figsize=(size_in, 0.9 * size_in), layout="constrained")
         axes = figure.subplots()
-        axes.pcolormesh(share, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=1)
-        axes.invert_yaxis()
         small = min(1.0, 9 / side)  # many classes leave little room in a cell
-        for row, column in np.ndindex(side, side):
-            if counts[row, column]:
-                axes.text(
-                    column + 0.5, row + 0.5, f"{counts[row, column]}\n{100 * share[row, column]:.0f} %",
-                    ha="center", va="center", fontsize=8 * small,
-                    color="white" if share[row, column] > 0.5 else "black",
-                )  # fmt: skip
-        fonts = fonts_for(names).families
-        look: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-        axes.set_xticks(np.arange(side) + 0.5, names, family=fonts, **look)
-        axes.set_yticks(np.arange(side) + 0.5, names, family=fonts)
+        heat_map(axes, share, words, names, names, (0, 1), fontsize=8 * small)
         axes.set_xlabel("predicted")
         axes.set_ylabel("actual")
         axes.set_title(f"{split}: utterances, and percent of the actual class")
-        for spine in axes.spines.values():
-            spine.set_visible(False)
+    return figure
+
+
+def draw_classes(f1: Sequence[Sequence[float]], models: Sequence[str], classes: Sequence[str]) -> Figure:
+    """F1 in percent, [models][classes]: a row for each model, the darker, the higher; the best is bold.
+
+    Bars of sixteen models by seven classes could not be told apart.
+    """
+    values = np.asarray(f1)
+    words = [[f"{value:.1f}" for value in row] for row in values]
+    with mpl.rc_context(STYLE):
+        width_in = max(WIDTH_IN, 1.8 + 0.62 * len(classes))
+        figure = Figure(figsize=(width_in, 0.9 + 0.25 * len(models)), layout="constrained")
+        axes = figure.subplots()
+        heat_map(axes, values, words, classes, models, (0, 100), fontsize=8)
+        for text, best in zip(axes.texts, (values == values.max(axis=0)).flat, strict=True):
+            text.set_fontweight("bold" if best else "normal")
+        axes.set_title("F1 on test, %, mean over seeds")
+    return figure
+
+
+def heat_map(
+    axes: Axes,
+    values: np.ndarray,
+    words: Sequence[Sequence[str]],
+    columns: Sequence[str],
+    rows: Sequence[str],
+    scale: tuple[float, float],
+    slanted: bool = True,
+    **look: Any,
+) -> None:
+    """Values [rows][columns] in shades of ``scale``, the first row above; NaN is white.  Words have the look.
+
+    Names, those of columns ``slanted`` where they are long, are drawn in fonts of this machine where
+    matplotlib's lacks their script.
+    """
+    axes.grid(visible=False)
+    axes.pcolormesh(values, cmap="Blues", vmin=scale[0], vmax=scale[1], edgecolors="white", linewidth=1)
+    axes.invert_yaxis()
+    for row, column in np.ndindex(*values.shape):
+        colour = "white" if values[row, column] > sum(scale) / 2 else "black"
+        place = column + 0.5, row + 0.5
+        axes.text(*place, words[row][column], ha="center", va="center", color=colour, **look)
+    fonts = fonts_for([*columns, *rows]).families
+    slant: Any = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+    axes.set_xticks(np.arange(len(columns)) + 0.5, columns, family=fonts, **slant)
+    axes.set_yticks(np.arange(len(rows)) + 0.5, rows, family=fonts)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def draw_ranks(ranks: Ranks) -> Figure:
+    """A row for each model, the best above: its mean rank, and half the critical difference to either side.
+
+    Demšar joins by bars on one axis what does not differ; of sixteen models these bars could not be told
+    apart.
+    """
+    models, means = list(ranks.mean), list(ranks.mean.values())
+    with mpl.rc_context(STYLE | {"axes.grid.axis": "x"}):
+        figure = Figure(figsize=(WIDTH_IN, 0.9 + 0.25 * len(models)), layout="constrained")
+        axes = figure.subplots()
+        axes.errorbar(
+            means, range(len(models)), xerr=ranks.critical_difference / 2, fmt="o", color=BLUE, markersize=5,
+            elinewidth=1.6,
+        )  # fmt: skip
+        axes.set_yticks(range(len(models)), models)
+        axes.invert_yaxis()
+        axes.set_xlim(0.5, len(models) + 0.5)  # no rank lies outside
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_title(f"mean rank on test; critical difference {ranks.critical_difference:.2f}")
     return figure
 
 
@@ -165,19 +226,18 @@ def draw_counts(
     return figure
 
 
-def save_png(figure: Figure, path: Path) -> None:
-    """Write a PNG of about 1000 pixels' width, without date or version."""
+def save_png(figure: Figure, path: Path, dpi: int = 200) -> None:
+    """Write a PNG, of about 1000 pixels' width unless ``dpi`` says else, without date or version."""
     image = io.BytesIO()
-    with mpl.rc_context(STYLE):
-        figure.savefig(image, format="png", dpi=200, facecolor="white", metadata={"Software": None})
+    with _drawing():
+        figure.savefig(image, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
     write_atomically(path, image.getbuffer())
 
 
 def to_svg(figure: Figure, description: str) -> Markup:
     """An <svg> element for a page: it scales, takes the page's fonts, and says what it shows."""
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser has its own fonts
-        buffer = io.StringIO()
+    buffer = io.StringIO()
+    with _drawing():
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
@@ -192,6 +252,14 @@ def to_svg(figure: Figure, description: str) -> Markup:
         text = text.replace(colour, name)
     escaped = description.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return Markup(text.replace("<svg", f'<svg role="img" aria-label="{escaped}"', 1))
+
+
+@contextmanager
+def _drawing() -> Iterator[None]:
+    """No word of glyphs that no font here has: a browser has its own fonts, a PNG boxes."""
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
 
 
 def _set_log_scale(axes: Axes) -> bool:

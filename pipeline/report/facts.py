@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.features.content import SPLITS, ModalityFeatures
+from pipeline.features.inspection import Inspection
 from pipeline.manifest import Medium, Utterance
-from pipeline.report.summary import UNLABELLED, duration_s
+from pipeline.report.summary import NO_LABEL, duration_s
 from pipeline.store.h5 import Arrays
 
 BySplit = dict[str, np.ndarray]
@@ -56,23 +57,6 @@ class Faces:
     """float32 [faces]"""
 
 
-@dataclass(frozen=True)
-class Health:
-    """The values of one modality where it was observed."""
-
-    modality: str
-    encoder: str
-    dimension: int
-    observed: Share
-    lowest: float
-    highest: float
-    constant_columns: int
-    """Columns with one value everywhere: they tell a model nothing."""
-    not_finite: int
-    repeated: int
-    """Utterances whose vector another utterance has too, as copies of one clip do."""
-
-
 def split_sizes(utterances: Sequence[Utterance], media: Sequence[Medium]) -> list[SplitSize]:
     """The splits that hold anything, in the order train, dev, test."""
     sizes = []
@@ -93,9 +77,9 @@ def split_sizes(utterances: Sequence[Utterance], media: Sequence[Medium]) -> lis
 
 def class_shares(utterances: Sequence[Utterance], names: Sequence[str]) -> dict[str, dict[str, Share]]:
     """Class -> split -> its utterances; the unlabelled last, where there are any."""
-    counts = Counter((row.label or UNLABELLED, row.split) for row in utterances)
+    counts = Counter((row.label or NO_LABEL, row.split) for row in utterances)
     totals = Counter(row.split for row in utterances)
-    unlabelled = [UNLABELLED] if any(name == UNLABELLED for name, _ in counts) else []
+    unlabelled = [NO_LABEL] if any(name == NO_LABEL for name, _ in counts) else []
     return {
         name: {split: Share(counts[name, split], totals[split]) for split in SPLITS if totals[split]}
         for name in [*names, *unlabelled]
@@ -117,14 +101,16 @@ def dialogue_lengths(utterances: Sequence[Utterance]) -> BySplit:
     )
 
 
-def coverage(observed: Mapping[str, np.ndarray], split: np.ndarray) -> dict[str, dict[str, Share]]:
-    """Modality -> split -> the utterances in which it was observed."""
-    present = [name for name in SPLITS if (split == name).any()]
+def coverage(inspection: Inspection, modalities: Sequence[str]) -> dict[str, dict[str, Share]]:
+    """Modality -> split, of those that hold anything -> the utterances in which it was observed."""
+    sizes = {name: inspection.splits[name].utterances for name in SPLITS}
     return {
         modality: {
-            name: Share(int(seen[split == name].sum()), int((split == name).sum())) for name in present
+            name: Share(inspection.modalities[modality].observed[name], size)
+            for name, size in sizes.items()
+            if size
         }
-        for modality, seen in observed.items()
+        for modality in modalities
     }
 
 
@@ -146,27 +132,11 @@ def describe_faces(file: Arrays) -> Faces | None:
     )
 
 
-def check_health(modality: str, encoder: str, columns: ModalityFeatures) -> Health:
-    """Ranges and oddities of one modality."""
-    values, seen = columns.features, columns.observed[:, None]
-    if not seen.any() or not values.shape[1]:
-        nothing = Share(0, len(values))
-        return Health(modality, encoder, values.shape[1], nothing, 0.0, 0.0, 0, 0, 0)
-    # Masked reductions: a copy of the observed rows of a large corpus would be hundreds of megabytes.
-    low = np.min(values, axis=0, where=seen, initial=np.inf)
-    high = np.max(values, axis=0, where=seen, initial=-np.inf)
-    copies = Counter(hashlib.sha256(values[row].data).digest() for row in np.flatnonzero(columns.observed))
-    return Health(
-        modality=modality,
-        encoder=encoder,
-        dimension=values.shape[1],
-        observed=Share(int(columns.observed.sum()), len(values)),
-        lowest=float(low.min()),
-        highest=float(high.max()),
-        constant_columns=int((low == high).sum()),
-        not_finite=int((~np.isfinite(values)).sum()),
-        repeated=sum(count for count in copies.values() if count > 1),
-    )
+def count_repeated(modality: ModalityFeatures) -> int:
+    """Observed utterances whose vector another one has too, as copies of one clip do."""
+    rows = np.flatnonzero(modality.observed)
+    copies = Counter(hashlib.sha256(modality.features[row].data).digest() for row in rows)
+    return sum(count for count in copies.values() if count > 1)
 
 
 def _by_split(values: Iterable[tuple[str, float]]) -> BySplit:

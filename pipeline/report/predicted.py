@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import UserError
+from pipeline.errors import reading_output
 from pipeline.store.atomic import write_csv
 
 COLUMNS = ("id", "dialogue", "speaker", "text", "label", "p_label")
@@ -55,12 +55,9 @@ def write_predicted(path: Path, predicted: Predicted) -> None:
 
 def read_predicted(path: Path) -> Predicted:
     """Read the file; UserError if there is none or if another version wrote it."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
-            columns = {
-                name: np.array([row[place] for row in rows], object) for place, name in enumerate(header)
-            }
+    with reading_output(path), path.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+        columns = {name: np.array([row[place] for row in rows], object) for place, name in enumerate(header)}
         return Predicted(
             **{name: columns[name] for name in COLUMNS[:5]},
             p_label=np.array([float(p or "nan") for p in columns["p_label"]]),
@@ -70,7 +67,3 @@ def read_predicted(path: Path) -> Predicted:
                 if name not in COLUMNS
             },
         )
-    except FileNotFoundError:
-        raise UserError(f"{path} not found: run dvc repro, which makes it") from None
-    except (ValueError, KeyError, IndexError, csv.Error):
-        raise UserError(f"{path}: not predictions of this version: run dvc repro") from None

@@ -12,7 +12,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, ValidationError
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, reading_output
+from pipeline.features.cautions import is_untrained
 from pipeline.params import ModelParams, Section
 from pipeline.store.atomic import write_text
 
@@ -20,7 +21,7 @@ from pipeline.store.atomic import write_text
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 
-SPLITS = ("dev", "test")
+SCORED = ("dev", "test")
 """Of which there are scores."""
 
 # By the kind of the visual encoder; of others the paper has no figure.
@@ -123,7 +124,7 @@ class Results(Section):
     @property
     def untrained(self) -> tuple[str, ...]:
         """Modalities whose encoder has random weights, so that the scores say nothing of the method."""
-        return tuple(name for name, encoder in self.encoders.items() if encoder.startswith("UNTRAINED"))
+        return tuple(name for name, encoder in self.encoders.items() if is_untrained(encoder))
 
     @property
     def visextnet(self) -> bool | None:
@@ -151,11 +152,11 @@ def write_results(path: Path, results: Results) -> None:
 
 def read_results(path: Path) -> Results:
     """Read the file; UserError if there is none or if another version wrote it."""
+    with reading_output(path):
+        content = path.read_bytes()
     try:
-        return Results.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path} not found: run dvc repro, which makes it") from None
-    except ValidationError as error:
+        return Results.model_validate_json(content)
+    except ValidationError as error:  # whose words fill a page
         raise UserError(
             f"{path}: not results of this version ({error.error_count()} mistakes): run dvc repro"
         ) from None

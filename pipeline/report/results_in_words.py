@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.report.results import SPLITS, Results, SplitScores
+from pipeline.report.results import SCORED, Results, SplitScores
 
 
 def headline(results: Results) -> dict[str, Any]:
     """What ``dvc metrics`` shows; splits without labels are left out."""
     shown: dict[str, Any] = {"untrained": ", ".join(results.untrained) or "nothing"}
-    for split in reversed(SPLITS):
+    for split in reversed(SCORED):
         scores: SplitScores | None = getattr(results, split)
         if scores is None:
             continue
@@ -75,7 +75,7 @@ def refitted(results: Results) -> str:
 
 def compare_with_simplest(results: Results) -> str:
     """What logistic regression on each utterance alone reaches, and whether the networks are any better."""
-    networks = {split: getattr(results, split) for split in SPLITS}
+    networks = {split: getattr(results, split) for split in SCORED}
     scored = {split: scores.weighted_f1 for split, scores in networks.items() if scores is not None}
     found = {
         name: " and ".join(f"{scores[split]:.2f} on {split}" for split in scored)

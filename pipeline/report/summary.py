@@ -16,7 +16,7 @@ from pipeline.store.atomic import write_csv, write_text
 # Clips outside this range are cut wrongly more often than not (in MELD, by the hundredfold).
 USUAL_DURATION_S = (0.2, 30.0)
 LONGEST_PLOTTED_S = 15
-UNLABELLED = "(unlabelled)"
+NO_LABEL = "(unlabelled)"
 
 
 def write_summary(
@@ -36,7 +36,7 @@ def write_summary(
     _write_counts(
         folder / "plots" / "classes.csv",
         "class",
-        [(row.split, row.label or UNLABELLED) for row in utterances],
+        [(row.split, row.label or NO_LABEL) for row in utterances],
     )
     seconds = [*map(str, range(LONGEST_PLOTTED_S)), f"{LONGEST_PLOTTED_S} or more"]
     _write_counts(
@@ -52,11 +52,10 @@ def write_summary(
 
 
 def read_remarks(folder: Path) -> list[str]:
-    """The remarks in the ``manifest.json`` of a corpus's folder; none where it has no such file."""
+    """The remarks in the ``manifest.json`` of a corpus's folder."""
     path = folder / "manifest.json"
     with reading_output(path):
-        summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        remarks: list[str] = summary.get("remarks", [])
+        remarks: list[str] = json.loads(path.read_text(encoding="utf-8"))["remarks"]
         return remarks
 
 
@@ -71,7 +70,7 @@ def summarise(
         "utterances": {split: len(rows) for split, rows in splits.items()},
         "dialogues": {split: len({row.dialogue for row in rows}) for split, rows in splits.items()},
         "classes": {
-            split: dict(sorted(Counter(row.label or UNLABELLED for row in rows).items()))
+            split: dict(sorted(Counter(row.label or NO_LABEL for row in rows).items()))
             for split, rows in splits.items()
         },
         "hours": round(sum(map(duration_s, readable)) / 3600, 3),

@@ -184,7 +184,7 @@ def _write(
     arguments: argparse.Namespace, work: Path, example: Example, model: TrainedModel, imported: Imported
 ) -> Iterator[str]:
     """Write all results; a line on each.  UserError where nothing was observed."""
-    from pipeline.features.cautions import describe_seen
+    from pipeline.features.cautions import describe_seen, is_untrained
     from pipeline.features.file import read_features
     from pipeline.report.analysis import Analysis, render_analysis
     from pipeline.report.results import read_results
@@ -234,7 +234,7 @@ def _write(
             model=said,
             classes=card.label_names,
             results=results,
-            untrained={name: words for name, words in card.encoders.items() if words.startswith("UNTRAINED")},
+            untrained={name: words for name, words in card.encoders.items() if is_untrained(words)},
             utterances=recording.shown().utterances,
             probabilities=predictions.probability.tolist(),
             reasons=reasons,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from pipeline.features.content import Features
 from pipeline.features.file import write_features
 from pipeline.manifest import Medium, Utterance, write_labels, write_table
 from pipeline.params import MODALITIES
+from pipeline.report.summary import write_summary
 from pipeline.store.h5 import write_h5
 from tests import small_features
 from tests.dvc_cache import move_into_cache
@@ -35,13 +38,13 @@ class Project:
         self.root = root
         self.folder = root / "data/first"
 
-    def report(self, features: Features, modalities=MODALITIES) -> str:
+    def report(self, features: Features, modalities=MODALITIES, remarks=()) -> str:
         """The page on a corpus of these features."""
-        self.write(features, modalities)
+        self.write(features, modalities, remarks)
         stages.report.main("first")
         return (self.folder / "report.html").read_text(encoding="utf-8")
 
-    def write(self, features: Features, modalities=MODALITIES) -> None:
+    def write(self, features: Features, modalities=MODALITIES, remarks=()) -> None:
         entry = {"format": "meld", "root": "raw", "modalities": list(modalities)}
         entry |= {"max_unobserved": dict.fromkeys(MODALITIES, 1.0)}
         entry |= {section: {} for section in ("faces", "window", "finetune", "report")}
@@ -61,11 +64,11 @@ class Project:
         kept = {name: features.modalities[name] for name in modalities}
         provenance = features.provenance | {"sources": sources}
         write_features(self.folder / "features.h5", replace(features, modalities=kept, provenance=provenance))
-        write_manifest(self.folder, replace(features, modalities=kept))
+        write_manifest(self.folder, replace(features, modalities=kept), remarks)
         write_faces(self.folder / "faces.h5", features if "visual" in modalities else None)
 
 
-def write_manifest(folder: Path, features: Features) -> None:
+def write_manifest(folder: Path, features: Features, remarks: Sequence[str]) -> None:
     names = features.label_names
     columns = zip(
         features.id, features.split, features.dialogue, features.position, features.label, strict=True
@@ -78,6 +81,7 @@ def write_manifest(folder: Path, features: Features) -> None:
     write_labels(folder / "labels.json", names)
     clips = [Medium(row.id, row.dialogue, "a.mp4", duration_s=1.0 + row.position) for row in rows]
     write_table(folder / "media.csv", clips, Medium)
+    write_summary(folder, rows, clips, {}, remarks)
     lacking = [
         f"{u},{name},{reason}"
         for name, modality in features.modalities.items()
@@ -128,6 +132,19 @@ def test_the_page_says_what_was_found_and_asks_nothing_of_a_network(project, fea
     assert "<dd>text, audio, visual</dd>" in page
 
 
+def test_vectors_that_are_constant_or_repeated_are_counted(project, features):
+    audio = features.modalities["audio"]
+    values = audio.features.copy()
+    first, second, *_ = np.flatnonzero(audio.observed)
+    values[second] = values[first]
+    values[audio.observed, 7] = 1.5
+    changed = features.modalities | {"audio": replace(audio, features=values)}
+    page = project.report(replace(features, modalities=changed))
+    row = next(line for line in page.splitlines() if '<th scope="row">audio</th><td>30</td>' in line)
+    lowest, highest = values[audio.observed].min(), values[audio.observed].max()
+    assert row.endswith(f"<td>{lowest:.4g}</td><td>{highest:.4g}</td><td>1</td><td>2</td></tr>")
+
+
 def test_the_page_needs_no_model_and_names_the_one_that_compares_them(project, features):
     page = project.report(features)
     assert not (project.root / "data/models").exists()
@@ -145,9 +162,7 @@ def test_an_encoder_that_has_seen_labels_is_named_above_all(project, features):
 
 def test_what_is_odd_about_the_annotations_stands_above_all(project, features):
     assert "Are the annotations" not in project.report(features)
-    remarks = {"remarks": ["classes that train lacks: 'happines' (1; is it <happiness>?)"]}
-    (project.folder / "manifest.json").write_text(json.dumps(remarks), encoding="utf-8")
-    page = project.report(features)
+    page = project.report(features, remarks=["classes that train lacks: 'happines' (1; is it <happiness>?)"])
     check_that_it_stands_alone(page)
     assert page.index("&#39;happines&#39; (1; is it &lt;happiness&gt;?)") < page.index(
         '<section id="corpus">'
@@ -162,10 +177,11 @@ def test_equal_inputs_give_equal_bytes(project, features):
     assert {path: path.read_bytes() for path in cached} == cached
 
 
-def test_a_report_that_is_run_too_early_says_which_output_it_lacks(project, features):
+@pytest.mark.parametrize("output", ["quarantine.csv", "manifest.json"])
+def test_a_report_that_is_run_too_early_says_which_output_it_lacks(project, features, output):
     project.write(features, modalities=("text",))
-    (project.folder / "quarantine.csv").unlink()
-    with pytest.raises(UserError, match=r"quarantine\.csv not found: run dvc repro, which makes it"):
+    (project.folder / output).unlink()
+    with pytest.raises(UserError, match=rf"{re.escape(output)} not found: run dvc repro, which makes it"):
         stages.report.main("first")
 
 
