@@ -33,12 +33,12 @@ def main(rounds: int) -> None:
         # Processor time where that is the time it takes; several threads also wait for each other.
         clock = time.process_time if threads == 1 else time.perf_counter
         with torch_threads(threads):
-            detector.detect(frames[:1])
+            detector.detect(list(frames[:1]))
             reference.detect(frames[:1])
             seconds = time_in_turn(
                 rounds,
                 clock,
-                ours=lambda: detector.detect(frames),
+                ours=lambda: detector.detect(list(frames)),
                 together=lambda: reference.detect(frames, landmarks=True),
                 singly=lambda: [reference.detect(frame, landmarks=True) for frame in frames],
             )
@@ -58,7 +58,7 @@ def main(rounds: int) -> None:
 
 def compare(detector: FaceDetector, reference: MTCNN, frames: np.ndarray) -> None:
     """Print how far the faces of two of the frames lie apart."""
-    found = detector.detect(frames[:2])
+    found = detector.detect(list(frames[:2]))
     boxes, probabilities, landmarks = reference.detect(frames[:2], landmarks=True)
     assert found.image.tolist() == [0, 1] == [number for number in range(2) for _ in boxes[number]]
     for name, values, expected in (

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -105,8 +106,8 @@ def measure_time(root: Path, clips: list[GroupClip]) -> None:
         seconds = time_in_turn(
             5,
             time.process_time,
-            with_speaker=lambda clip=clip: find_speakers_of_dialogue([clip], root, PARAMS),
-            without=lambda clip=clip: find_faces_of_dialogue([clip.image], root, PARAMS),
+            with_speaker=partial(find_speakers_of_dialogue, [clip], root, PARAMS),
+            without=partial(find_faces_of_dialogue, [clip.image], root, PARAMS),
         )
         ratio = seconds["with_speaker"] / seconds["without"]
         print(f"{name}: {seconds['with_speaker']:.2f} s with the speaker, {ratio:.2f} times faces alone")

@@ -14,7 +14,9 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -63,7 +65,7 @@ def main(root: Path, count: int) -> None:
     print(f"the stage computes at {statistics.median(rates):.0%} of the rate of a large matrix product")
 
 
-def save_encoder(folder: Path, utterances: list[Utterance], layers: int = 12) -> object:
+def save_encoder(folder: Path, utterances: list[Utterance], layers: int = 12) -> Any:
     """RoBERTa base's shape, or fewer layers, with a vocabulary of the corpus; its tokenizer."""
     untrained = Params(weights="untrained", untrained=UntrainedTextEncoder(vocabulary=8000))
     tokenizer, _ = find_encoder("text.encoder", untrained, None).load(utterances, ["neutral"], WINDOW, seed=0)
@@ -93,7 +95,7 @@ def multiplications_per_s() -> float:
     return 20 * 2 * 2048 * 768 * 3072 / taken_s
 
 
-def seconds(work) -> float:
+def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

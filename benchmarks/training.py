@@ -29,7 +29,7 @@ from pipeline.corpora.annotations.labels import MELD
 from pipeline.features.content import Features, ModalityFeatures
 from pipeline.features.standardisation import fit_standardisation
 from pipeline.manifest import Utterance
-from pipeline.params import Kind, ModelParams
+from pipeline.params import ModelParams
 from pipeline.runtime import device
 from train.data import Dialogues
 from train.determinism import deterministic
@@ -90,7 +90,8 @@ def batches_of(dialogues: Dialogues, size: int = 100) -> list[list[range]]:
 
 
 def model_params(layers: int, precision: str) -> ModelParams:
-    return ModelParams(features="random", network=Kind(kind="multiemo", layers=layers), precision=precision)
+    network = {"kind": "multiemo", "layers": layers}
+    return ModelParams.model_validate({"features": "random", "network": network, "precision": precision})
 
 
 def stepper(trainer: Trainer) -> Callable[[list[range]], None]:
@@ -108,7 +109,8 @@ def plain_stepper(dialogues: Dialogues, params: Params) -> Callable[[list[range]
 
     def step(spans: list[range]) -> None:
         batch = PaddedBatch(dialogues, spans)
-        loss = plain_loss(*network(batch), batch.label, params.loss, dialogues.class_counts)
+        logits, z, fused = network(batch)
+        loss = plain_loss(logits, z, fused, batch.label, params.loss, dialogues.class_counts)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

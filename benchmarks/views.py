@@ -26,7 +26,9 @@ def features_of_views(meld: Path, views: Path) -> Features:
     with np.load(views) as arrays:
         place = {id: number for number, id in enumerate(arrays["id"])}
         rows = [place[utterance.id] for utterance in utterances]
-        tables = {name: arrays[name][rows].astype(np.float32) for name in MODALITIES if name in arrays}
+        tables: dict[str, np.ndarray] = {
+            name: arrays[name][rows].astype(np.float32) for name in MODALITIES if name in arrays
+        }
     return replace(
         as_features(utterances, tables),
         digest=listing_digest({path.name: file_digest(path) for path in sources}),

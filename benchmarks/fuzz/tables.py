@@ -76,7 +76,7 @@ def _row(random: Random, place: int, timed: bool) -> Row:
 def _as_csv(delimiter: str) -> Callable[[Random, list[Row]], str]:
     def write(random: Random, rows: list[Row]) -> str:
         text = io.StringIO()
-        quoting = random.choice((csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
+        quoting: Any = random.choice((csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
         writer = csv.DictWriter(
             text, list(rows[0]), delimiter=delimiter, lineterminator="\n", quoting=quoting
         )
@@ -168,6 +168,8 @@ def _check_whole(annotations: list[Annotation], folder: Path) -> None:
         assert utterance.position == seen.get(utterance.dialogue, 0)
         seen[utterance.dialogue] = utterance.position + 1
         if row.start_s is not None or row.end_s is not None:
+            assert row.start_s is not None
+            assert row.end_s is not None
             assert 0 <= row.start_s < row.end_s < math.inf
         assert not row.media or (folder / row.media).resolve().is_relative_to(folder.resolve())
     for doubt in find_doubts(annotations):

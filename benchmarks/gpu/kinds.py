@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,10 +24,10 @@ MOST_STEPS = 20
 
 def main(figures: Figures, rehearse: bool) -> None:
     for name in ["facenet"] if rehearse else MAKERS:
-        attempt(figures, f"encoder {name}", lambda name=name: rate_of(name, rounds=1 if rehearse else 3))
+        attempt(figures, f"encoder {name}", partial(rate_of, name, rounds=1 if rehearse else 3))
     dialogues = meld_on_device(rehearse)
     for kind in kinds_in(KINDS):
-        attempt(figures, f"an epoch of {kind}", lambda kind=kind: epoch_of(kind, dialogues))
+        attempt(figures, f"an epoch of {kind}", partial(epoch_of, kind, dialogues))
 
 
 def rate_of(name: str, rounds: int) -> tuple[float, str, str]:

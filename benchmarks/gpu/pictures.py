@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from statistics import mean
 
 import numpy as np
@@ -40,14 +41,14 @@ def main(figures: Figures, rehearse: bool) -> None:
 def add_detector(figures: Figures, frames: np.ndarray, rounds: int) -> None:
     """MTCNN beside facenet-pytorch's on the same frames."""
     ours, theirs = FaceDetector(device=device()), MTCNN(keep_all=True, device=device())
-    ours_s = median_s(lambda: ours.detect(frames), rounds)
+    ours_s = median_s(lambda: ours.detect(list(frames)), rounds)
     theirs_s = median_s(lambda: theirs.detect(frames, landmarks=True), rounds)
     figures.add("MTCNN", len(frames) / ours_s, "frames/s", "720p, smallest face 20 px")
     figures.add(
         "facenet-pytorch's MTCNN, all frames together", len(frames) / theirs_s, "frames/s",
         f"ours is {theirs_s / ours_s:.2f} times as fast; goal 5",
     )  # fmt: skip
-    add_profile(figures, "MTCNN", lambda: ours.detect(frames))
+    add_profile(figures, "MTCNN", lambda: ours.detect(list(frames)))
 
 
 def add_resnet(figures: Figures, frames: np.ndarray, rounds: int) -> None:
@@ -57,11 +58,11 @@ def add_resnet(figures: Figures, frames: np.ndarray, rounds: int) -> None:
     vectors = {}
     for precision in ("float32", "bfloat16"):
         encoder = find_encoder("visual.encoder", Params(weights="untrained", precision=precision), None)
-        taken_s = median_s(lambda encoder=encoder: encoder.embed(crops), rounds)
+        taken_s = median_s(partial(encoder.embed, crops), rounds)
         figures.add(f"ResNet-101, {precision}", len(crops) / taken_s, "faces/s", f"{len(crops)} at a time")
         vectors[precision] = torch.from_numpy(encoder.embed(crops)).double()
         if precision == "float32":
-            add_profile(figures, "ResNet-101", lambda encoder=encoder: encoder.embed(crops))
+            add_profile(figures, "ResNet-101", partial(encoder.embed, crops))
     cosine = torch.cosine_similarity(vectors["float32"], vectors["bfloat16"]).min().item()
     figures.add("worst cosine of bfloat16 to float32", f"1 - {1 - cosine:.1e}", "", "untrained weights")
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 _TRAINED_ON = {
     r"superb-er\b": ("IEMOCAP",),
     r"emotion-recognition-wav2vec2-IEMOCAP": ("IEMOCAP",),
-    r"emotion2vec_plus": ("IEMOCAP", "MELD"),
+    r"emotion2vec(_plus|\+)": ("IEMOCAP", "MELD"),
     r"emoberta": ("IEMOCAP", "MELD"),
     r"emotion-english-(distil)?roberta": ("MELD",),
 }

@@ -11,6 +11,7 @@ from pipeline.features.cautions import describe_seen, non_commercial, seen_label
         ("HuBERT from superb/hubert-large-superb-er (last layer)", ("IEMOCAP",)),
         ("wav2vec 2.0 from models/wav2vec2-base-superb-er", ("IEMOCAP",)),
         ("iic/emotion2vec_plus_large, imported", ("IEMOCAP", "MELD")),
+        ("emotion2vec+ large", ("IEMOCAP", "MELD")),
         ("roberta from tae898/emoberta-base", ("IEMOCAP", "MELD")),
         ("roberta from j-hartmann/emotion-english-distilroberta-base", ("MELD",)),
         ("WavLM from microsoft/wavlm-large", ()),
