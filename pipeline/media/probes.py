@@ -77,6 +77,8 @@ class ProbeCache:
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
             if kept == _sealed(kept["entries"]):
+                with suppress(OSError):
+                    os.utime(path)  # in use
                 return cls(root, path, kept["entries"])
         except (OSError, ValueError, TypeError, KeyError, RecursionError):  # it can be made again
             pass
@@ -102,7 +104,7 @@ class ProbeCache:
         make_shared_folder(folder, folder.parent)
         write_atomically(self.path, json.dumps(_sealed(self.entries)).encode())
         where, _, _ = self.path.name.partition("-")
-        for other in folder.glob(f"{where}-*.json"):
+        for other in folder.glob(f"{where}*.json"):
             with suppress(OSError):  # another clone may be faster, or nobody but its owner delete it
                 if time.time() - other.stat().st_mtime > KEPT_S:
                     other.unlink()

@@ -31,6 +31,8 @@ PARSED = Path(".multiemo", "code.json")
 _PARSER = Path(__file__).read_bytes() + sys.version.encode()
 _NAME = re.compile(rf"({'|'.join(PACKAGES)})(\.[^\W\d]\w*)+")
 
+CHANGED = "the code or a library changed while the stage ran; run dvc repro again"
+
 # They decide whether, where and by how many work is done, tell how it goes, and read and write what enters a
 # key by its own digest. What they hand on to those who do the work enters a key by value.
 NO_PART_OF_RESULTS = frozenset(
@@ -53,9 +55,21 @@ def result_digest(*modules: str) -> str:
     """SHA-256 over the code that makes a result: of modules and of all that they import.
 
     Kinds are left out, but for those that are given, so that a new one changes no result of the others, and
-    what is imported only by modules that have no part in results.
+    what is imported only by modules that have no part in results.  UserError, as ``check_unchanged``.
     """
-    return _digest(reachable(*modules, kinds=False, without=NO_PART_OF_RESULTS))
+    reached = reachable(*modules, kinds=False, without=NO_PART_OF_RESULTS)
+    check_unchanged(reached)
+    return _digest(reached)
+
+
+def check_unchanged(modules: frozenset[str]) -> None:
+    """UserError where modules are others on disk than when the first was asked for.
+
+    They may have been loaded before or after that change, so that no digest is sure to be theirs.
+    """
+    now = _read_modules()
+    if any(now.get(name) != _modules()[name] for name in modules):
+        raise UserError(CHANGED)
 
 
 @cache
@@ -119,10 +133,14 @@ _Parsed = tuple[str, list[str], list[str]]
 @cache  # once: code that is loaded stays
 def _modules() -> dict[str, _Code]:
     """Every module and package of the project, as they are on disk when the first of them is asked for."""
+    return _read_modules()
+
+
+def _read_modules() -> dict[str, _Code]:
     sources: dict[Path, bytes] = {}
-    for path in chain.from_iterable(PROJECT.joinpath(package).rglob("*.py") for package in PACKAGES):
+    for path in chain.from_iterable(_files(PROJECT / package) for package in PACKAGES):
         # What an editor puts beside a module is none, such as .#module.py; a module may go meanwhile.
-        if path.stem.isidentifier():
+        if path.suffix == ".py" and path.stem.isidentifier():
             with suppress(FileNotFoundError):
                 sources[path] = path.read_bytes()
     kept = _read_parsed()
@@ -137,15 +155,29 @@ def _modules() -> dict[str, _Code]:
     if parsed.keys() != kept.keys():
         # Where it cannot be written, the next process parses, too.
         with suppress(UserError), replace_file(PROJECT / PARSED, lasting=False) as file:
-            write_all(file, json.dumps(parsed).encode())
+            content = json.dumps(parsed).encode()
+            write_all(file, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
     return modules
+
+
+def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """All files below a folder, in linked folders too, as Python imports from those."""
+    real = folder.resolve()
+    if real not in above:  # a link may lead back
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_dir():
+                yield from _files(path, (*above, real))
+            else:
+                yield path
 
 
 def _read_parsed() -> dict[str, _Parsed]:
     try:
-        return dict(json.loads((PROJECT / PARSED).read_bytes()))
-    except (OSError, ValueError, TypeError):  # it can be made again
+        seal, _, content = (PROJECT / PARSED).read_bytes().partition(b"\n")
+    except OSError:
         return {}
+    sound = seal == hashlib.sha256(content).hexdigest().encode()
+    return json.loads(content) if sound else {}  # it can be made again
 
 
 @cache

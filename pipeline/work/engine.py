@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from pipeline import runtime
 from pipeline.errors import UserError
-from pipeline.store.code import code_digest
+from pipeline.store.code import CHANGED, check_unchanged, code_digest, reachable
 from pipeline.store.keys import library_versions
 from pipeline.work.processes import Ended, Function, Task, WorkerDied, WorkerProcess, run_within_memory
 from pipeline.work.this_process import SHARED_MEMORY, ThisProcess, why_no_workers
@@ -48,8 +48,6 @@ OTHER_CODE = (
     "this Dask cluster has other code or other library versions than the stage (was it started before a"
     " change?); restart its scheduler and workers"
 )
-# What a process of this machine says that has taken the place of one that was started before a change.
-CHANGED = "the code or a library changed while the stage ran; run dvc repro again"
 
 
 def run_all(
@@ -232,6 +230,11 @@ def _code_and_versions(modules: tuple[str, ...], libraries: tuple[str, ...]) -> 
     return code_digest(*modules), library_versions(*libraries)
 
 
+@cache  # once: then all is loaded
+def _check_what_was_loaded(modules: tuple[str, ...]) -> None:
+    check_unchanged(reachable(*modules))
+
+
 def _run_if_unchanged(
     function: Function,
     task: Task,
@@ -246,7 +249,9 @@ def _run_if_unchanged(
     """
     if _code_and_versions(modules, libraries) != made_for:
         raise UserError(CHANGED)
-    return function(task)
+    result = function(task)
+    _check_what_was_loaded(modules)
+    return result
 
 
 _one_at_a_time = threading.Lock()

@@ -6,7 +6,7 @@ import ast
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -191,14 +191,44 @@ def test_what_lies_beside_modules_changes_no_digest(project: Path) -> None:
     assert code_digest() == before
 
 
-@pytest.mark.parametrize("kept", [b"", b"[]", b'{"a": ', b"\xff"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda _: b"[]\n",
+        lambda kept: kept[:-9],
+        lambda kept: kept.replace(b"pipeline.helper", b"pipeline.helpex"),
+    ],
+)
 def test_what_was_found_in_sources_before_is_found_again_where_its_file_is_damaged(
-    project: Path, kept: bytes
+    project: Path, damage: Callable[[bytes], bytes]
 ) -> None:
     before = code_digest()
-    assert (project / code.PARSED).stat().st_size > 100
-    (project / code.PARSED).write_bytes(kept)
+    kept = (project / code.PARSED).read_bytes()
+    assert damage(kept) != kept
+    (project / code.PARSED).write_bytes(damage(kept))
     assert code_digest() == before
+    assert (project / code.PARSED).read_bytes() == kept
+
+
+def test_code_in_a_linked_folder_counts(project: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine.py").write_text("SIDE = 1\n")
+    (elsewhere / "back").symlink_to(elsewhere)
+    (project / "pipeline/linked").symlink_to(elsewhere)
+    (project / "pipeline/helper.py").write_text("from pipeline.linked.mine import SIDE\n\nprint(SIDE)\n")
+    before = code_digest()
+    (elsewhere / "mine.py").write_text("SIDE = 2\n")
+    assert code_digest() != before
+
+
+def test_no_key_is_made_of_code_that_may_have_been_loaded_before_or_after_a_change(project: Path) -> None:
+    code_digest()  # as each stage asks when it starts
+    (project / "pipeline/helper.py").write_text("def twice(x):\n    return x + x\n")
+    with pytest.raises(UserError, match="the code or a library changed while the stage ran"):
+        code.result_digest("stages.work")
+    assert code.result_digest("pipeline.runtime")
 
 
 def test_a_relative_import_is_refused_because_it_would_not_be_followed(project: Path) -> None:
