@@ -68,7 +68,7 @@ def check_unchanged(modules: frozenset[str]) -> None:
     They may have been loaded before or after that change, so that no digest is sure to be theirs.
     """
     now = _read_modules()
-    if any(now.get(name) != _modules()[name] for name in modules):
+    if any(now.get(name) != _modules().get(name) for name in modules):
         raise UserError(CHANGED)
 
 
@@ -83,19 +83,18 @@ def reachable(*modules: str, kinds: bool = True, without: frozenset[str] = froze
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name not in known:
-            raise ModuleNotFoundError(f"{name} is no module of the project")
-        if name in found or name in without or not known[name].digest:
+        code = _find(name)
+        if name in found or name in without or not code.digest:
             continue
         found.add(name)
-        for imported in known[name].imports:
+        for imported in code.imports:
             if imported.startswith("."):
                 raise UserError(f"{name}: relative imports are not followed; name the module in full")
             parts = imported.split(".")
             # Importing a.b.c runs a and a.b too.
             prefixes = (".".join(parts[: end + 1]) for end in range(len(parts)))
             waiting += [prefix for prefix in prefixes if prefix in known]
-        for named in known[name].names:
+        for named in code.names:
             if named in known and not known[named].is_package:
                 waiting.append(named)
             elif named in known and kinds:
@@ -110,7 +109,7 @@ def modules_in(package: str) -> list[str]:
 
 
 def _digest(modules: frozenset[str]) -> str:
-    listed = "".join(f"{name} {_modules()[name].digest}\n" for name in sorted(modules))
+    listed = "".join(f"{name} {_find(name).digest}\n" for name in sorted(modules))
     return hashlib.sha256(listed.encode()).hexdigest()
 
 
@@ -128,6 +127,17 @@ class _Code(NamedTuple):
 
 _Parsed = tuple[str, list[str], list[str]]
 """Digest, imports and names of a ``_Code``."""
+
+
+@cache
+def _find(name: str) -> _Code:
+    """A module of the packages, or one that is beside them, whose function is worked with: a test's."""
+    path = PROJECT.joinpath(*name.split(".")).with_suffix(".py")
+    if name in _modules():
+        return _modules()[name]
+    if not path.is_file():
+        raise ModuleNotFoundError(f"{name} is no module of the project")
+    return _Code(*_parse(path.read_bytes()))
 
 
 @cache  # once: code that is loaded stays
