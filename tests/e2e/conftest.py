@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[2]
+from pipeline.store.code import PARSED, PROJECT
+
 AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.org")
 
 
@@ -64,6 +65,9 @@ def clone_to(root: Path) -> Clone:
         if (PROJECT / name).is_file() and name != "dvc.lock":
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, root / name)
+    if (PROJECT / PARSED).exists():  # by content: it spares each clone the parsing
+        (root / PARSED).parent.mkdir()
+        shutil.copy(PROJECT / PARSED, root / PARSED)
     clone = Clone(root)
     clone.run("git", "init", "--quiet")
     clone.run("git", "add", ".")

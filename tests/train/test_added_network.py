@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from pipeline.features.content import Features
 from pipeline.features.file import write_features
-from pipeline.store.code import PROJECT
+from pipeline.store.code import PACKAGES, PROJECT
 from tests.train.small import NETWORK
 
 BAG = '''"""The mean of a dialogue's features, added to each utterance's own."""
@@ -73,8 +73,8 @@ CODE = "import stages.train, stages.evaluate, stages.compare"
 def project(tmp_path: Path, make_features: Callable[..., Features]) -> Path:
     """A copy of the project's code, with a feature file and two models of different kinds."""
     root = tmp_path / "project"
-    for package in ("pipeline", "stages", "train"):
-        shutil.copytree(PROJECT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for package in PACKAGES:
+        shutil.copytree(PROJECT / package, root / package)
     write_features(root / "data/small/features.h5", make_features(train=20, noise=0.2))
     training = {"features": "data/small/features.h5", "batch_dialogues": 4, "learning_rate": 0.01}
     models = {
