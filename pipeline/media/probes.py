@@ -21,12 +21,12 @@ from pipeline.errors import DISK_TROUBLES, UserError
 from pipeline.media.opening import UnreachableFileError
 from pipeline.media.probe import Probe, probe
 from pipeline.media.special_files import special_kind
-from pipeline.store.atomic import write_atomically
 from pipeline.store.code import result_digest
 from pipeline.store.items import make_shared_folder
 from pipeline.store.keys import file_digest, library_versions
+from pipeline.store.sealed_json import read_sealed, write_sealed
 
-# What another version of the code has found goes when nobody has written it for two months.
+# What another version of the code has found goes when nobody has used it for two months.
 KEPT_S = 60 * 24 * 3600.0
 MISSING = Probe(image_problem="clip missing", audio_problem="clip missing")
 
@@ -73,16 +73,11 @@ class ProbeCache:
         ``folder`` is one of the item store, whose clones may have several versions.
         """
         where = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()
-        path = folder / f"{where}-{hashlib.sha256(json.dumps(_how()).encode()).hexdigest()[:16]}.json"
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            if kept == _sealed(kept["entries"]):
-                with suppress(OSError):
-                    os.utime(path)  # in use
-                return cls(root, path, kept["entries"])
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):  # it can be made again
-            pass
-        return cls(root, path)
+        how = json.dumps([result_digest("pipeline.media.probe"), library_versions("av")])
+        path = folder / f"{where}-{hashlib.sha256(how.encode()).hexdigest()[:16]}.json"
+        with suppress(OSError):
+            os.utime(path)  # in use
+        return cls(root, path, read_sealed(path))
 
     def get(self, name: str) -> Probed | None:
         """What is known of a file, None if nothing is or the file has changed since."""
@@ -102,24 +97,12 @@ class ProbeCache:
         """Write the cache, atomically."""
         folder = self.path.parent
         make_shared_folder(folder, folder.parent)
-        write_atomically(self.path, json.dumps(_sealed(self.entries)).encode())
+        write_sealed(self.path, self.entries)
         where, _, _ = self.path.name.partition("-")
         for other in folder.glob(f"{where}*.json"):
             with suppress(OSError):  # another clone may be faster, or nobody but its owner delete it
                 if time.time() - other.stat().st_mtime > KEPT_S:
                     other.unlink()
-
-
-def _how() -> list[Any]:
-    return [result_digest("pipeline.media.probe"), library_versions("av")]
-
-
-def _sealed(entries: dict[str, Any]) -> dict[str, Any]:
-    """Entries with what tells them from damaged ones."""
-    return {
-        "sha256": hashlib.sha256(json.dumps(entries).encode()).hexdigest(),
-        "entries": entries,
-    }
 
 
 def _no_file(path: Path) -> Probed:

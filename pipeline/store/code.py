@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import json
 import re
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.errors import UserError
-from pipeline.store.atomic import replace_file, write_all
+from pipeline.store.sealed_json import read_sealed, write_sealed
 
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGES = ("pipeline", "stages", "train")
@@ -153,7 +152,7 @@ def _read_modules() -> dict[str, _Code]:
         if path.suffix == ".py" and path.stem.isidentifier():
             with suppress(FileNotFoundError):
                 sources[path] = path.read_bytes()
-    kept = _read_parsed()
+    kept = read_sealed(PROJECT / PARSED)
     parsed: dict[str, _Parsed] = {}
     modules = {}
     for path, source in sources.items():
@@ -164,9 +163,8 @@ def _read_modules() -> dict[str, _Code]:
         modules[".".join(place.parts)] = _Code(*parsed[digest], is_package)
     if parsed.keys() != kept.keys():
         # Where it cannot be written, the next process parses, too.
-        with suppress(UserError), replace_file(PROJECT / PARSED, lasting=False) as file:
-            content = json.dumps(parsed).encode()
-            write_all(file, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+        with suppress(UserError):
+            write_sealed(PROJECT / PARSED, parsed)
     return modules
 
 
@@ -179,15 +177,6 @@ def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
                 yield from _files(path, (*above, real))
             else:
                 yield path
-
-
-def _read_parsed() -> dict[str, _Parsed]:
-    try:
-        seal, _, content = (PROJECT / PARSED).read_bytes().partition(b"\n")
-    except OSError:
-        return {}
-    sound = seal == hashlib.sha256(content).hexdigest().encode()
-    return json.loads(content) if sound else {}  # it can be made again
 
 
 @cache
