@@ -281,4 +281,6 @@ def _run_on_cluster(
             ) from error
         if mine != made_for:
             raise UserError(f"{socket.gethostname()}: {OTHER_CODE}")
-        return run_within_memory(function, task)
+        result = run_within_memory(function, task)
+        _check_what_was_loaded(modules)
+        return result
