@@ -69,7 +69,6 @@ def draw(cells: Mapping[tuple[float, float], list[float]], rows: str, columns: s
         names = [[f"{value:g}" for value in each] for each in values]
         scale = np.nanmin(table), np.nanmax(table)
         heat_map(axes, table, words, names[1], names[0], scale, slanted=False)
-        axes.invert_yaxis()
         axes.set_xlabel(columns)
         axes.set_ylabel(rows)
         axes.set_title("weighted F1 on dev, %")

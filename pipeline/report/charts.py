@@ -127,6 +127,7 @@ def draw_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str], spl
         axes = figure.subplots()
         small = min(1.0, 9 / side)  # many classes leave little room in a cell
         heat_map(axes, share, words, names, names, (0, 1), fontsize=8 * small)
+        axes.invert_yaxis()
         axes.set_xlabel("predicted")
         axes.set_ylabel("actual")
         axes.set_title(f"{split}: utterances, and percent of the actual class")
@@ -145,6 +146,7 @@ def draw_classes(f1: Sequence[Sequence[float]], models: Sequence[str], classes: 
         figure = Figure(figsize=(width_in, 0.9 + 0.25 * len(models)), layout="constrained")
         axes = figure.subplots()
         heat_map(axes, values, words, classes, models, (0, 100), fontsize=8)
+        axes.invert_yaxis()
         for text, best in zip(axes.texts, (values == values.max(axis=0)).flat, strict=True):
             text.set_fontweight("bold" if best else "normal")
         axes.set_title("F1 on test, %, mean over seeds")
@@ -161,14 +163,13 @@ def heat_map(
     slanted: bool = True,
     **look: Any,
 ) -> None:
-    """Values [rows][columns] in shades of ``scale``, the first row above; NaN is white.  Words have the look.
+    """Values [rows][columns] in shades of ``scale``, the first row below; NaN is white.  Words have the look.
 
     Names, those of columns ``slanted`` where they are long, are drawn in fonts of this machine where
     matplotlib's lacks their script.
     """
     axes.grid(visible=False)
     axes.pcolormesh(values, cmap="Blues", vmin=scale[0], vmax=scale[1], edgecolors="white", linewidth=1)
-    axes.invert_yaxis()
     for row, column in np.ndindex(*values.shape):
         colour = "white" if values[row, column] > sum(scale) / 2 else "black"
         place = column + 0.5, row + 0.5
