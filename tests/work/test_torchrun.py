@@ -26,7 +26,7 @@ def _threads_of_a_process() -> int:
     return int(subprocess.run(asking, check=True, capture_output=True, text=True).stdout)
 
 
-@pytest.mark.parametrize(("given", "workers", "share"), [(None, 2, 1), ("2", 2, 2)])
+@pytest.mark.parametrize(("given", "workers", "share"), [(None, 2, 1), (None, 6, 3), ("2", 2, 2)])
 def test_what_a_key_holds_of_the_threads_is_what_each_process_has(
     given: str | None, workers: int, share: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
